@@ -1,0 +1,202 @@
+"""A small hub on the loopback, for huggingface_hub's own client: metadata, files, redirects, ranges, failures."""
+
+import hashlib
+import json
+import re
+import threading
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+COMMIT = "1" * 40
+NEXT_COMMIT = "2" * 40
+
+
+@dataclass
+class Repository:
+    """The files of a model at each of its revisions; ``files`` maps a commit to names and contents."""
+
+    files: dict[str, dict[str, bytes]]
+    refs: dict[str, str] = field(default_factory=lambda: {"main": COMMIT})
+    refusal: tuple[int, str] | None = None
+    """Status and X-Error-Code that each file is refused with, as for a gated model."""
+
+    def at(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
+        commit = self.refs.get(revision, revision)
+        return (commit, self.files[commit]) if commit in self.files else None
+
+
+@dataclass(frozen=True)
+class Request:
+    """What the server was asked."""
+
+    method: str
+    path: str
+    range: str | None
+    authorization: str | None
+
+
+@dataclass
+class Hub:
+    """A running server: what it holds, what it was asked, and how it misbehaves."""
+
+    endpoint: str
+    cdn: str
+    repositories: dict[str, Repository] = field(default_factory=dict)
+    requests: list[Request] = field(default_factory=list)
+    broken: dict[str, bytes] = field(default_factory=dict)
+    """Contents that are delivered in place of the file with this sha256."""
+    drops: list[int] = field(default_factory=list)
+    """One entry for each large-file answer to come: break the connection after so many bytes."""
+    status: int | None = None
+    """Answer everything with this status, as in an outage."""
+
+    def add(self, repo_id: str, files: Mapping[str, bytes]) -> Repository:
+        self.repositories[repo_id] = Repository({COMMIT: dict(files)})
+        return self.repositories[repo_id]
+
+    def asked(self, method: str, part: str) -> list[Request]:
+        return [request for request in self.requests if request.method == method and part in request.path]
+
+
+def is_large(name: str) -> bool:
+    """Tell whether a hub keeps the file in its large-file storage, where a file's name is its sha256."""
+    return name.endswith((".safetensors", ".bin"))
+
+
+def etag(name: str, content: bytes) -> str:
+    """Return the sha256 of a large file, the git blob id of a small one."""
+    if is_large(name):
+        return hashlib.sha256(content).hexdigest()
+    return hashlib.sha1(b"blob %d\0" % len(content) + content).hexdigest()
+
+
+@contextmanager
+def running() -> Iterator[Hub]:
+    """Serve on a free port of 127.0.0.1 until the block ends; the CDN is the same server by another name."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Handler)
+    port = server.server_address[1]
+    hub = Hub(f"http://127.0.0.1:{port}", f"http://localhost:{port}")
+    server.hub = hub  # type: ignore[attr-defined]
+    thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True)
+    thread.start()
+    try:
+        yield hub
+    finally:
+        server.shutdown()
+        server.server_close()
+        thread.join()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    """Answers like huggingface.co: https://huggingface.co/docs/hub/api, and the headers of its file answers."""
+
+    protocol_version = "HTTP/1.1"
+
+    @property
+    def hub(self) -> Hub:
+        return self.server.hub  # type: ignore[attr-defined, no-any-return]
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 - the name in the base class
+        """Stay silent."""
+
+    def do_HEAD(self) -> None:
+        self._answer()
+
+    def do_GET(self) -> None:
+        self._answer()
+
+    def _answer(self) -> None:
+        path = urlsplit(self.path).path
+        headers = self.headers
+        self.hub.requests.append(Request(self.command, self.path, headers["Range"], headers["Authorization"]))
+        if self.hub.status is not None:
+            return self._send(self.hub.status, b"out of order")
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/revision/([^/]+))?", path):
+            return self._send_info(match[1], unquote(match[2] or "main"))
+        if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
+            return self._send_file(match[1], unquote(match[2]), unquote(match[3]))
+        if match := re.fullmatch(r"/cdn/([0-9a-f]{64})", path):
+            return self._send_from_cdn(match[1])
+        return self._refuse(404, "NotFound")
+
+    def _send_info(self, repo_id: str, revision: str) -> None:
+        repository = self.hub.repositories.get(repo_id)
+        if repository is None:
+            return self._refuse(401, "RepoNotFound")
+        found = repository.at(revision)
+        if found is None:
+            return self._refuse(404, "RevisionNotFound")
+        commit, files = found
+        siblings = [_sibling(name, content) for name, content in files.items()]
+        return self._send(200, json.dumps({"id": repo_id, "sha": commit, "siblings": siblings}).encode())
+
+    def _send_file(self, repo_id: str, revision: str, name: str) -> None:
+        repository = self.hub.repositories.get(repo_id)
+        if repository is None:
+            return self._refuse(401, "RepoNotFound")
+        if repository.refusal is not None:
+            return self._refuse(*repository.refusal)
+        found = repository.at(revision)
+        if found is None:
+            return self._refuse(404, "RevisionNotFound")
+        commit, files = found
+        if name not in files:
+            return self._refuse(404, "EntryNotFound", {"X-Repo-Commit": commit})
+        return self._deliver(commit, name, files[name])
+
+    def _deliver(self, commit: str, name: str, content: bytes) -> None:
+        """Send a small file; for a large one send to the CDN, a host of another name."""
+        headers = {"X-Repo-Commit": commit, "ETag": f'"{etag(name, content)}"'}
+        if not is_large(name):
+            return self._send(200, content, headers)
+        headers["X-Linked-Etag"] = headers["ETag"]
+        headers["X-Linked-Size"] = str(len(content))
+        headers["Location"] = f"{self.hub.cdn}/cdn/{etag(name, content)}"
+        return self._send(302, b"", headers)
+
+    def _send_from_cdn(self, sha256: str) -> None:
+        content = self.hub.broken.get(sha256) or self._stored(sha256)
+        start = int(re.fullmatch(r"bytes=(\d+)-", self.headers["Range"])[1]) if self.headers["Range"] else 0  # type: ignore[index]
+        headers = {"Accept-Ranges": "bytes", "ETag": f'"{sha256}"'}
+        if start:
+            headers["Content-Range"] = f"bytes {start}-{len(content) - 1}/{len(content)}"
+        drop_after = self.hub.drops.pop(0) if self.command == "GET" and self.hub.drops else None
+        self._send(206 if start else 200, content[start:], headers, drop_after)
+
+    def _stored(self, sha256: str) -> bytes:
+        return next(
+            content
+            for repository in self.hub.repositories.values()
+            for files in repository.files.values()
+            for name, content in files.items()
+            if etag(name, content) == sha256
+        )
+
+    def _refuse(self, status: int, code: str, headers: Mapping[str, str] | None = None) -> None:
+        self._send(status, b"", {"X-Error-Code": code, "X-Error-Message": code, **(headers or {})})
+
+    def _send(
+        self, status: int, body: bytes, headers: Mapping[str, str] | None = None, drop_after: int | None = None
+    ) -> None:
+        self.send_response(status)
+        for key, value in (headers or {}).items():
+            self.send_header(key, value)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command == "HEAD":
+            return
+        self.wfile.write(body[:drop_after])
+        if drop_after is not None:
+            self.wfile.flush()
+            self.close_connection = True
+
+
+def _sibling(name: str, content: bytes) -> dict[str, Any]:
+    record: dict[str, Any] = {"rfilename": name, "size": len(content), "blobId": etag("", content)}
+    if is_large(name):
+        record["lfs"] = {"size": len(content), "sha256": etag(name, content), "pointerSize": 134}
+    return record

@@ -1,0 +1,69 @@
+"""The catalog's rows are complete, can be told apart, and agree with the model that is shipped."""
+
+import json
+import math
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import vithybrid_cli
+from vithybrid_cli.checkpoints import catalog
+
+TINY = Path(vithybrid_cli.__file__).parent / "builtin" / "tiny"
+every_entry = pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.alias) for entry in catalog.ENTRIES])
+
+
+def test_names_are_unique() -> None:
+    names = [name for entry in catalog.ENTRIES for name in (entry.alias, entry.hub_id) if name]
+    assert sorted(set(names)) == sorted(names)
+
+
+@every_entry
+def test_a_row_is_found_by_alias_and_by_hub_id(entry: catalog.Entry) -> None:
+    assert catalog.resolve(entry.alias) is entry
+    assert catalog.resolve(entry.name) is entry
+
+
+@pytest.mark.parametrize("name", ["", "Tiny", "./tiny", "google", "vit-hybrid-base-bit-384"])
+def test_other_names_are_not_in_the_catalog(name: str) -> None:
+    assert catalog.resolve(name) is None
+
+
+def test_the_default_is_in_the_catalog_with_its_sha256() -> None:
+    entry = catalog.resolve(catalog.DEFAULT_MODEL)
+    assert entry is not None
+    assert re.fullmatch("[0-9a-f]{64}", entry.sha256 or "")
+
+
+@every_entry
+def test_an_alias_cannot_be_taken_for_a_hub_id(entry: catalog.Entry) -> None:
+    assert "/" not in entry.alias
+    assert entry.hub_id is None or entry.hub_id.count("/") == 1
+
+
+def test_the_size_of_the_default_is_that_of_its_parameters_in_float32() -> None:
+    assert catalog.BASE_384.size_bytes == pytest.approx(4 * catalog.BASE_384.parameters, rel=0.01)
+
+
+@pytest.mark.skipif(not (TINY / "model.safetensors").exists(), reason="the built-in model is not trained yet")
+def test_the_row_of_the_built_in_model_agrees_with_its_files() -> None:
+    weights = (TINY / "model.safetensors").read_bytes()
+    header = json.loads(weights[8 : 8 + int.from_bytes(weights[:8], "little")])
+    header.pop("__metadata__", None)
+    parameters = sum(math.prod(tensor["shape"]) for tensor in header.values())
+    size = sum(path.stat().st_size for path in TINY.iterdir())
+    image_size = json.loads((TINY / "config.json").read_text("utf-8"))["image_size"]
+    shown = f"{catalog.TINY.parameters / 1e6:.1f} M, {catalog.TINY.size_bytes / 1e6:.0f} MB, {catalog.TINY.image_size}"
+    assert shown == f"{parameters / 1e6:.1f} M, {size / 1e6:.0f} MB, {image_size}"
+    assert (catalog.TINY.top1 or 0) >= 85
+
+
+def test_the_catalog_imports_neither_torch_nor_the_hub_client() -> None:
+    code = (
+        "import sys, vithybrid_cli.checkpoints.catalog; "
+        "print([name for name in ('torch', 'huggingface_hub') if name in sys.modules])"
+    )
+    assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

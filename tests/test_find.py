@@ -1,0 +1,269 @@
+"""Inputs become paths: lazily, in order, without losing any."""
+
+import io
+import os
+import random
+import threading
+from collections.abc import Callable, Iterable
+from pathlib import Path
+
+import pytest
+
+from vithybrid_cli.errors import ImageError, MissingFile, NotAFile, UsageError
+from vithybrid_cli.images.decode import decode
+from vithybrid_cli.images.find import MAX_PATH_BYTES, find, natural_key, picture_suffixes, read_list
+
+Tree = Callable[[str], None]
+
+
+@pytest.fixture
+def tree(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Tree:
+    """Makes files, named in one text, in a new current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(names: str) -> None:
+        for name in names.split():
+            Path(name).parent.mkdir(parents=True, exist_ok=True)
+            Path(name).touch()
+
+    return make
+
+
+def found(*inputs: str) -> list[str]:
+    return list(find(inputs))
+
+
+@pytest.mark.parametrize(
+    ("files", "inputs", "expected"),
+    [
+        pytest.param("b.jpg a.jpg", "b.jpg a.jpg b.jpg", "b.jpg a.jpg b.jpg", id="files as they are given"),
+        pytest.param("notes.txt", "notes.txt gone.jpg", "notes.txt gone.jpg", id="also what is no picture or missing"),
+        pytest.param("p/img10.jpg p/img2.jpg p/IMG3.jpg", "p", "p/img2.jpg p/IMG3.jpg p/img10.jpg", id="natural order"),
+        pytest.param("p/a.jpg p/b/c.png p/d.gif", "p", "p/a.jpg p/b/c.png p/d.gif", id="folders in their place"),
+        pytest.param("p/a.jpg", "p/", "p/a.jpg", id="a slash at the end"),
+        pytest.param("a.jpg p/b.jpg", ".", "./a.jpg ./p/b.jpg", id="the current folder"),
+        pytest.param("p/a.jpg q/b.jpg", "q p", "q/b.jpg p/a.jpg", id="the order of the inputs"),
+        pytest.param("p/.a.jpg p/.b/c.jpg p/d.jpg", "p", "p/d.jpg", id="hidden files are skipped"),
+        pytest.param(".p/a.jpg", ".p", ".p/a.jpg", id="a hidden folder that is named"),
+        pytest.param("p/a.txt p/b p/c.JPG p/d.mpg p/e.eps", "p", "p/c.JPG", id="only pictures"),
+        pytest.param("p/a.heic", "p", "p/a.heic", id="HEIC is not lost silently"),
+        pytest.param("p/a.txt", "p", "", id="nothing in it"),
+    ],
+)
+def test_files_and_folders(tree: Tree, files: str, inputs: str, expected: str) -> None:
+    tree(files)
+    assert expected.split() == found(*inputs.split())
+
+
+@pytest.mark.parametrize(
+    ("pattern", "expected"),
+    [
+        pytest.param("*.jpg", "a1.jpg a2.jpg a10.jpg", id="star"),
+        pytest.param("a?.jpg", "a1.jpg a2.jpg", id="question mark"),
+        pytest.param("a[12].jpg", "a1.jpg a2.jpg", id="brackets"),
+        pytest.param("p/*.png", "p/x.png", id="in a folder"),
+        pytest.param("./p/*.png", "./p/x.png", id="written with a dot"),
+        pytest.param("*/*.png", "p/x.png", id="a wildcard for a folder"),
+        pytest.param("p/**/*.png", "p/q/r/z.png p/q/y.png p/x.png", id="any depth"),
+        pytest.param("**/*.png", "p/q/r/z.png p/q/y.png p/x.png", id="any depth from here"),
+        pytest.param("**/q/**/*.png", "p/q/r/z.png p/q/y.png", id="any depth twice, each once"),
+        pytest.param("p/q*", "p/q/r/z.png p/q/y.png", id="a folder gives its pictures"),
+        pytest.param("*.txt", "notes.txt", id="a file that is no picture, as the shell would"),
+        pytest.param("p/**", "p/q/r/z.png p/q/y.png p/x.png", id="everything below"),
+        pytest.param(".*/*.png", ".h/h.png", id="hidden where the pattern says so"),
+        pytest.param("*.bmp", "*.bmp", id="no match"),
+        pytest.param("gone/*.png", "gone/*.png", id="no such folder"),
+    ],
+)
+def test_patterns(tree: Tree, pattern: str, expected: str) -> None:
+    tree("a1.jpg a2.jpg a10.jpg notes.txt p/x.png p/q/y.png p/q/r/z.png .h/h.png p/.hidden.png")
+    assert expected.split() == found(pattern)
+
+
+def test_an_absolute_pattern_gives_absolute_paths(tree: Tree, tmp_path: Path) -> None:
+    tree("p/x.png")
+    assert [f"{tmp_path}/p/x.png"] == found(f"{tmp_path}/*/x.png")
+
+
+def test_a_file_whose_name_looks_like_a_pattern_is_taken_literally(tree: Tree) -> None:
+    tree("a[1].jpg a1.jpg")
+    assert found("a[1].jpg") == ["a[1].jpg"]
+
+
+def test_a_pattern_without_a_match_becomes_a_missing_file_that_says_so(tree: Tree) -> None:
+    tree("a.jpg")
+    (path,) = found("*.png")
+    with pytest.raises(MissingFile, match="a pattern must match at least one file"):
+        decode(path)
+
+
+@pytest.mark.parametrize("text", ["", "\0.jpg", "x" * 5000 + ".jpg", "*" * 300, "\0*"])
+def test_a_text_that_can_be_no_path_is_left_to_decoding(tree: Tree, text: str) -> None:
+    tree("p/a.jpg")
+    if text == "*" * 300:
+        assert found(text) == ["p/a.jpg"]
+        return
+    (path,) = found(text)
+    with pytest.raises(ImageError):
+        decode(path)
+
+
+def test_a_loop_of_links_ends_and_gives_each_picture_once(tree: Tree) -> None:
+    tree("p/a.jpg p/q/b.jpg p/r/c.jpg")
+    Path("p/q/up").symlink_to("..", target_is_directory=True)
+    Path("p/q/r").symlink_to("../r", target_is_directory=True)
+    Path("p/r/q").symlink_to("../q", target_is_directory=True)
+    Path("p/self.jpg").symlink_to("self.jpg")
+    assert found("p") == ["p/a.jpg", "p/q/b.jpg", "p/q/r/c.jpg", "p/self.jpg"]
+    assert found("p/**/b.jpg") == ["p/q/b.jpg"]
+
+
+def test_links_to_pictures_and_folders_are_followed_and_a_broken_one_is_reported(tree: Tree) -> None:
+    tree("elsewhere/a.jpg p/b.jpg")
+    Path("p/link").symlink_to("../elsewhere", target_is_directory=True)
+    Path("p/c.jpg").symlink_to("b.jpg")
+    Path("p/d.jpg").symlink_to("gone.jpg")
+    assert found("p") == ["p/b.jpg", "p/c.jpg", "p/d.jpg", "p/link/a.jpg"]
+    with pytest.raises(MissingFile):
+        decode("p/d.jpg")
+
+
+def test_a_pipe_among_pictures_is_reported_and_not_opened(tree: Tree) -> None:
+    tree("p/a.jpg")
+    os.mkfifo("p/b.jpg")
+    assert found("p") == ["p/a.jpg", "p/b.jpg"]
+    with pytest.raises(NotAFile):
+        decode("p/b.jpg")
+
+
+def test_a_folder_that_cannot_be_listed_is_reported_and_its_neighbours_are_kept(
+    tree: Tree, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tree("p/a.jpg p/b/secret.jpg p/c.jpg")
+    scandir = os.scandir
+
+    def guarded(folder: str) -> object:
+        if folder.endswith("b"):
+            raise PermissionError(13, "Permission denied", folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", guarded)
+    assert found("p") == ["p/a.jpg", "p/b", "p/c.jpg"]
+    assert found("p/**/*.jpg") == ["p/a.jpg", "p/b", "p/c.jpg"]
+    assert found("p/b") == ["p/b"]
+
+
+def test_paths_come_while_later_inputs_are_not_known_yet(tree: Tree) -> None:
+    tree("p/a.jpg p/b.jpg")
+
+    def endless() -> Iterable[str]:
+        while True:
+            yield "p"
+
+    stream = find(endless())
+    assert [next(stream) for _ in range(3)] == ["p/a.jpg", "p/b.jpg", "p/a.jpg"]
+
+
+def test_only_the_folder_at_hand_is_listed(tree: Tree, monkeypatch: pytest.MonkeyPatch) -> None:
+    tree("p/a/1.jpg p/b/2.jpg p/c/3.jpg")
+    listed: list[str] = []
+    scandir = os.scandir
+
+    def noted(folder: str) -> object:
+        listed.append(folder)
+        return scandir(folder)
+
+    monkeypatch.setattr(os, "scandir", noted)
+    assert next(find(["p"])) == "p/a/1.jpg"
+    assert listed == ["p", "p/a"]
+
+
+def test_a_very_deep_tree_is_walked(tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for _ in range(1200):
+        Path("d").mkdir()
+        os.chdir("d")
+    Path("a.jpg").touch()
+    monkeypatch.chdir(tmp_path)
+    assert found("d") == ["d/" * 1200 + "a.jpg"]
+    Path("d/" * 1200 + "a.jpg").unlink()
+    os.removedirs("d/" * 1200)  # pytest's own clean-up would recurse too deep
+    tmp_path.mkdir(exist_ok=True)
+
+
+def test_suffixes_are_those_of_formats_that_pillow_decodes() -> None:
+    assert {".jpg", ".jpeg", ".png", ".gif", ".tif", ".webp", ".bmp", ".mpo", ".jp2", ".ppm"} <= picture_suffixes()
+    assert not {".pdf", ".mpg", ".eps", ".h5", ".txt", ""} & picture_suffixes()
+
+
+def test_numbers_sort_by_value_and_letters_without_case() -> None:
+    names = ["a.jpg", "B.jpg", "c1.jpg", "c02.jpg", "c2.jpg", "c10.jpg", "c10a.jpg", "c" + "9" * 30 + ".jpg"]
+    assert sorted(random.Random(0).sample(names, len(names)), key=natural_key) == names
+
+
+@pytest.mark.parametrize(
+    ("data", "null", "expected"),
+    [
+        pytest.param(b"a.jpg\nb c.jpg\n", False, ["a.jpg", "b c.jpg"], id="lines"),
+        pytest.param(b"a.jpg\nb.jpg", False, ["a.jpg", "b.jpg"], id="no newline at the end"),
+        pytest.param(b"a.jpg\r\n\r\n\nb.jpg\r\n", False, ["a.jpg", "b.jpg"], id="CRLF and empty lines"),
+        pytest.param(b"\xef\xbb\xbfa.jpg\n", False, ["a.jpg"], id="byte order mark"),
+        pytest.param(b" a.jpg \n", False, [" a.jpg "], id="spaces belong to the name"),
+        pytest.param(b"a\nb.jpg\0\0c.jpg\r\0", True, ["a\nb.jpg", "c.jpg\r"], id="NUL"),
+        pytest.param(b"a.jpg\0b.jpg", True, ["a.jpg", "b.jpg"], id="no NUL at the end"),
+        pytest.param(b"*.jpg\n", False, ["*.jpg"], id="a pattern is a name"),
+        pytest.param(b"\xff\xfe.jpg\n", False, ["\udcff\udcfe.jpg"], id="bytes that are no UTF-8"),
+        pytest.param(b"", False, [], id="nothing"),
+    ],
+)
+def test_lists(data: bytes, null: bool, expected: list[str]) -> None:
+    assert expected == list(read_list(io.BytesIO(data), null))
+
+
+def test_a_name_that_is_no_utf8_reaches_its_file(tmp_path: Path) -> None:
+    name = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
+    Path(os.fsdecode(name)).touch()
+    (path,) = read_list(io.BytesIO(name + b"\n"))
+    assert Path(path).exists()
+
+
+def test_a_folder_in_a_list_is_no_file(tmp_path: Path) -> None:
+    (path,) = read_list(io.BytesIO(os.fsencode(tmp_path) + b"\n"))
+    with pytest.raises(NotAFile, match="give the folder as an argument"):
+        decode(path)
+
+
+def test_a_line_with_nul_bytes_names_the_option(tmp_path: Path) -> None:
+    (path,) = read_list(io.BytesIO(b"a.jpg\0b.jpg\0"))
+    with pytest.raises(MissingFile, match="--null"):
+        decode(path)
+
+
+@pytest.mark.parametrize("null", [False, True])
+@pytest.mark.parametrize("buffering", [0, -1], ids=["raw", "buffered"])
+def test_a_path_comes_as_soon_as_its_line_has_arrived(null: bool, buffering: int) -> None:
+    reading, writing = os.pipe()
+    with os.fdopen(reading, "rb", buffering=buffering) as stream, os.fdopen(writing, "wb", buffering=0) as pipe:
+        paths = read_list(stream, null)
+        separator = b"\0" if null else b"\n"
+        for name in ("a.jpg", "b.jpg"):
+            pipe.write(name.encode() + separator + b"half of the n")
+            assert name == next(paths).removeprefix("half of the n")
+
+
+def test_an_endless_line_is_refused_and_not_collected() -> None:
+    reading, writing = os.pipe()
+
+    def write_on() -> None:
+        with os.fdopen(writing, "wb", buffering=0) as pipe:
+            try:
+                while True:
+                    pipe.write(b"x" * 65536)
+            except BrokenPipeError:
+                return
+
+    writer = threading.Thread(target=write_on)
+    writer.start()
+    with os.fdopen(reading, "rb") as stream, pytest.raises(UsageError, match=str(MAX_PATH_BYTES)):
+        next(read_list(stream))
+    writer.join(10)
+    assert not writer.is_alive()

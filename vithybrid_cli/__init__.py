@@ -1,0 +1,17 @@
+"""Label pictures with a Hybrid Vision Transformer: ``Classifier`` in Python, ``vithybrid`` on the command line."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from vithybrid_cli.classifier import Classifier
+
+__version__ = "0.1.0"
+__all__ = ["Classifier", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name == "Classifier":  # imported on first use: ``vithybrid --help`` must not pay for torch
+        from vithybrid_cli.classifier import Classifier
+
+        return Classifier
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

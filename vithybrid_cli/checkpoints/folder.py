@@ -1,0 +1,69 @@
+"""What a checkpoint folder says about itself, apart from its weights: architecture, labels, preprocessing. No torch."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vithybrid_cli.errors import ModelError
+from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.model.config import HybridConfig
+
+CONFIG = "config.json"
+PREPROCESSOR_CONFIG = "preprocessor_config.json"
+WEIGHTS = "model.safetensors"
+WEIGHTS_INDEX = "model.safetensors.index.json"
+PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+
+
+@dataclass(frozen=True, slots=True)
+class CheckpointFolder:
+    """A transformers folder: where it is, and its parsed ``config.json`` and ``preprocessor_config.json``."""
+
+    path: Path
+    config: HybridConfig
+    preprocessing: Preprocessing
+
+    @classmethod
+    def read(cls, path: Path) -> "CheckpointFolder":
+        """Read the two JSON files of ``path``. Raises ModelError when the folder holds no readable checkpoint.
+
+        Without ``preprocessor_config.json`` pictures are brought to the checkpoint's own image size with mean and
+        standard deviation 0.5, as all published hybrids are.
+        """
+        config = HybridConfig.from_dict(read_json(path / CONFIG))
+        file = path / PREPROCESSOR_CONFIG
+        if file.is_file():
+            preprocessing = Preprocessing.from_dict(read_json(file), config.image_size)
+        else:
+            preprocessing = Preprocessing.default(config.image_size)
+        return cls(path, config, preprocessing)
+
+    def weight_files(self) -> list[Path]:
+        """The safetensors files that hold the weights. Raises ModelError when there are none."""
+        if (self.path / WEIGHTS).is_file():
+            return [self.path / WEIGHTS]
+        if (self.path / WEIGHTS_INDEX).is_file():
+            names = sorted(set(read_json(self.path / WEIGHTS_INDEX).get("weight_map", {}).values()))
+            if any(Path(name).name != name for name in names):
+                raise ModelError(f"{self.path / WEIGHTS_INDEX} names files outside its folder.")
+            return [self.path / name for name in names]
+        if any((self.path / name).is_file() for name in PICKLES):
+            raise ModelError(
+                f"{self.path} holds its weights as a pickle, which can run any code when it is loaded and is never read. "
+                f"Convert it to {WEIGHTS} where you trust it, or use a revision that has one."
+            )
+        raise ModelError(f"{self.path} holds no {WEIGHTS}.")
+
+
+def read_json(file: Path) -> dict[str, Any]:
+    """The JSON object in ``file``. Raises ModelError when it is missing or broken."""
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ModelError(f"{file.parent} holds no {file.name}, so it is no checkpoint folder.") from error
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{file} cannot be read: {error}") from error
+    if not isinstance(content, dict):
+        raise ModelError(f"{file} holds no JSON object.")
+    return content

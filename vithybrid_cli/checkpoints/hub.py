@@ -1,0 +1,163 @@
+"""Turns the name of a checkpoint into a local folder: a path, a catalog alias, or a hub id and its cache."""
+
+import difflib
+import os
+from pathlib import Path
+
+from vithybrid_cli.checkpoints import catalog, hub_cache
+from vithybrid_cli.checkpoints.hub_errors import HubUnreachable, not_cached
+from vithybrid_cli.checkpoints.hub_fetch import PICKLES, Progress, Request, changed, fetch
+from vithybrid_cli.errors import ModelError, UsageError
+
+__all__ = ["Progress", "is_cached", "locate"]
+
+# The branch that the hub, and its client, take when none is named.
+_MAIN = "main"
+_WEIGHTS_FILES = (".safetensors", ".npz", *PICKLES)
+
+
+def locate(
+    name: str | os.PathLike[str],
+    *,
+    revision: str | None = None,
+    offline: bool = False,
+    update: bool = False,
+    progress: Progress | None = None,
+) -> Path:
+    """Return the absolute path of the model's folder (or weights file), fetching it first if need be.
+
+    ``name`` is, in this order: a catalog alias; an existing folder or file; a hub id ``owner/name``. A folder that
+    shares its name with an alias is written ``./tiny``. A model that is complete in huggingface_hub's cache is used
+    without any request; ``update`` asks the hub for a newer one, checks all weights again, and makes do with the cached
+    one if there is no network. ``offline`` never opens a connection. huggingface_hub's environment variables (HF_HOME,
+    HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE) apply.
+
+    A catalogued checkpoint has to be the one its sha256 in the catalog says: if its owner has published other weights
+    since, that is an error until a ``revision`` is named, which accepts whatever the hub has under it.
+
+    Raises:
+        UsageError: a ``revision`` was given for a path or for the built-in model.
+        ModelError: no such folder, no such model, no access, no network, no room, or weights that are damaged,
+            changed, or only there as a pickle; with the next step in the message.
+    """
+    local = _local(name)
+    if local is not None:
+        if revision is not None:
+            raise UsageError(f"{os.fspath(name)} does not come from the hub and has no revisions: leave out --revision")
+        return local
+    request = _request(os.fspath(name), revision)
+    found = hub_cache.find(request.repo_id, request.revision)
+    cached = None if found is None or _other_weights(request, found) else found
+    if cached is not None and (offline or (cached.certain and not update)):
+        return cached.folder
+    try:
+        if offline:
+            raise not_cached(request.repo_id, request.revision)
+        return fetch(request, verify_all=update, progress=progress)
+    except HubUnreachable:
+        if found is None:
+            raise
+        return _checked(request, found)
+
+
+def is_cached(name: str, *, revision: str | None = None) -> bool:
+    """Tell, without a request, whether ``name`` can be loaded with no network.
+
+    Raises:
+        ModelError: ``name`` is neither a path that exists nor an alias nor a possible hub id.
+    """
+    if _local(name) is not None:
+        return True
+    request = _request(name, revision)
+    found = hub_cache.find(request.repo_id, request.revision)
+    return found is not None and _other_weights(request, found) is None
+
+
+def _local(name: str | os.PathLike[str]) -> Path | None:
+    """Return the path ``name`` stands for, or ``None`` if it is a model of the hub."""
+    text = os.fspath(name)
+    entry = catalog.resolve(text) if isinstance(name, str) else None
+    if entry is not None and entry.hub_id is None:
+        return _built_in(entry)
+    if entry is not None and entry.alias == text:
+        return None
+    path = Path(text).expanduser()
+    if text and _exists(path):
+        return path.absolute()  # so that ``./tiny`` is not the alias when its path is used as a name again
+    if not isinstance(name, str) or _looks_like_a_path(text):
+        raise ModelError(f"no such folder or file: {text} (`vithybrid models` lists what can be named without a path)")
+    return None
+
+
+def _built_in(entry: catalog.Entry) -> Path:
+    folder = Path(__file__).parent.parent / "builtin" / entry.alias
+    if not folder.is_dir():
+        raise ModelError(f"the built-in model is missing from {folder}: install vithybrid-cli again")
+    return folder
+
+
+def _exists(path: Path) -> bool:
+    try:
+        return path.exists()
+    except OSError:  # a name longer than the file system has them
+        return False
+
+
+def _looks_like_a_path(text: str) -> bool:
+    return (
+        text.startswith((".", "~", "/"))
+        or text.endswith(("/", *_WEIGHTS_FILES))
+        or text.count("/") > 1
+        or "\\" in text
+        or Path(text).is_absolute()
+    )
+
+
+def _request(name: str, revision: str | None) -> Request:
+    entry = catalog.resolve(name)
+    if entry is None:
+        return Request(_hub_id(name), revision or _MAIN, None)
+    return Request(entry.name, revision or _MAIN, None if revision else entry.sha256)
+
+
+def _hub_id(name: str) -> str:
+    """Return ``name`` if the hub could have a model called so; a bare word is taken for a mistyped alias.
+
+    Raises:
+        ModelError: it could not.
+    """
+    from huggingface_hub.errors import HFValidationError
+    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, exported lazily
+
+    try:
+        validate_repo_id(name)
+    except HFValidationError as error:
+        raise _unknown(name) from error
+    if "/" not in name:
+        raise _unknown(name)
+    return name
+
+
+def _unknown(name: str) -> ModelError:
+    names = [known for entry in catalog.ENTRIES for known in (entry.alias, entry.hub_id) if known]
+    guess = difflib.get_close_matches(name, names, n=1)
+    hint = f"did you mean {guess[0]}?" if guess else f"a hub id looks like {catalog.DEFAULT_MODEL}"
+    return ModelError(f"{name!r} is no folder, no known model and no hub id: {hint} (see `vithybrid models`)")
+
+
+def _other_weights(request: Request, found: hub_cache.Cached) -> str | None:
+    """Return the sha256 of weights in the cache that are not those of the catalog."""
+    sha256 = hub_cache.recorded_sha256(found.folder / hub_cache.WEIGHTS)
+    return sha256 if request.sha256 not in (None, sha256) else None
+
+
+def _checked(request: Request, found: hub_cache.Cached) -> Path:
+    """Return the folder of the model in the cache.
+
+    Raises:
+        ModelError: its weights are not those of the catalog.
+    """
+    sha256 = _other_weights(request, found)
+    if sha256 is not None:
+        raise changed(request, sha256)
+    return found.folder

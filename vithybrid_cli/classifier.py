@@ -1,0 +1,138 @@
+"""The Python interface: a checkpoint by name, and pictures into results."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from typing import TYPE_CHECKING
+
+import numpy as np
+import numpy.typing as npt
+
+from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
+from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.hub import locate
+from vithybrid_cli.errors import ImageError, UnreadableImage
+from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS, decode, to_rgb
+from vithybrid_cli.images.loader import load
+from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.results import ImageResult, top_k
+
+if TYPE_CHECKING:
+    import torch
+    from PIL import Image
+
+    from vithybrid_cli.engines import Engine
+
+_LOOK_AHEAD_BATCHES = 2  # decoded ahead of the batch that is being computed
+
+
+class Classifier:
+    """Labels pictures with one network."""
+
+    def __init__(self, engine: Engine, preprocessing: Preprocessing, labels: tuple[str, ...]) -> None:
+        self.engine = engine
+        self.preprocessing = preprocessing
+        self.labels = labels
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str] = DEFAULT_MODEL,
+        *,
+        revision: str | None = None,
+        offline: bool = False,
+        device: str = "auto",
+        dtype: str = "float32",
+        attention: str = "sdpa",
+        engine: str = "auto",
+    ) -> Classifier:
+        """Load a checkpoint by catalog alias, hub id or folder.
+
+        Raises ModelError when it cannot be found, fetched or loaded, UsageError for a device, type or engine that is
+        not there.
+        """
+        from vithybrid_cli.engines.open import open_engine
+
+        folder = CheckpointFolder.read(locate(os.fspath(model), revision=revision, offline=offline))
+        running = open_engine(folder, engine=engine, device=device, dtype=dtype, attention=attention)
+        return cls(running, folder.preprocessing, folder.config.labels)
+
+    def classify(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        top_k: int = 5,
+        threshold: float = 0.0,
+        *,
+        batch_size: int | None = None,
+        workers: int | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+    ) -> Iterator[ImageResult]:
+        """Results in the order of ``paths``, each as soon as its batch is known; a bad file is a result with an error.
+
+        ``top_k`` labels at most, those of a probability of at least ``threshold``. Memory does not grow with ``paths``.
+        """
+        batch_size = batch_size or self.engine.batch_size
+        workers = workers or available_cores()
+
+        def read(path: str) -> npt.NDArray[np.uint8]:
+            return self._pixels(decode(path, max_pixels))
+
+        look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
+        for batch in _batches(load(map(os.fspath, paths), read, workers, look_ahead), batch_size):
+            yield from self._results(batch, top_k, threshold)
+
+    def preprocess(self, image: Image.Image) -> npt.NDArray[np.float32]:
+        """A Pillow image → float32 [3, H, W], equal to the reference processor, which leaves EXIF orientation alone."""
+        pixels = self.preprocessing.pixels(to_rgb(image))
+        return self.preprocessing.normalization.apply(pixels)
+
+    def logits(self, pixel_values: torch.Tensor | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
+        """Normalised pixels float32 [N, 3, H, W] → logits float32 [N, C] (torch engine)."""
+        import torch
+
+        from vithybrid_cli.engines.torch_engine import TorchEngine
+
+        if not isinstance(self.engine, TorchEngine):
+            raise TypeError("Only the torch engine takes normalised pixels; load with engine='torch'.")
+        return self.engine.logits_of(torch.as_tensor(pixel_values)).numpy()
+
+    def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
+        pixels = self.preprocessing.pixels(image)
+        height, width = self.engine.image_size
+        if pixels.shape[:2] != (height, width):
+            raise UnreadableImage(
+                f"The model takes {width}×{height} pixels, and its preprocessing leaves {pixels.shape[1]}×{pixels.shape[0]}."
+            )
+        return pixels
+
+    def _results(self, batch: list[_Loaded], k: int, threshold: float) -> Iterator[ImageResult]:
+        pixels = [loaded for _, loaded in batch if not isinstance(loaded, ImageError)]
+        rows = iter(self.engine.logits(np.stack(pixels)) if pixels else ())
+        for path, loaded in batch:
+            if isinstance(loaded, ImageError):
+                yield ImageResult(path, error=loaded)
+            else:
+                yield ImageResult(path, top_k(next(rows), self.labels, k, threshold))
+
+
+_Loaded = tuple[str, "npt.NDArray[np.uint8] | ImageError"]
+
+
+def _batches(loaded: Iterable[_Loaded], size: int) -> Iterator[list[_Loaded]]:
+    """Cut a stream into lists with ``size`` pictures each, bad files aside."""
+    batch: list[_Loaded] = []
+    pictures = 0
+    for item in loaded:
+        batch.append(item)
+        pictures += not isinstance(item[1], ImageError)
+        if pictures == size or (pictures == 0 and batch):
+            yield batch
+            batch, pictures = [], 0
+    if batch:
+        yield batch
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

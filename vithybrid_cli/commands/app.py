@@ -1,0 +1,44 @@
+"""The Typer app: all subcommands under one name."""
+
+from typing import Annotated
+
+import typer
+
+from vithybrid_cli import __version__
+from vithybrid_cli.commands.classify import classify
+from vithybrid_cli.commands.download import download
+from vithybrid_cli.commands.evaluate import evaluate
+from vithybrid_cli.commands.guard import guarded
+from vithybrid_cli.commands.info import info
+from vithybrid_cli.commands.models import models
+from vithybrid_cli.commands.train import train
+
+app = typer.Typer(
+    name="vithybrid",
+    help="Label pictures with a Hybrid Vision Transformer.",
+    no_args_is_help=True,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    pretty_exceptions_enable=False,
+)
+for command in (classify, download, models, info, evaluate, train):
+    app.command()(guarded(command))
+
+
+def _print_version(value: bool) -> None:
+    if value:
+        typer.echo(f"vithybrid {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    version: Annotated[
+        bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Label pictures with a Hybrid Vision Transformer."""
+
+
+def main() -> None:
+    """Run the app on the program's arguments."""
+    app()

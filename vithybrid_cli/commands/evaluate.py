@@ -1,0 +1,100 @@
+"""``vithybrid evaluate``: how good a model is on a folder of labelled pictures."""
+
+from collections import deque
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
+from vithybrid_cli.classifier import Classifier
+from vithybrid_cli.commands import options
+from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
+from vithybrid_cli.commands.load import open_classifier
+from vithybrid_cli.commands.output import format_of, opened
+from vithybrid_cli.commands.progress import Progress
+from vithybrid_cli.evaluation import TOP_K, Evaluation, Report, match_labels
+from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS
+from vithybrid_cli.images.labelled import label_folders, labelled_pictures
+from vithybrid_cli.output import Format, write_report
+
+
+def evaluate(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with one folder of pictures per label.")],
+    model: options.Model = DEFAULT_MODEL,
+    output_format: Annotated[
+        Format | None,
+        typer.Option("--format", "-f", show_default="table on a terminal, else jsonl", help="How it is written."),
+    ] = None,
+    output: options.Output = None,
+    device: options.Device = "auto",
+    dtype: options.DtypeOption = options.Dtype.FLOAT32,
+    attention: options.Attention = options.AttentionKind.SDPA,
+    engine: options.Engine = options.EngineKind.AUTO,
+    batch_size: options.BatchSize = None,
+    workers: options.Workers = None,
+    max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
+    revision: options.Revision = None,
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+    no_progress: options.NoProgress = False,
+) -> None:
+    """Measure a model on labelled pictures: accuracy, each label's recall and precision, what is confused.
+
+    A label folder is named by the label, by its first name (tabby for "tabby, tabby cat"), or by the class index.
+
+    Example: vithybrid evaluate photos/held-out -m runs/mine
+    """
+    names = label_folders(folder)
+    classifier = open_classifier(
+        model,
+        revision=revision,
+        offline=offline,
+        device=device,
+        dtype=dtype,
+        attention=attention,
+        engine=engine,
+        quiet=quiet or no_progress,
+    )
+    labels = match_labels(names, classifier.labels)
+    progress = Progress(
+        enabled=not (quiet or no_progress), count=lambda: sum(1 for _ in labelled_pictures(folder, labels))
+    )
+    report = measure(
+        classifier, folder, labels, progress, batch_size=batch_size, workers=workers, max_pixels=max_pixels
+    )
+    with opened(output) as stream:
+        write_report(output_format or format_of(output, stream), stream, report)
+    if report.unreadable:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def measure(
+    classifier: Classifier,
+    folder: Path,
+    labels: dict[str, int],
+    progress: Progress,
+    *,
+    batch_size: int | None = None,
+    workers: int | None = None,
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+) -> Report:
+    """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders."""
+    evaluation = Evaluation(classifier.labels)
+    pending: deque[int] = deque()
+
+    def paths() -> Iterator[str]:
+        for path, index in labelled_pictures(folder, labels):
+            pending.append(index)
+            yield path
+
+    results = classifier.classify(
+        paths(), TOP_K, batch_size=batch_size, workers=workers, max_pixels=max_pixels
+    )
+    with closing(results), progress:
+        for result in results:
+            evaluation.add(pending.popleft(), result)
+            progress.advance(failed=result.error is not None)
+    return evaluation.report()

@@ -1,0 +1,35 @@
+"""The one place where what went wrong in a command becomes a line on stderr and an exit code."""
+
+import functools
+import os
+import sys
+from collections.abc import Callable
+from typing import ParamSpec
+
+import typer
+
+from vithybrid_cli.errors import ModelError, VitHybridError
+from vithybrid_cli.output import visible
+
+EXIT_SOME_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+P = ParamSpec("P")
+
+
+def guarded(command: Callable[P, None]) -> Callable[P, None]:
+    """The command with its documented exit codes: 2 wrong usage, 3 no model, 130 interrupted; 0 for a closed pipe."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> None:
+        try:
+            command(*args, **kwargs)
+        except VitHybridError as error:
+            typer.echo(f"vithybrid: {visible(str(error))}", err=True)
+            raise typer.Exit(EXIT_MODEL if isinstance(error, ModelError) else EXIT_USAGE) from error
+        except KeyboardInterrupt as interrupt:
+            raise typer.Exit(EXIT_INTERRUPTED) from interrupt
+        except BrokenPipeError:
+            # The reader (`| head`) has what it wanted; what is still buffered has nowhere to go.
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    return run

@@ -1,0 +1,97 @@
+"""How far a run is, on stderr: a line that changes on a terminal, a plain line now and then elsewhere."""
+
+import sys
+import threading
+import time
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Self
+
+import typer
+
+from vithybrid_cli.output import visible
+
+if TYPE_CHECKING:
+    from rich.progress import Progress as RichProgress
+
+PLAIN_INTERVAL = 10.0  # seconds between plain lines
+
+
+class Progress:
+    """Counts pictures and failures; ``count`` (which may be slow) runs beside the work and gives the total."""
+
+    def __init__(self, *, enabled: bool, count: Callable[[], int] | None = None) -> None:
+        self.done = self.failed = 0
+        self.total: int | None = None
+        self._enabled = enabled
+        self._count = count
+        self._bar = _bar() if enabled and sys.stderr.isatty() else None
+        self._began = self._last_line = time.monotonic()
+
+    def __enter__(self) -> Self:
+        if self._enabled and self._count is not None:
+            threading.Thread(target=self._count_inputs, args=(self._count,), daemon=True).start()
+        if self._bar is not None:
+            self._bar.start()
+            self._task = self._bar.add_task("", total=None, failed="")
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if self._bar is not None:
+            self._bar.stop()
+        elif self._enabled and self._last_line > self._began:
+            self._write_line()
+
+    def advance(self, pictures: int = 1, *, failed: bool = False) -> None:
+        """One or more inputs are done."""
+        self.done += pictures
+        self.failed += failed
+        if self._bar is not None:
+            text = f"[red]{self.failed} failed" if self.failed else ""
+            self._bar.update(self._task, completed=self.done, total=self.total, failed=text)
+        elif self._enabled and time.monotonic() - self._last_line >= PLAIN_INTERVAL:
+            self._last_line = time.monotonic()
+            self._write_line()
+
+    def report(self, message: str) -> None:
+        """A line above the progress."""
+        if self._bar is not None:
+            self._bar.console.print(visible(message), markup=False, highlight=False, soft_wrap=True)
+        else:
+            typer.echo(visible(message), err=True)
+
+    def _count_inputs(self, count: Callable[[], int]) -> None:
+        self.total = count()
+
+    def _write_line(self) -> None:
+        rate = self.done / max(time.monotonic() - self._began, 1e-9)
+        of_total = f" of {self.total}" if self.total else ""
+        left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
+        failed = f", {self.failed} failed" if self.failed else ""
+        typer.echo(f"{self.done}{of_total} pictures, {rate:.1f}/s{left}{failed}", err=True)
+
+
+def _bar() -> "RichProgress":
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as RichProgress
+    from rich.progress import Task
+    from rich.text import Text
+
+    class RateColumn(ProgressColumn):
+        """Pictures per second."""
+
+        def render(self, task: Task) -> Text:
+            return Text(f"{task.speed:.1f}/s" if task.speed else "", style="progress.data.speed")
+
+    return RichProgress(
+        BarColumn(),
+        MofNCompleteColumn(),
+        RateColumn(),
+        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[failed]}"),
+        console=Console(stderr=True),
+        transient=True,
+    )

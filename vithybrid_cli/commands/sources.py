@@ -1,0 +1,61 @@
+"""What a command was asked to read: arguments, ``-`` for stdin, and a file of paths."""
+
+import os
+import sys
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.images.find import find, read_list
+
+STDIN = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The inputs of one run."""
+
+    inputs: tuple[str, ...]
+    files_from: Path | None = None
+    null: bool = False
+
+    def check(self) -> None:
+        """Raise UsageError for what is wrong before anything is loaded."""
+        if not self.inputs and self.files_from is None:
+            raise UsageError("nothing to classify. Give pictures, folders or patterns, or - to read paths from stdin.")
+        if self._stdin_uses > 1:
+            raise UsageError("stdin can be read only once. Give - in one place.")
+        if self.null and not self._stdin_uses and self.files_from is None:
+            raise UsageError("--null is about lists of paths. Give - or --files-from with it.")
+        if self.files_from is not None and str(self.files_from) != STDIN and not self.files_from.is_file():
+            raise UsageError(f"{self.files_from} is no file. Give a file that lists paths to --files-from.")
+
+    @property
+    def single(self) -> bool:
+        """Whether one file is all that was asked for."""
+        if self.files_from is not None or len(self.inputs) != 1:
+            return False
+        return self.inputs[0] != STDIN and os.path.isfile(self.inputs[0])  # noqa: PTH113 (Path raises on odd names)
+
+    def paths(self) -> Iterator[str]:
+        """All paths, lazily: the arguments in their order, then those of the file."""
+        for text in self.inputs:
+            yield from self._listed(STDIN) if text == STDIN else find([text])
+        if self.files_from is not None:
+            yield from self._listed(str(self.files_from))
+
+    def counter(self) -> Callable[[], int] | None:
+        """Something that counts the paths, unless they come from stdin and can be read only once."""
+        return None if self._stdin_uses else lambda: sum(1 for _ in self.paths())
+
+    @property
+    def _stdin_uses(self) -> int:
+        return self.inputs.count(STDIN) + (str(self.files_from) == STDIN)
+
+    def _listed(self, name: str) -> Iterator[str]:
+        if name == STDIN:
+            yield from read_list(sys.stdin.buffer, self.null)
+            return
+        with Path(name).open("rb") as stream:
+            yield from read_list(stream, self.null)

@@ -1,0 +1,21 @@
+"""Pixels become logits: one file per runtime, all behind one small protocol."""
+
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+
+class Engine(Protocol):
+    """A network on a device."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width of the pictures it takes."""
+
+    @property
+    def batch_size(self) -> int:
+        """How many pictures at once suit the device."""
+
+    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 pixels [N, H, W, 3] → logits [N, C]; rescaling and normalisation are the engine's work."""

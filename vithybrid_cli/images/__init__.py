@@ -1,0 +1,1 @@
+"""A path becomes pixels: finding, decoding, preprocessing and loading pictures with Pillow and NumPy."""

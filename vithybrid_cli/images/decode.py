@@ -1,0 +1,249 @@
+"""A file becomes an upright RGB image, or an error that says what is wrong with the file."""
+
+import errno
+import os
+import stat
+import struct
+import threading
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+from PIL import ExifTags, Image, UnidentifiedImageError
+
+from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
+
+DEFAULT_MAX_PIXELS = 178_956_970  # where Pillow itself refuses: twice its MAX_IMAGE_PIXELS
+
+# What Pillow's plugins were seen to raise on damaged data. A Warning comes as an exception under `python -W error`.
+_DAMAGE = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    EOFError,
+    LookupError,
+    MemoryError,
+    OSError,
+    RuntimeError,
+    SyntaxError,
+    TypeError,
+    ValueError,
+    Warning,
+    struct.error,
+    zlib.error,
+)
+
+# EXIF 2.32, table 6: what brings a picture of this orientation upright; 1 is upright already.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+# ISO/IEC 23008-12: the brands of HEIF files, at byte 8, after `ftyp`.
+_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
+
+
+def decode(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+    """The picture in the file ``path`` as an upright image of mode RGB; of an animation the first frame.
+
+    Only regular files are opened, so a pipe or a device cannot block. Raises MissingFile, NotAFile, PermissionDenied,
+    UnreadableImage, or ImageTooLarge for more than ``max_pixels`` pixels (width × height), before they are decoded.
+    """
+    _require_regular_file(path)
+    try:
+        with _limit.at(max_pixels), Path(path).open("rb") as stream, _opened(stream) as image:
+            _require_size(image.size, max_pixels)
+            image.load()
+            return upright_rgb(image)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(f"it has more than {max_pixels} pixels", max_pixels) from error
+    except _DAMAGE as error:
+        raise _explained(error) from error
+
+
+def upright_rgb(image: Image.Image) -> Image.Image:
+    """The image turned as its EXIF orientation says, in mode RGB; with a broken EXIF block it is left unturned."""
+    turn = _TURNS.get(_orientation(image))
+    image = to_rgb(image)
+    return image if turn is None else image.transpose(turn)
+
+
+def to_rgb(image: Image.Image) -> Image.Image:
+    """The image in mode RGB, not turned; an image that is RGB already is returned as it is.
+
+    As ``convert("RGB")`` of transformers' processors: alpha is dropped, CMYK is converted without a profile.
+    Samples of more than 8 bits are scaled, where ``convert`` would clip them.
+    """
+    if image.mode == "RGB":
+        return image
+    if image.mode == "F" or image.mode.startswith("I"):
+        image = Image.fromarray(_to_8_bits(np.asarray(image)))
+    elif image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+        image = image.convert("RGBA")  # the same colours; straight to RGB would warn about the transparency
+    elif image.mode == "La":
+        image = image.convert("LA")
+    return image.convert("RGB")
+
+
+def _to_8_bits(samples: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
+    """Grey samples [H, W] of 16 or 32 bits, integer or float, as 8 bits.
+
+    16 bits keep their high byte, which is what Pillow does with a 16-bit RGB file. For 32 bits no range is
+    agreed on, so it is told by the values: 0–1 (float), 0–255, 0–65535, or else from the smallest to the largest.
+    """
+    if samples.dtype.itemsize == 2:
+        return (samples >> 8).astype(np.uint8)
+    values = np.nan_to_num(samples.astype(np.float64), posinf=0.0, neginf=0.0)
+    low, high = float(values.min()), float(values.max())
+    if samples.dtype.kind == "f" and low >= 0 and high <= 1:
+        return np.rint(values * 255).astype(np.uint8)
+    if low >= 0 and high <= 65535:
+        return np.floor(values if high <= 255 else values / 256).astype(np.uint8)
+    return np.rint((values - low) * 255 / (high - low or 1)).astype(np.uint8)
+
+
+def _orientation(image: Image.Image) -> int:
+    """The EXIF orientation, 1 to 8; 1 also where there is none or it cannot be read."""
+    try:
+        value = image.getexif().get(ExifTags.Base.Orientation, 1)
+    except _DAMAGE:
+        return 1
+    return value if isinstance(value, int) else 1
+
+
+def _opened(stream: BinaryIO) -> Image.Image:
+    """``Image.open``, and once more with all plugins: while another thread loads them it finds too few of them."""
+    try:
+        image = Image.open(stream)
+    except UnidentifiedImageError:
+        Image.init()
+        try:
+            image = Image.open(stream)
+        except UnidentifiedImageError as error:
+            raise _unidentified(stream) from error
+    if image.format == "EPS":
+        raise UnreadableImage("PostScript is a program and is not run; convert it to PNG first")
+    return image
+
+
+def _unidentified(stream: BinaryIO) -> ImageError:
+    stream.seek(0)
+    head = stream.read(12)
+    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
+        return UnreadableImage("the HEIC/HEIF format is not supported; convert it to JPEG or PNG first")
+    return UnreadableImage("it is no picture in a supported format, or its beginning is damaged; open it elsewhere")
+
+
+def _require_size(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
+    if width * height > max_pixels:
+        raise _too_large(f"it has {width} × {height} pixels, more than {max_pixels}", max_pixels)
+
+
+def _too_large(cause: str, max_pixels: int) -> ImageTooLarge:
+    return ImageTooLarge(f"{cause}; if the file can be trusted, raise --max-pixels above {max_pixels}")
+
+
+def _require_regular_file(path: str | os.PathLike[str]) -> None:
+    """Raises the ImageError for what is no regular file with at least one byte, without opening it."""
+    try:
+        status = os.stat(path)  # noqa: PTH116 (Path("") would be the current folder)
+    except OSError as error:
+        raise _explained(error) from error
+    except ValueError as error:
+        raise MissingFile(f"no file can have this name ({error}); separate a list by NUL with --null") from error
+    if stat.S_ISDIR(status.st_mode):
+        raise _folder(path)
+    if not stat.S_ISREG(status.st_mode):
+        raise NotAFile(f"this is {_kind(status.st_mode)}; give a picture file")
+    if status.st_size == 0:
+        raise UnreadableImage("the file is empty; copy or download it again")
+
+
+def _folder(path: str | os.PathLike[str]) -> ImageError:
+    if not os.access(path, os.R_OK | os.X_OK):
+        return PermissionDenied("the folder may not be listed; change its permissions or leave it out")
+    return NotAFile("this is a folder where a file is needed; give the folder as an argument, not in a list")
+
+
+def _kind(mode: int) -> str:
+    if stat.S_ISFIFO(mode):
+        return "a pipe"
+    return "a socket" if stat.S_ISSOCK(mode) else "a device"
+
+
+def _explained(error: BaseException) -> ImageError:
+    """What an exception of the operating system or of a Pillow plugin means for the user."""
+    code = error.errno if isinstance(error, OSError) else None
+    if code in (errno.ENOENT, errno.ENOTDIR):
+        return MissingFile("there is no file of this name; check the spelling (a pattern must match at least one file)")
+    if code in (errno.ENAMETOOLONG, errno.ELOOP):
+        return MissingFile(f"no file can be reached by this name: {os.strerror(code)}")
+    if code in (errno.EACCES, errno.EPERM):
+        return PermissionDenied("the file may not be read; change its permissions or leave it out")
+    if code is not None:
+        return UnreadableImage(f"the file cannot be read: {os.strerror(code)}")
+    if isinstance(error, MemoryError):
+        return ImageTooLarge("there is not enough memory to decode it; make it smaller, or use fewer --workers")
+    detail = " ".join(str(error).split()) or type(error).__name__
+    return UnreadableImage(f"the picture is damaged or cut off ({detail}); copy or download it again")
+
+
+class _Ceiling(int):
+    """A value for ``Image.MAX_IMAGE_PIXELS`` that is an exact limit.
+
+    Pillow warns above the value and refuses above twice the value; here both stand at the same number, so there is
+    nothing to warn of. Pillow's own check is kept since it also guards pictures inside of pictures (ICO, ICNS).
+    """
+
+    def __rmul__(self, other: int) -> int:
+        return int(self)
+
+    def __lt__(self, other: int) -> bool:
+        return False
+
+
+class _PillowLimit:
+    """Sets Pillow's process-wide pixel limit while pictures are being decoded, and puts it back after the last.
+
+    With several limits at a time the largest holds; ``_require_size`` keeps each to its own.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._active: list[int] = []
+        self._original: int | None = None
+
+    @contextmanager
+    def at(self, max_pixels: int) -> Iterator[None]:
+        self._enter(max_pixels)
+        try:
+            yield
+        finally:
+            self._leave(max_pixels)
+
+    def _enter(self, max_pixels: int) -> None:
+        with self._lock:
+            if not self._active:
+                self._original = Image.MAX_IMAGE_PIXELS
+            self._active.append(max_pixels)
+            Image.MAX_IMAGE_PIXELS = _Ceiling(max(self._active))
+
+    def _leave(self, max_pixels: int) -> None:
+        with self._lock:
+            self._active.remove(max_pixels)
+            Image.MAX_IMAGE_PIXELS = _Ceiling(max(self._active)) if self._active else self._original
+
+
+_limit = _PillowLimit()

@@ -1,0 +1,240 @@
+"""Files, folders, patterns and lists of paths become a lazy stream of paths."""
+
+import functools
+import os
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from PIL import Image, ImageFile
+
+from vithybrid_cli.errors import UsageError
+
+MAX_PATH_BYTES = 65536  # far above PATH_MAX of any system; what is longer is no list of paths
+_CHUNK = 65536
+
+# Identified by Pillow but never decoded (MPEG), or decoded by running a program (EPS).
+_NO_PICTURES = {"MPEG", "EPS"}
+# Pillow opens these as another format, so they have no entry of their own in its table of readers.
+_READ_AS_ANOTHER = {"MPO"}
+# Pictures of phones: not listed by Pillow without a plugin, yet a folder must not lose them silently.
+_PHONE_SUFFIXES = frozenset({".heic", ".heif"})
+
+
+def find(inputs: Iterable[str]) -> Iterator[str]:
+    """The paths of all pictures that ``inputs`` name, lazily and in the order of the inputs.
+
+    A folder gives the pictures in it and below it, in natural order (``img2`` before ``img10``), without hidden
+    files; a text with ``*``, ``?`` or ``[`` that is no existing name gives what it matches, ``**`` any depth.
+    Everything else is given back as it is. Nothing is raised: what is missing, matches nothing or is a folder that
+    cannot be listed comes as a path of its own, and decoding it raises the ImageError.
+    """
+    for text in inputs:
+        if os.path.isdir(text):  # noqa: PTH112 (Path raises where a parent may not be entered)
+            yield from _select(text, _Pictures())
+        elif _is_pattern(text) and not os.path.lexists(text):
+            yield from _matches(text)
+        else:
+            yield text
+
+
+def read_list(stream: BinaryIO, null: bool = False) -> Iterator[str]:
+    """The paths of a list, one per line or separated by NUL bytes, each as soon as it has arrived.
+
+    Bytes become text by ``os.fsdecode``; empty entries, and in lines a byte order mark and ``\\r``, are dropped.
+    Raises UsageError for an entry of more than 64 KiB.
+    """
+    entries = _split(stream, b"\0" if null else b"\n")
+    if null:
+        yield from (os.fsdecode(entry) for entry in entries if entry)
+        return
+    for number, entry in enumerate(entries):
+        line = (entry.removeprefix(b"\xef\xbb\xbf") if number == 0 else entry).removesuffix(b"\r")
+        if line:
+            yield os.fsdecode(line)
+
+
+def _split(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
+    # The raw file gives what is there without waiting for more, and without the lock of the buffered one: a thread
+    # that still waits for standard input when the program ends would hold that lock, and the interpreter would abort.
+    source: BinaryIO = getattr(stream, "raw", stream)
+    rest = b""
+    while chunk := source.read(_CHUNK):
+        *entries, rest = (rest + chunk).split(separator)
+        yield from entries
+        if len(rest) > MAX_PATH_BYTES:
+            raise UsageError(f"this is no list of paths: an entry has more than {MAX_PATH_BYTES} bytes; see --null")
+    if rest:
+        yield rest
+
+
+@functools.cache
+def picture_suffixes() -> frozenset[str]:
+    """The suffixes, in lower case with their dot, of the files that are taken from a folder."""
+    readable = {name for name, (factory, _) in _readers().items() if not _is_stub(factory)}
+    readable = (readable | _READ_AS_ANOTHER) - _NO_PICTURES
+    suffixes = {suffix.lower() for suffix, name in Image.registered_extensions().items() if name in readable}
+    return frozenset(suffixes) | _PHONE_SUFFIXES
+
+
+def _readers() -> dict[str, tuple[object, object]]:
+    Image.init()
+    return dict(Image.OPEN)
+
+
+def _is_stub(factory: object) -> bool:
+    """Whether Pillow only names the format (HDF5, GRIB, …) and leaves the decoding to others."""
+    return isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)
+
+
+def natural_key(name: str) -> tuple[str, str]:
+    """Sorts numbers by value and letters without case; names that are equal so far sort by themselves."""
+    folded = re.sub("[0-9]+", lambda digits: f"{len(digits[0].lstrip('0')):03}{digits[0].lstrip('0')}", name.casefold())
+    return folded, name
+
+
+class _Selector(Protocol):
+    """Which entries of one folder are wanted."""
+
+    def takes(self, name: str) -> bool:
+        """Whether the file ``name`` is wanted."""
+
+    def below(self, name: str) -> "_Selector | None":
+        """What is wanted of the subfolder ``name``; None for nothing."""
+
+
+class _Pictures:
+    """All visible pictures, at any depth."""
+
+    def takes(self, name: str) -> bool:
+        return not name.startswith(".") and os.path.splitext(name)[1].lower() in picture_suffixes()  # noqa: PTH122
+
+    def below(self, name: str) -> "_Selector | None":
+        return None if name.startswith(".") else self
+
+
+class _Pattern:
+    """What a pattern matches; ``reached`` are the parts that an entry of this folder may match.
+
+    A folder that the whole pattern matches gives its pictures, as if it were an input itself.
+    """
+
+    def __init__(self, parts: Sequence[str], reached: Iterable[int] = (0,)) -> None:
+        self._parts = parts
+        self._reached = set(reached)
+        for index in range(min(self._reached), len(parts) - 1):  # `**` also stands for no folder at all
+            if index in self._reached and parts[index] == "**":
+                self._reached.add(index + 1)
+
+    def takes(self, name: str) -> bool:
+        last = len(self._parts) - 1
+        return last in self._reached and _fits(name, self._parts[last])
+
+    def below(self, name: str) -> _Selector | None:
+        if self._parts[-1] != "**" and self.takes(name):
+            return _Pictures()
+        fitting = [index for index in self._reached if _fits(name, self._parts[index])]
+        following = {index if self._parts[index] == "**" else index + 1 for index in fitting}
+        following.discard(len(self._parts))
+        return _Pattern(self._parts, following) if following else None
+
+
+def _fits(name: str, part: str) -> bool:
+    return fnmatch(name, part) and (part.startswith(".") or not name.startswith("."))
+
+
+def _is_pattern(text: str) -> bool:
+    return _first_wildcard(text) < len(text)
+
+
+def _first_wildcard(text: str) -> int:
+    """The place of the first wildcard; the length of the text if there is none."""
+    return len(re.split(r"[*?[]", text, maxsplit=1)[0])
+
+
+def _matches(pattern: str) -> Iterator[str]:
+    """The paths that a pattern matches, or the pattern itself if there are none."""
+    base, parts = _split_pattern(pattern)
+    paths = _select(base, _Pattern(parts)) if os.path.isdir(base or ".") else iter(())  # noqa: PTH112
+    yield next(paths, pattern)
+    yield from paths
+
+
+def _split_pattern(pattern: str) -> tuple[str, list[str]]:
+    """The folder before the first part with a wildcard, as it was written, and the parts from there on."""
+    end = pattern.rfind(os.sep, 0, _first_wildcard(pattern)) + 1
+    return pattern[:end], re.findall(f"[^{re.escape(os.sep)}]+", pattern[end:])
+
+
+def _select(root: str, selector: _Selector) -> Iterator[str]:
+    """The wanted files at and below ``root``, depth first; a folder that cannot be listed is given itself.
+
+    Links to folders are followed, and no folder is entered twice, so a loop of links ends. Memory: the listings of
+    one folder per level, and two numbers per folder.
+    """
+    entered: set[tuple[int, int]] = set()
+    levels = [_wanted(root, selector, entered)]
+    while levels:
+        entry = next(levels[-1], None)
+        if entry is None:
+            levels.pop()
+        elif entry.below is None:
+            yield entry.path
+        else:
+            levels.append(_wanted(entry.path, entry.below, entered))
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    """A path to give, or a subfolder to enter."""
+
+    path: str
+    below: _Selector | None = None
+
+
+def _wanted(folder: str, selector: _Selector, entered: set[tuple[int, int]]) -> Iterator[_Entry]:
+    """The wanted entries of one folder in natural order, its own path last if they could not all be listed."""
+    if not _is_new(folder, entered):
+        return
+    names, complete = _listing(folder)
+    for name, is_folder in names:
+        below = selector.below(name) if is_folder else None
+        if below is not None or (not is_folder and selector.takes(name)):
+            yield _Entry(os.path.join(folder, name), below)  # noqa: PTH118 (keeps `./` as the user wrote it)
+    if not complete:
+        yield _Entry(folder)
+
+
+def _is_new(folder: str, entered: set[tuple[int, int]]) -> bool:
+    try:
+        status = Path(folder).stat()
+    except OSError:
+        return True  # the listing fails as well, and reports it
+    identity = status.st_dev, status.st_ino
+    if identity in entered:
+        return False
+    entered.add(identity)
+    return True
+
+
+def _listing(folder: str) -> tuple[list[tuple[str, bool]], bool]:
+    """The names in a folder in natural order, each with whether it is a folder; and whether these are all."""
+    names: list[tuple[str, bool]] = []
+    complete = True
+    try:
+        with os.scandir(folder or ".") as scan:
+            for entry in scan:
+                names.append((entry.name, _is_folder(entry)))  # noqa: PERF401 (a failing scan must keep these)
+    except OSError:
+        complete = False
+    return sorted(names, key=lambda name: natural_key(name[0])), complete
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False  # a link that leads nowhere; decoding reports it if it is named like a picture

@@ -1,0 +1,24 @@
+"""Folders of labelled pictures: ``DIR/<label>/…``, one folder per label."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.images.find import find, natural_key
+
+
+def label_folders(folder: Path) -> tuple[str, ...]:
+    """The names of the label folders in natural order. Raises UsageError where there are none."""
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is no folder. Give a folder that holds one folder of pictures per label.")
+    names = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+    if not names:
+        raise UsageError(f"{folder} holds no folders. Put the pictures of each label into a folder of its name.")
+    return tuple(sorted(names, key=natural_key))
+
+
+def labelled_pictures(folder: Path, labels: dict[str, int]) -> Iterator[tuple[str, int]]:
+    """Each picture below each label folder, with the class index that ``labels`` gives the folder's name."""
+    for name, index in labels.items():
+        for path in find([str(folder / name)]):
+            yield path, index

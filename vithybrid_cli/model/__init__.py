@@ -1,0 +1,1 @@
+"""The networks and nothing else: no files, no names of other libraries' tensors, no pictures."""

@@ -1,0 +1,141 @@
+"""BiT, "Big Transfer" (https://arxiv.org/abs/1912.11370): the ResNet whose feature map a Hybrid ViT reads as tokens.
+
+Bottleneck blocks (ResNet v1.5: the stride is on the 3×3 convolution) with GroupNorm instead of BatchNorm and TensorFlow's
+SAME padding. Every convolution is weight-standardised (https://arxiv.org/abs/1903.10520); since that depends on the weights
+alone, the network here holds weights that `standardize` has already been applied to, and its convolutions are plain.
+Names follow timm's ``resnetv2``: stem, stages, conv1–3, norm1–3, downsample.
+"""
+
+from collections import OrderedDict
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vithybrid_cli.model.config import BitConfig
+
+GROUP_NORM_EPS = 1e-5  # both transformers and timm
+STANDARDIZE_EPS = 1e-8  # of the hybrids, inside the root, in both transformers and timm
+BOTTLENECK_RATIO = 4
+CHANNEL_MULTIPLE = 8  # a bottleneck's width is rounded to it
+
+
+def standardize(weight: Tensor, eps: float = STANDARDIZE_EPS) -> Tensor:
+    """Weight standardisation of a convolution weight [out, in, kh, kw]: ``(w - mean) / sqrt(var + eps)`` per output.
+
+    The variance is the biased one, as ``batch_norm`` computes it in the reference.
+    """
+    var, mean = torch.var_mean(weight, dim=(1, 2, 3), correction=0, keepdim=True)
+    return (weight - mean) * torch.rsqrt(var + eps)
+
+
+def activation(name: str) -> nn.Module:
+    """The activation module of a config's ``hidden_act``."""
+    if name == "relu":
+        return nn.ReLU(inplace=True)
+    return nn.GELU(approximate="tanh" if name == "gelu_new" else "none")
+
+
+def same_padding(length: int, kernel: int, stride: int) -> tuple[int, int]:
+    """Zeros before and after a side of ``length``, as TensorFlow's SAME pads: the odd one goes to the end."""
+    total = max((-(-length // stride) - 1) * stride + kernel - length, 0)
+    return total // 2, total - total // 2
+
+
+def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
+    """Zero-pad x [N, C, H, W] so that a kernel at this stride gives ceil(H / stride) × ceil(W / stride)."""
+    top, bottom = same_padding(x.shape[2], kernel, stride)
+    left, right = same_padding(x.shape[3], kernel, stride)
+    return F.pad(x, (left, right, top, bottom)) if top or bottom or left or right else x
+
+
+class SameConv2d(nn.Conv2d):
+    """A convolution without bias, SAME-padded."""
+
+    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+        # At stride 1 SAME is symmetric for an odd kernel, and the convolution pads without a copy.
+        padding = kernel // 2 if stride == 1 else 0
+        super().__init__(in_channels, out_channels, kernel, stride, padding, bias=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        if self.stride[0] > 1:
+            x = pad_same(x, self.kernel_size[0], self.stride[0])
+        return super().forward(x)
+
+
+class Stem(nn.Module):
+    """7×7 convolution and 3×3 max pooling, stride 2 each: [N, 3, H, W] → [N, C, H/4, W/4]."""
+
+    def __init__(self, config: BitConfig) -> None:
+        super().__init__()
+        self.conv = SameConv2d(3, config.embedding_size, 7, stride=2)
+        self.norm = nn.GroupNorm(config.num_groups, config.embedding_size, GROUP_NORM_EPS)
+        self.act = activation(config.hidden_act)
+        self.dynamic_padding = config.embedding_dynamic_padding
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.norm(self.conv(x)))
+        if self.dynamic_padding:
+            x = pad_same(x, 3, 2)
+        return F.max_pool2d(x, 3, 2)
+
+
+class Bottleneck(nn.Module):
+    """1×1, 3×3 and 1×1 convolution around a shortcut: [N, C_in, H, W] → [N, C_out, H/stride, W/stride]."""
+
+    def __init__(self, config: BitConfig, in_channels: int, out_channels: int, stride: int, downsample: bool) -> None:
+        super().__init__()
+        width = _bottleneck_width(out_channels)
+        self.conv1 = SameConv2d(in_channels, width, 1)
+        self.norm1 = nn.GroupNorm(config.num_groups, width, GROUP_NORM_EPS)
+        self.conv2 = SameConv2d(width, width, 3, stride)
+        self.norm2 = nn.GroupNorm(config.num_groups, width, GROUP_NORM_EPS)
+        self.conv3 = SameConv2d(width, out_channels, 1)
+        self.norm3 = nn.GroupNorm(config.num_groups, out_channels, GROUP_NORM_EPS)
+        self.act = activation(config.hidden_act)
+        self.downsample: nn.Module | None = None
+        if downsample:
+            conv = SameConv2d(in_channels, out_channels, 1, stride)
+            norm = nn.GroupNorm(config.num_groups, out_channels, GROUP_NORM_EPS)
+            self.downsample = nn.Sequential(OrderedDict(conv=conv, norm=norm))
+
+    def forward(self, x: Tensor) -> Tensor:
+        shortcut = x if self.downsample is None else self.downsample(x)
+        x = self.act(self.norm1(self.conv1(x)))
+        x = self.act(self.norm2(self.conv2(x)))
+        x = self.norm3(self.conv3(x))
+        return self.act(x + shortcut)
+
+
+class Bit(nn.Module):
+    """The backbone: normalised pixels [N, 3, H, W] → feature map [N, C, h, w] of the config's ``out_stage``."""
+
+    def __init__(self, config: BitConfig) -> None:
+        super().__init__()
+        self.stem = Stem(config)
+        self.stages = nn.ModuleList()
+        self.out_stage = config.out_stage
+        channels = config.embedding_size
+        for index, (depth, width) in enumerate(zip(config.depths, config.hidden_sizes, strict=True)):
+            self.stages.append(_stage(config, channels, width, depth, stride=1 if index == 0 else 2))
+            channels = width
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.stem(x)
+        for stage in self.stages[: self.out_stage]:
+            x = stage(x)
+        return x
+
+
+def _stage(config: BitConfig, in_channels: int, out_channels: int, depth: int, stride: int) -> nn.Sequential:
+    first = Bottleneck(config, in_channels, out_channels, stride, downsample=True)
+    rest = [Bottleneck(config, out_channels, out_channels, 1, downsample=False) for _ in range(depth - 1)]
+    return nn.Sequential(first, *rest)
+
+
+def _bottleneck_width(out_channels: int) -> int:
+    """A quarter of the channels, rounded to the next multiple of 8, but never down by more than a tenth."""
+    width = out_channels / BOTTLENECK_RATIO
+    half = CHANNEL_MULTIPLE / 2
+    rounded = max(CHANNEL_MULTIPLE, int(width + half) // CHANNEL_MULTIPLE * CHANNEL_MULTIPLE)
+    return rounded + CHANNEL_MULTIPLE if rounded < 0.9 * width else rounded

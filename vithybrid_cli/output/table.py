@@ -1,0 +1,76 @@
+"""Results for people: path, bar, percent and label, line by line, or one picture in a block of its own."""
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TextIO
+
+from rich.text import Text
+
+from vithybrid_cli.errors import ImageError
+from vithybrid_cli.output.formats import Writer
+from vithybrid_cli.output.terminal import Terminal, open_terminal
+from vithybrid_cli.results import ImageResult
+
+GAP = "  "
+PERCENT = len("100.0%")
+
+
+class TableWriter(Writer):
+    """Prints each picture as it comes; no line waits for a later one, so the widths depend on the screen alone."""
+
+    def __init__(self, stream: TextIO, *, single: bool) -> None:
+        self._terminal = open_terminal(stream)
+        self._single = single
+
+    def write(self, result: ImageResult) -> None:
+        self._terminal.print(self._block(result) if self._single else self._group(result))
+
+    def close(self) -> None:
+        """Nothing ends this format."""
+
+    def _block(self, result: ImageResult) -> Iterator[Text]:
+        """The path on a line of its own, the rows below it."""
+        yield self._terminal.text(result.path, "bold")
+        bar = _within(self._terminal.width // 3, 6, 40)
+        for fixed, rest in _rows(self._terminal, result, bar):
+            yield from self._terminal.hang(Text.assemble(GAP, fixed), rest)
+
+    def _group(self, result: ImageResult) -> Iterator[Text]:
+        """The path in a column of its own, the rows beside it."""
+        width = _within(self._terminal.width * 3 // 8, 12, 60)
+        bar = _within((self._terminal.width - 40) // 4, 0, 20)
+        left = self._terminal.column(self._terminal.text(result.path, "bold"), width)
+        for fixed, rest in _rows(self._terminal, result, bar):
+            yield from self._terminal.hang(Text.assemble(left, GAP, fixed), rest)
+            left = Text(" " * width)
+
+
+def _within(value: int, low: int, high: int) -> int:
+    return min(max(value, low), high)
+
+
+def _rows(terminal: Terminal, result: ImageResult, bar: int) -> Iterator[tuple[Text, Text]]:
+    """For each line what has a fixed width, and the text that fills the rest."""
+    if result.error is not None:
+        yield Text(), _reason(terminal, result.error)
+    elif not result.predictions:
+        yield Text(), Text("no label reaches the threshold", "dim")
+    repeated = Counter(prediction.label for prediction in result.predictions)
+    for rank, prediction in enumerate(result.predictions):
+        number = prediction.index if repeated[prediction.label] > 1 else None
+        label = terminal.label(prediction.label, "bold" if rank == 0 else "", number)
+        yield _score(terminal, prediction.score, bar), label
+
+
+def _reason(terminal: Terminal, error: ImageError) -> Text:
+    return Text.assemble(("error: ", "bold red"), terminal.text(str(error) or type(error).__name__, "red"))
+
+
+def _score(terminal: Terminal, score: float, bar: int) -> Text:
+    percent = "<0.1%" if 0 < score < 0.0005 else f"{score:.1%}"
+    return Text.assemble(terminal.bar(score, bar, _colour(score)), " ", percent.rjust(PERCENT), GAP)
+
+
+def _colour(score: float) -> str:
+    """Green from where no other label can be more probable, yellow for a fair candidate, dim for the rest."""
+    return "green" if score >= 0.5 else "yellow" if score >= 0.1 else "dim"

@@ -1,0 +1,54 @@
+"""What is known about one picture, and how a row of logits becomes labels."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from vithybrid_cli.errors import ImageError
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """One label with its softmax probability; ``index`` is the class index, since labels may repeat."""
+
+    index: int
+    label: str
+    score: float
+
+
+@dataclass(frozen=True, slots=True)
+class ImageResult:
+    """What is known about one input: its predictions, best first, or the reason why there are none."""
+
+    path: str
+    predictions: tuple[Prediction, ...] = ()
+    error: ImageError | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The result as plain values, in the shape of the JSON output."""
+        if self.error is not None:
+            return {"path": self.path, "error": {"type": type(self.error).__name__, "message": str(self.error)}}
+        predictions = [{"index": p.index, "label": p.label, "score": round(p.score, 6)} for p in self.predictions]
+        return {"path": self.path, "predictions": predictions}
+
+
+def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """Probabilities along the last axis, in float64: ``exp(x - max) / sum``."""
+    shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
+    return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
+
+
+def top_k(
+    logits: npt.NDArray[np.float32], labels: Sequence[str], k: int = 5, threshold: float = 0.0
+) -> tuple[Prediction, ...]:
+    """The ``k`` most probable labels of one row of logits [C], best first.
+
+    Equal scores keep the order of their class index. A ``k`` above the number of labels gives them all;
+    labels below ``threshold`` (a probability) are left out, so the result may be empty.
+    """
+    scores = softmax(logits)
+    order = np.argsort(-logits, kind="stable")[:k]
+    return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in order if scores[i] >= threshold)

@@ -1,0 +1,1 @@
+"""Folders of labelled pictures become a checkpoint in the published layout."""

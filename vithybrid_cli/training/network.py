@@ -1,0 +1,66 @@
+"""The network as a training run has it: fresh or loaded weights, weight standardisation in the graph.
+
+Inference folds the standardisation into the weights; training must differentiate through it, so here it is a
+parametrisation of each backbone convolution, and what is saved are the raw weights, as in the published files.
+"""
+
+import torch
+from torch import Tensor, nn
+from torch.nn.utils import parametrize
+
+from vithybrid_cli.model.bit import Bottleneck, SameConv2d, standardize
+from vithybrid_cli.model.config import HybridConfig
+from vithybrid_cli.model.hybrid import HybridViT
+
+INITIAL_STD = 0.02  # of the encoder's matrices and tokens, as in BERT and transformers' initializer_range
+
+
+class _Standardize(nn.Module):
+    def forward(self, weight: Tensor) -> Tensor:
+        return standardize(weight)
+
+
+def trainable_network(config: HybridConfig, raw_weights: dict[str, Tensor] | None = None) -> HybridViT:
+    """A network in training mode, from raw weights under our names, or freshly initialised."""
+    # With a picture's few dozen tokens the fused kernel's backward pass costs a CPU more than plain matrix products.
+    network = HybridViT(config, attention="sdpa" if torch.cuda.is_available() else "eager")
+    if raw_weights is None:
+        initialize(network)
+    else:
+        network.load_state_dict(raw_weights)
+    convolutions = [module for module in network.modules() if isinstance(module, SameConv2d)]
+    for convolution in convolutions:
+        parametrize.register_parametrization(convolution, "weight", _Standardize())
+    return network.train()
+
+
+def raw_weights(network: HybridViT) -> dict[str, Tensor]:
+    """The network's parameters under our names, before standardisation."""
+    return {raw_name(name): parameter.detach() for name, parameter in network.named_parameters()}
+
+
+def raw_name(parameter_name: str) -> str:
+    """The name of a parameter as if it were not parametrised."""
+    return parameter_name.replace("parametrizations.weight.original", "weight")
+
+
+def initialize(network: HybridViT) -> None:
+    """Truncated normal for the encoder, He for the backbone; each residual branch of the backbone starts at zero."""
+    for module in network.modules():
+        if isinstance(module, SameConv2d):
+            nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
+        elif isinstance(module, (nn.Linear, nn.Conv2d)):
+            nn.init.trunc_normal_(module.weight, std=INITIAL_STD)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+        elif isinstance(module, Bottleneck):
+            nn.init.zeros_(module.norm3.weight)  # as BiT does (arXiv:1912.11370, and arXiv:1706.02677, section 5.1)
+    nn.init.trunc_normal_(network.embeddings.cls_token, std=INITIAL_STD)
+    nn.init.trunc_normal_(network.embeddings.position_embeddings, std=INITIAL_STD)
+    nn.init.zeros_(network.head.weight)
+
+
+def replace_head(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:
+    """The weights with a head of zeros for other labels than they were trained on."""
+    width = weights["head.weight"].shape[1]
+    return {**weights, "head.weight": torch.zeros(classes, width), "head.bias": torch.zeros(classes)}

@@ -1,0 +1,72 @@
+"""A whole training run: from a start (a config or a checkpoint) and a folder to a checkpoint, epoch by epoch."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+import torch
+
+from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.load import read_weights
+from vithybrid_cli.model.hybrid import HybridViT
+from vithybrid_cli.training.checkpoint import restore_state, write_checkpoint, write_state
+from vithybrid_cli.training.data import LabelledFolder
+from vithybrid_cli.training.network import raw_weights, replace_head, trainable_network
+from vithybrid_cli.training.trainer import Recipe, Step, Trainer
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a run begins: the architecture and preprocessing of a checkpoint folder, and its weights if they are used."""
+
+    folder: CheckpointFolder
+    with_weights: bool
+
+
+class Run:
+    """Trains into ``out``: after each epoch the checkpoint, and beside it the state that `resume` continues from."""
+
+    def __init__(
+        self,
+        start: Start,
+        data: LabelledFolder,
+        recipe: Recipe,
+        out: Path,
+        *,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        workers: int = 2,
+    ) -> None:
+        self.out, self.recipe, self.dtype = out, recipe, dtype
+        self.preprocessing = start.folder.preprocessing
+        self.config = replace(start.folder.config, labels=data.labels)
+        self.epochs_done = 0
+        torch.manual_seed(recipe.seed)
+        network = trainable_network(self.config, _weights(start, data.labels) if start.with_weights else None)
+        normalization = self.preprocessing.normalization
+        self.trainer = Trainer(network, data, normalization, recipe, device, workers)
+
+    def resume(self) -> None:
+        """Continue the run that ``out`` holds. Raises UsageError when there is none, or it is another one."""
+        self.epochs_done = restore_state(self.out, self.trainer, self._identity())
+
+    def steps(self) -> Iterator[Step]:
+        """Train the epochs that are left; everything is on disk when the first step of the next epoch is given."""
+        self.out.mkdir(parents=True, exist_ok=True)
+        while self.epochs_done < self.recipe.epochs:
+            yield from self.trainer.run_epoch(self.epochs_done)
+            self.epochs_done += 1
+            write_checkpoint(self.out, self.config, self.preprocessing, raw_weights(self.trainer.network), self.dtype)
+            write_state(self.out, self.trainer, self.epochs_done, self._identity())
+
+    def _identity(self) -> str:
+        data = self.trainer.data
+        return json.dumps({**asdict(self.recipe), "pictures": len(data.paths), "config": self.config.to_dict()})
+
+
+def _weights(start: Start, labels: tuple[str, ...]) -> dict[str, torch.Tensor]:
+    with torch.device("meta"):
+        network = HybridViT(start.folder.config)
+    weights = {name: tensor.float() for name, tensor in read_weights(start.folder, network).items()}
+    return weights if labels == start.folder.config.labels else replace_head(weights, len(labels))

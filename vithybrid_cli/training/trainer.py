@@ -1,0 +1,124 @@
+"""The training loop: AdamW with warm-up and cosine decay on the cross-entropy of the logits.
+
+The loss is the one of the published ``forward(labels=…)``, with label smoothing (https://arxiv.org/abs/1512.00567).
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vithybrid_cli.images.preprocess import Normalization
+from vithybrid_cli.model.hybrid import HybridViT
+from vithybrid_cli.training.data import Augmentation, Batch, LabelledFolder, training_batches
+
+BETAS = (0.9, 0.999)
+MAX_GRADIENT_NORM = 1.0
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the result of a run, besides the pictures and the network's config."""
+
+    epochs: int = 30
+    batch_size: int = 128
+    learning_rate: float = 1e-3
+    weight_decay: float = 0.05
+    warmup_epochs: float = 0.5
+    label_smoothing: float = 0.1
+    min_area: float = 0.35  # of a random crop, as a part of the picture
+    seed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """What is known after one step; ``loss`` is the mean over the epoch so far."""
+
+    epoch: int
+    step: int
+    steps: int
+    pictures: int
+    loss: float
+    unreadable: tuple[str, ...]
+
+
+class Trainer:
+    """A network, its optimiser, and the pictures; `run_epoch` may be called again from wherever a state was restored."""
+
+    def __init__(
+        self,
+        network: HybridViT,
+        data: LabelledFolder,
+        normalization: Normalization,
+        recipe: Recipe,
+        device: torch.device,
+        workers: int = 2,
+    ) -> None:
+        self.network = network.to(device, memory_format=torch.channels_last)
+        self.data, self.recipe, self.device, self.workers = data, recipe, device, workers
+        self.augmentation = Augmentation(network.config.image_size, recipe.min_area)
+        self.steps_per_epoch = max(len(data.paths) // recipe.batch_size, 1)
+        self.optimizer = torch.optim.AdamW(
+            _parameter_groups(network, recipe.weight_decay), recipe.learning_rate, BETAS, fused=True
+        )
+        self._mean = torch.tensor(normalization.mean, device=device).view(3, 1, 1)
+        self._std = torch.tensor(normalization.std, device=device).view(3, 1, 1)
+        self._scale = normalization.scale
+        self._bfloat16 = has_bfloat16(device)
+
+    def run_epoch(self, epoch: int) -> Iterator[Step]:
+        """Train on every picture once; ``epoch`` counts from 0."""
+        recipe = self.recipe
+        batches = training_batches(self.data, self.augmentation, recipe.batch_size, recipe.seed, epoch, self.workers)
+        total = 0.0
+        for index, batch in enumerate(batches):
+            done = epoch * self.steps_per_epoch + index
+            rate = recipe.learning_rate * schedule(done / self.steps_per_epoch, recipe.warmup_epochs, recipe.epochs)
+            total += self._step(batch, rate) if len(batch.targets) else 0.0
+            mean = total / (index + 1)
+            yield Step(epoch, index + 1, self.steps_per_epoch, len(batch.targets), mean, batch.unreadable)
+
+    def _step(self, batch: Batch, learning_rate: float) -> float:
+        for group in self.optimizer.param_groups:
+            group["lr"] = learning_rate
+        targets = torch.from_numpy(batch.targets).to(self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            logits = self.network(self._normalize(batch))
+        loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
+        loss.backward()
+        nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
+        self.optimizer.step()
+        self.optimizer.zero_grad()
+        return loss.item()
+
+    def _normalize(self, batch: Batch) -> Tensor:
+        pixels = torch.from_numpy(batch.pixels).to(self.device)
+        # [N, H, W, 3] seen as [N, 3, H, W] is channels_last already
+        return (pixels.permute(0, 3, 1, 2).float() * self._scale - self._mean) / self._std
+
+
+def schedule(epoch: float, warmup: float, epochs: float) -> float:
+    """The learning rate's factor after ``epoch`` epochs: a linear warm-up, then half a cosine to 0."""
+    if epoch < warmup:
+        return epoch / warmup
+    return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))
+
+
+def has_bfloat16(device: torch.device) -> bool:
+    """Whether bfloat16 is computed in hardware there, and not emulated."""
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    capabilities = torch.cpu.get_capabilities()
+    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+
+
+def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
+    """Matrices and convolutions decay; biases, norms and the two token parameters do not."""
+    decayed, kept = [], []
+    for name, parameter in network.named_parameters():
+        matrix = parameter.ndim > 1 and not name.endswith(("cls_token", "position_embeddings"))
+        (decayed if matrix else kept).append(parameter)
+    return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]
