@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Generator, Iterable, Iterator
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,7 +15,7 @@ from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.errors import ImageError, UnreadableImage
 from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS, decode, to_rgb
-from vithybrid_cli.images.loader import load
+from vithybrid_cli.images.loader import Loaded, load
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.results import ImageResult, top_k
 
@@ -54,7 +55,7 @@ class Classifier:
         """
         from vithybrid_cli.engines.open import open_engine
 
-        folder = CheckpointFolder.read(locate(os.fspath(model), revision=revision, offline=offline))
+        folder = CheckpointFolder.read(locate(model, revision=revision, offline=offline))
         running = open_engine(folder, engine=engine, device=device, dtype=dtype, attention=attention)
         return cls(running, folder.preprocessing, folder.config.labels)
 
@@ -67,7 +68,7 @@ class Classifier:
         batch_size: int | None = None,
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
-    ) -> Iterator[ImageResult]:
+    ) -> Generator[ImageResult, None, None]:
         """Results in the order of ``paths``, each as soon as its batch is known; a bad file is a result with an error.
 
         ``top_k`` labels at most, those of a probability of at least ``threshold``. Memory does not grow with ``paths``.
@@ -79,8 +80,9 @@ class Classifier:
             return self._pixels(decode(path, max_pixels))
 
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
-        for batch in _batches(load(map(os.fspath, paths), read, workers, look_ahead), batch_size):
-            yield from self._results(batch, top_k, threshold)
+        with closing(load(map(os.fspath, paths), read, workers, look_ahead)) as loaded:
+            for batch in _batches(loaded, batch_size):
+                yield from self._results(batch, top_k, threshold)
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """A Pillow image → float32 [3, H, W], equal to the reference processor, which leaves EXIF orientation alone."""
@@ -106,7 +108,7 @@ class Classifier:
             )
         return pixels
 
-    def _results(self, batch: list[_Loaded], k: int, threshold: float) -> Iterator[ImageResult]:
+    def _results(self, batch: list[Loaded], k: int, threshold: float) -> Iterator[ImageResult]:
         pixels = [loaded for _, loaded in batch if not isinstance(loaded, ImageError)]
         rows = iter(self.engine.logits(np.stack(pixels)) if pixels else ())
         for path, loaded in batch:
@@ -116,17 +118,15 @@ class Classifier:
                 yield ImageResult(path, top_k(next(rows), self.labels, k, threshold))
 
 
-_Loaded = tuple[str, "npt.NDArray[np.uint8] | ImageError"]
-
-
-def _batches(loaded: Iterable[_Loaded], size: int) -> Iterator[list[_Loaded]]:
-    """Cut a stream into lists with ``size`` pictures each, bad files aside."""
-    batch: list[_Loaded] = []
+def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded]]:
+    """Cut a stream into lists with ``size`` pictures each, bad files aside; a pause (None) ends a list early."""
+    batch: list[Loaded] = []
     pictures = 0
     for item in loaded:
-        batch.append(item)
-        pictures += not isinstance(item[1], ImageError)
-        if pictures == size or (pictures == 0 and batch):
+        if item is not None:
+            batch.append(item)
+            pictures += not isinstance(item[1], ImageError)
+        if batch and (item is None or pictures in (0, size)):  # 0: bad files alone have nothing to wait for
             yield batch
             batch, pictures = [], 0
     if batch:

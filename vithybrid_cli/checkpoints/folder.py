@@ -1,9 +1,12 @@
 """What a checkpoint folder says about itself, apart from its weights: architecture, labels, preprocessing. No torch."""
 
 import json
+import math
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from safetensors import SafetensorError, safe_open
 
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import Preprocessing
@@ -67,3 +70,24 @@ def read_json(file: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"{file} holds no JSON object.")
     return content
+
+
+@dataclass(frozen=True, slots=True)
+class TensorShape:
+    """One tensor as the header of a safetensors file describes it."""
+
+    name: str
+    dtype: str
+    elements: int
+
+
+def tensor_shapes(file: Path) -> list[TensorShape]:
+    """The tensors of a safetensors file, from its header alone. Raises ModelError for a damaged one."""
+    try:
+        with safe_open(file, framework="np") as weights:
+            slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 (no dict)
+            return [
+                TensorShape(name, part.get_dtype(), math.prod(part.get_shape())) for name, part in slices.items()
+            ]
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{file} cannot be read: {error}. Fetch the checkpoint again.") from error

@@ -1,14 +1,103 @@
-"""``vithybrid info``: what a checkpoint is, without loading its weights."""
+"""``vithybrid info``: what a checkpoint is, told from its files without loading it."""
 
-from typing import Annotated
+import json
+import sys
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
+from vithybrid_cli.checkpoints.folder import CheckpointFolder, tensor_shapes
+from vithybrid_cli.checkpoints.hub import locate
+from vithybrid_cli.commands import options
+from vithybrid_cli.commands.download import fetch_progress
+from vithybrid_cli.commands.output import KeyFormat
+from vithybrid_cli.output import visible
 
 
-def info(model: Annotated[str, typer.Argument(help="An alias, hub id or folder.")] = DEFAULT_MODEL) -> None:
-    """Show a checkpoint.
+def info(
+    model: Annotated[
+        str, typer.Argument(help="An alias of `vithybrid models`, a hub id, or a checkpoint folder.")
+    ] = DEFAULT_MODEL,
+    output_format: Annotated[
+        KeyFormat | None,
+        typer.Option("--format", "-f", show_default="text on a terminal, else json", help="How it is written."),
+    ] = None,
+    labels: Annotated[bool, typer.Option("--labels", help="List every label with its index.")] = False,
+    revision: options.Revision = None,
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Show a checkpoint: where it lies, its network, its preprocessing, its labels.
 
-    Example: vithybrid info tiny
+    Example: vithybrid info tiny --labels
     """
+    with fetch_progress(shown=not quiet) as progress:
+        path = locate(model, revision=revision, offline=offline, progress=progress)
+    facts = describe(CheckpointFolder.read(path), all_labels=labels)
+    if (output_format or KeyFormat.default(sys.stdout)) is KeyFormat.JSON:
+        typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+    else:
+        _print_text(facts)
+
+
+def describe(folder: CheckpointFolder, *, all_labels: bool) -> dict[str, Any]:
+    """Everything that is shown, by section."""
+    config, backbone, encoder = folder.config, folder.config.backbone, folder.config.encoder
+    files = folder.weight_files()
+    shapes = [tensor for file in files for tensor in tensor_shapes(file)]
+    height, width = config.image_size
+    rows, columns = config.grid_size
+    return {
+        "folder": str(folder.path),
+        "layout": "transformers (safetensors)",
+        "weights": {
+            "files": [file.name for file in files],
+            "bytes": sum(file.stat().st_size for file in files),
+            "dtypes": sorted({tensor.dtype for tensor in shapes}),
+            "tensors": len(shapes),
+            "parameters": sum(tensor.elements for tensor in shapes),
+        },
+        "network": {
+            "family": "Hybrid ViT",
+            "image_size": f"{height}×{width}",
+            "backbone": f"BiT, {'+'.join(map(str, backbone.depths))} blocks, "
+            f"channels {backbone.embedding_size}→{'→'.join(map(str, backbone.hidden_sizes))}",
+            "tokens": f"{rows}×{columns} patches of {config.patch_size[0]}×{config.patch_size[1]}, and CLS",
+            "encoder": f"{encoder.num_hidden_layers} layers, width {encoder.hidden_size}, "
+            f"{encoder.num_attention_heads} heads, MLP {encoder.intermediate_size}, {encoder.hidden_act}",
+        },
+        "preprocessing": _preprocessing(folder),
+        "labels": dict(enumerate(config.labels)) if all_labels else _few(config.labels),
+    }
+
+
+def _preprocessing(folder: CheckpointFolder) -> dict[str, Any]:
+    options_ = folder.preprocessing.to_dict()
+    names = ("size", "resample", "crop_size", "rescale_factor", "image_mean", "image_std")
+    switches = {"size": "do_resize", "resample": "do_resize", "crop_size": "do_center_crop"}
+    switches |= {"rescale_factor": "do_rescale", "image_mean": "do_normalize", "image_std": "do_normalize"}
+    return {name: options_[name] for name in names if options_[switches[name]]}
+
+
+def _few(labels: tuple[str, ...]) -> dict[str, Any]:
+    return {"count": len(labels), "first": list(labels[:5])}
+
+
+def _print_text(facts: dict[str, Any]) -> None:
+    for section, content in facts.items():
+        if not isinstance(content, dict):
+            typer.echo(f"{section:<15}{visible(str(content))}")
+            continue
+        typer.secho(section, bold=True)
+        for name, value in content.items():
+            typer.echo(f"  {name!s:<13}{visible(_text(value))}")
+
+
+def _text(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {part}" for name, part in value.items())
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    return f"{value:,}" if isinstance(value, int) else str(value)

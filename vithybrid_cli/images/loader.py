@@ -4,20 +4,24 @@ import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 
 import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.errors import ImageError
 
+PAUSE = 0.2  # seconds without a new path, after which work on what is there should not wait for more
+
 Pixels = npt.NDArray[np.uint8]
 Loaded = tuple[str, Pixels | ImageError]
-Results = Generator[Loaded, None, None]
+Results = Generator[Loaded | None, None, None]
 
 
 def load(paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int) -> Results:
     """Each path with what ``read`` makes of it, in the order of ``paths``; an ImageError is given as a value.
+
+    None says that ``paths`` pauses, as a list does that is still being written: all it gave so far has come out.
 
     At most ``look_ahead`` (at least 1) pictures are being read or waiting at a time, by ``workers`` threads; with
     no workers each is read when it is asked for. ``paths`` is read in a thread of its own, so results come out
@@ -38,10 +42,17 @@ def _value_or_error(read: Callable[[str], Pixels], path: str) -> Pixels | ImageE
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """One path and its result to come; without a path, the end of the paths or what they raised."""
+    """One path and its result to come."""
 
-    path: str | None
+    path: str
     result: "Future[Pixels | ImageError]"
+
+
+@dataclass(frozen=True, slots=True)
+class _End:
+    """The end of the paths, or what they raised."""
+
+    error: BaseException | None = None
 
 
 @dataclass(slots=True)
@@ -52,7 +63,7 @@ class _Feed:
     read: Callable[[str], Pixels]
     pool: ThreadPoolExecutor
     slots: threading.Semaphore
-    pending: "SimpleQueue[_Pending]" = field(default_factory=SimpleQueue)
+    pending: "SimpleQueue[_Pending | _End]" = field(default_factory=SimpleQueue)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -64,12 +75,11 @@ class _Feed:
         self.slots.release()
 
     def _run(self) -> None:
-        end: Future[Pixels | ImageError] = Future()
         try:
             self._submit_all()
+            self.pending.put(_End())
         except BaseException as error:  # raised again by the one who takes the results
-            end.set_exception(error)
-        self.pending.put(_Pending(None, end))
+            self.pending.put(_End(error))
 
     def _submit_all(self) -> None:
         paths = iter(self.paths)
@@ -88,21 +98,26 @@ def _load_ahead(paths: Iterable[str], read: Callable[[str], Pixels], workers: in
     feed = _Feed(paths, read, pool, threading.Semaphore(look_ahead))
     feed.start()
     try:
-        while (loaded := _next(feed)) is not None:
-            yield loaded
-            del loaded
+        while not isinstance(pending := _next(feed), _End):
+            yield None if pending is None else _loaded(feed, pending)
+            del pending
+        if pending.error is not None:
+            raise pending.error
     finally:
         feed.stop()
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _next(feed: _Feed) -> Loaded | None:
-    """The next result, waiting for it; None at the end. Frees its slot."""
-    pending = feed.pending.get()
-    if pending.path is None:
-        if pending.result.done():
-            pending.result.result()
+def _next(feed: _Feed) -> _Pending | _End | None:
+    """What comes next, or None if there is nothing for a while."""
+    try:
+        return feed.pending.get(timeout=PAUSE)
+    except Empty:
         return None
+
+
+def _loaded(feed: _Feed, pending: _Pending) -> Loaded:
+    """A path and its result, waiting for it. Frees its slot."""
     result = pending.result.result()
     feed.slots.release()
     return pending.path, result

@@ -12,7 +12,7 @@ from vithybrid_cli.model.bit import Bottleneck, SameConv2d, standardize
 from vithybrid_cli.model.config import HybridConfig
 from vithybrid_cli.model.hybrid import HybridViT
 
-INITIAL_STD = 0.02  # of the encoder's matrices and tokens, as in BERT and transformers' initializer_range
+TOKEN_STD = 0.02  # of the initial CLS token and positions, as in BERT and the ViT paper's code
 
 
 class _Standardize(nn.Module):
@@ -45,18 +45,18 @@ def raw_name(parameter_name: str) -> str:
 
 
 def initialize(network: HybridViT) -> None:
-    """Truncated normal for the encoder, He for the backbone; each residual branch of the backbone starts at zero."""
+    """Glorot for the encoder, as ViT's authors do, He for the backbone; the backbone's residual branches start at 0."""
     for module in network.modules():
         if isinstance(module, SameConv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
-        elif isinstance(module, (nn.Linear, nn.Conv2d)):
-            nn.init.trunc_normal_(module.weight, std=INITIAL_STD)
+        elif isinstance(module, nn.Linear | nn.Conv2d):
+            nn.init.xavier_uniform_(module.weight.data.flatten(1))
             if module.bias is not None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, Bottleneck):
-            nn.init.zeros_(module.norm3.weight)  # as BiT does (arXiv:1912.11370, and arXiv:1706.02677, section 5.1)
-    nn.init.trunc_normal_(network.embeddings.cls_token, std=INITIAL_STD)
-    nn.init.trunc_normal_(network.embeddings.position_embeddings, std=INITIAL_STD)
+            nn.init.zeros_(module.norm3.weight)  # as BiT does (arXiv:1706.02677, section 5.1)
+    nn.init.trunc_normal_(network.embeddings.cls_token, std=TOKEN_STD)
+    nn.init.trunc_normal_(network.embeddings.position_embeddings, std=TOKEN_STD)
     nn.init.zeros_(network.head.weight)
 
 

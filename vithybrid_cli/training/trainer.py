@@ -29,7 +29,7 @@ class Recipe:
     weight_decay: float = 0.05
     warmup_epochs: float = 0.5
     label_smoothing: float = 0.1
-    min_area: float = 0.35  # of a random crop, as a part of the picture
+    min_area: float = 0.5  # of a random crop, as a part of the picture
     seed: int = 0
 
 

@@ -1,0 +1,54 @@
+# make demo   install into .venv and classify examples/ with the built-in model
+# make test   everything that has to pass before a change lands
+PYTHON ?= python3.11
+BIN := .venv/bin
+PEERS := .venv-peers/bin
+DATA ?= data/cifar10
+
+.PHONY: demo test test-slow test-peers lint fix tiny clean
+
+demo: .venv/installed
+	$(BIN)/vithybrid classify examples -m tiny -k 3 --format table
+
+test: .venv/developer lint
+	$(BIN)/python -m pytest
+
+# What takes minutes: the full-size network, long lists, a whole training run.
+test-slow: .venv/developer
+	$(BIN)/python -m pytest -m slow
+
+# The full-size network against transformers 4.57.6 and timm, in an environment of their own.
+test-peers: .venv/developer .venv-peers/installed
+	$(BIN)/python -m pytest -m peers --peers $(PEERS)/python
+
+lint: .venv/developer
+	$(BIN)/ruff check
+	$(BIN)/ruff format --check
+	$(BIN)/mypy
+
+fix: .venv/developer
+	$(BIN)/ruff check --fix
+	$(BIN)/ruff format
+
+# Trains the built-in model again from CIFAR-10 as pictures: $(DATA)/train/<label>/*.jpg and $(DATA)/test/<label>/*.jpg.
+tiny: .venv/installed
+	$(BIN)/vithybrid train $(DATA)/train -o runs/tiny --held-out $(DATA)/test --config tiny \
+		--epochs 30 --lr 1e-3 --weights-dtype float16
+
+clean:
+	rm -rf .venv .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable .
+	touch $@
+
+.venv/developer: .venv/installed
+	$(BIN)/pip install --quiet --constraint constraints.txt build hatchling mypy pytest pytest-socket pytest-timeout ruff
+	touch $@
+
+.venv-peers/installed:
+	$(PYTHON) -m venv .venv-peers
+	$(PEERS)/pip install --quiet torch==2.13.0 transformers==4.57.6 pillow==12.3.0
+	$(PEERS)/pip install --quiet --no-deps timm==1.0.31 torchvision
+	touch $@

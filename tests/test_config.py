@@ -1,0 +1,135 @@
+"""Configs from ``config.json``: what may be absent, what is refused, and the way back."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from vithybrid_cli.errors import ModelError
+from vithybrid_cli.model.config import BitConfig, EncoderConfig, HybridConfig, read_labels
+
+BACKBONE = {
+    "model_type": "bit",
+    "layer_type": "bottleneck",
+    "global_padding": "same",
+    "depths": [3, 4, 9],
+    "out_features": ["stage3"],
+    "embedding_dynamic_padding": True,
+}
+PUBLISHED = {"model_type": "vit-hybrid", "image_size": 384, "backbone_config": BACKBONE}
+
+
+def config(**changes: Any) -> dict[str, Any]:
+    """The published config with some fields changed."""
+    return {**PUBLISHED, **changes}
+
+
+def backbone(**changes: Any) -> dict[str, Any]:
+    """The same with some fields of the backbone changed."""
+    return config(backbone_config={**BACKBONE, **changes})
+
+
+def test_absent_fields_mean_the_published_network() -> None:
+    hybrid = HybridConfig.from_dict(config())
+    assert hybrid.backbone == BitConfig(64, (256, 512, 1024), (3, 4, 9), 32, "relu", True, 3)
+    assert hybrid.encoder == EncoderConfig(768, 12, 12, 3072, "gelu", 1e-12, True)
+    assert (hybrid.image_size, hybrid.patch_size, hybrid.grid_size) == ((384, 384), (1, 1), (24, 24))
+
+
+@pytest.mark.parametrize("model_type", ["vit-hybrid", "vit_hybrid"])
+def test_both_spellings_of_the_model_type_are_known(model_type: str) -> None:
+    assert HybridConfig.from_dict(config(model_type=model_type)) == HybridConfig.from_dict(PUBLISHED)
+
+
+@pytest.mark.parametrize("given", [None, BACKBONE], ids=["absent", "spelled out"])
+def test_a_missing_backbone_is_the_one_that_transformers_assumes(given: dict[str, Any] | None) -> None:
+    assert HybridConfig.from_dict(config(backbone_config=given)) == HybridConfig.from_dict(PUBLISHED)
+
+
+def test_a_backbone_expanded_with_every_inherited_default_is_read_alike() -> None:
+    expanded = {
+        "_name_or_path": "",
+        "add_cross_attention": False,
+        "chunk_size_feed_forward": 0,
+        "embedding_size": 64,
+        "hidden_sizes": [256, 512, 1024, 2048],
+        "num_channels": 3,
+        "num_groups": 32,
+        "output_stride": 32,
+        "width_factor": 1,
+        "drop_path_rate": 0.0,
+        "hidden_act": "relu",
+        "id2label": {"0": "LABEL_0", "1": "LABEL_1"},
+        "out_indices": [3],
+        "stage_names": ["stem", "stage1", "stage2", "stage3"],
+        "torch_dtype": None,
+    }
+    assert HybridConfig.from_dict(backbone(**expanded)) == HybridConfig.from_dict(PUBLISHED)
+
+
+@pytest.mark.parametrize(
+    ("outputs", "stage"),
+    [
+        pytest.param({"out_features": ["stage2"]}, 2, id="by name"),
+        pytest.param({"out_features": None, "out_indices": [2]}, 2, id="by index"),
+        pytest.param({"out_features": None, "out_indices": [-1]}, 3, id="by index from the end"),
+        pytest.param({"out_features": ["stage1", "stage3"]}, 3, id="the last of several"),
+        pytest.param({"out_features": None}, 3, id="the last stage by default"),
+    ],
+)
+def test_the_feature_map_is_taken_from_the_named_stage(outputs: dict[str, Any], stage: int) -> None:
+    assert HybridConfig.from_dict(backbone(**outputs)).backbone.out_stage == stage
+
+
+@pytest.mark.parametrize(
+    ("wrong", "named"),
+    [
+        pytest.param(config(model_type="vit"), "model_type 'vit'", id="another family"),
+        pytest.param({"image_size": 384}, "model_type None", id="no model type"),
+        pytest.param(config(hidden_act="silu"), "hidden_act 'silu'", id="activation"),
+        pytest.param(config(num_channels=4), "num_channels 4", id="channels"),
+        pytest.param(config(hidden_size=100), "hidden_size 100", id="heads do not divide the width"),
+        pytest.param(config(hidden_size="768"), "hidden_size", id="a number as text"),
+        pytest.param(config(image_size=[384, 384, 3]), "image_size", id="three image sides"),
+        pytest.param(config(image_size=0), "image_size", id="no image"),
+        pytest.param(config(use_timm_backbone=True), "use_timm_backbone", id="timm backbone"),
+        pytest.param(config(backbone="resnet50"), "resnet50", id="named backbone"),
+        pytest.param(config(backbone_featmap_shape=[1, 1024, 14, 14]), "backbone_featmap_shape", id="feature map"),
+        pytest.param(config(id2label={"0": "a", "2": "c"}), "id2label", id="a gap in the labels"),
+        pytest.param(backbone(model_type="resnet"), "'resnet'", id="backbone family"),
+        pytest.param(backbone(layer_type="preactivation"), "preactivation", id="pre-activation"),
+        pytest.param(backbone(global_padding=None), "global_padding", id="padding"),
+        pytest.param(backbone(width_factor=2), "width_factor", id="width factor"),
+        pytest.param(backbone(output_stride=8), "output_stride", id="dilation"),
+        pytest.param(backbone(out_features=["stem"]), "'stem'", id="output of the stem"),
+        pytest.param(backbone(hidden_sizes=[256]), "hidden_sizes", id="too few stages"),
+        pytest.param(backbone(depths=[]), "depths", id="no stages"),
+    ],
+)
+def test_what_is_not_supported_is_named(wrong: dict[str, Any], named: str) -> None:
+    with pytest.raises(ModelError, match=named):
+        HybridConfig.from_dict(wrong)
+
+
+def test_a_written_config_reads_back_the_same(golden: Path) -> None:
+    original = HybridConfig.from_dict(json.loads((golden / "config.json").read_text(encoding="utf-8")))
+    assert HybridConfig.from_dict(original.to_dict()) == original
+
+
+def test_labels_keep_commas_quotes_accents_and_duplicates(golden: Path) -> None:
+    labels = read_labels(json.loads((golden / "config.json").read_text(encoding="utf-8")))
+    assert labels == (
+        "tench, Tinca tinca",
+        "crane",
+        "crane",
+        "tabby, tabby cat",
+        "maillot, tank suit",
+        "émeu",
+        'a"quoted"',
+        "a,comma",
+    )
+
+
+def test_labels_are_numbered_where_the_file_has_none() -> None:
+    assert read_labels({"num_labels": 3}) == ("LABEL_0", "LABEL_1", "LABEL_2")

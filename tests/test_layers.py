@@ -1,0 +1,126 @@
+"""The design as a test: arrows point down, torch stays in its rooms, and start-up pays for nothing it does not use."""
+
+import ast
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+PACKAGE = Path(__file__).parent.parent / "vithybrid_cli"
+
+LAYER = {
+    "errors": 0,
+    "results": 1,
+    "images": 1,
+    "model": 1,
+    "evaluation": 2,
+    "checkpoints": 2,
+    "output": 2,
+    "engines": 3,
+    "classifier": 4,
+    "training": 4,
+    "commands": 5,
+}
+OUTSIDE_THE_LAYERS = {"__init__", "__main__", "builtin"}
+TORCH_ROOMS = (
+    "model/bit.py",
+    "model/vit.py",
+    "model/hybrid.py",
+    "checkpoints/key_maps.py",
+    "checkpoints/load.py",
+    "engines/torch_engine.py",
+    "training/",
+)
+
+
+def modules() -> Iterator[tuple[str, ast.Module]]:
+    """Each module's path in the package, and its syntax tree."""
+    for file in sorted(PACKAGE.rglob("*.py")):
+        yield file.relative_to(PACKAGE).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+
+
+def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:
+    """Full names of what these statements import."""
+    for node in nodes:
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, "imports are absolute"
+            yield node.module or ""
+
+
+def room(name: str) -> str:
+    """``engines/open.py`` and ``vithybrid_cli.engines.open`` are both in ``engines``."""
+    return name.removeprefix("vithybrid_cli.").replace(".py", "").replace("/", ".").split(".")[0]
+
+
+def test_no_module_imports_from_a_layer_above_it() -> None:
+    upwards = [
+        f"{path} imports {name}"
+        for path, tree in modules()
+        if room(path) not in OUTSIDE_THE_LAYERS
+        for name in imported(ast.walk(tree))
+        if name.startswith("vithybrid_cli.") and LAYER[room(name)] > LAYER[room(path)]
+    ]
+    assert upwards == []
+
+
+def test_pictures_and_networks_never_meet() -> None:
+    meetings = [
+        f"{path} imports {name}"
+        for path, tree in modules()
+        for name in imported(ast.walk(tree))
+        if {room(path), room(name)} == {"images", "model"} and name.startswith("vithybrid_cli.")
+    ]
+    assert meetings == []
+
+
+def test_only_the_rooms_of_torch_import_it_at_the_top() -> None:
+    others = [
+        path
+        for path, tree in modules()
+        if not path.startswith(TORCH_ROOMS) and any(room(name) == "torch" for name in imported(tree.body))
+    ]
+    assert others == []
+
+
+def test_only_commands_and_output_know_typer_and_rich() -> None:
+    others = [
+        path
+        for path, tree in modules()
+        if room(path) not in ("commands", "output")
+        and any(room(name) in ("typer", "rich", "click") for name in imported(ast.walk(tree)))
+    ]
+    assert others == []
+
+
+def test_nothing_imports_click() -> None:
+    assert [path for path, tree in modules() if "click" in map(room, imported(ast.walk(tree)))] == []
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["--help"], id="help"),
+        pytest.param(["classify", "--help"], id="help of classify"),
+        pytest.param(["train", "--help"], id="help of train"),
+        pytest.param(["--version"], id="version"),
+        pytest.param(["models"], id="models"),
+        pytest.param(["info", "tiny"], id="info"),
+        pytest.param(["classify"], id="wrong usage"),
+    ],
+)
+def test_what_needs_no_network_does_not_import_torch(arguments: list[str]) -> None:
+    script = (
+        "import sys\n"
+        "from vithybrid_cli.commands.app import app\n"
+        "try:\n"
+        f"    app({arguments!r})\n"
+        "except SystemExit:\n"
+        "    pass\n"
+        "print(sorted({'torch', 'transformers', 'openvino'} & sys.modules.keys()), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"

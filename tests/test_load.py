@@ -1,0 +1,129 @@
+"""Checkpoint folders into networks: strictness, folding, damage, pickles."""
+
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.key_maps import TRANSFORMERS_HYBRID
+from vithybrid_cli.checkpoints.load import load_network
+from vithybrid_cli.errors import ModelError
+from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.model.bit import SameConv2d, standardize
+
+
+@pytest.fixture
+def folder(golden: Path, tmp_path: Path) -> Path:
+    """A copy of a reference checkpoint to damage."""
+    copy = tmp_path / "checkpoint"
+    shutil.copytree(golden, copy)
+    return copy
+
+
+def rewrite(folder: Path, **changes: torch.Tensor | None) -> None:
+    """Change tensors of a checkpoint; None removes one. ``__`` in a name stands for a dot."""
+    tensors = load_file(folder / "model.safetensors")
+    for name, tensor in changes.items():
+        tensors.pop(name.replace("__", "."), None)
+        if tensor is not None:
+            tensors[name.replace("__", ".")] = tensor
+    save_file(tensors, folder / "model.safetensors")
+
+
+def test_one_message_names_missing_unexpected_and_misshapen_tensors(folder: Path) -> None:
+    rewrite(folder, classifier__bias=None, pooler__weight=torch.zeros(3), vit__layernorm__weight=torch.zeros(7))
+    with pytest.raises(ModelError) as raised:
+        load_network(CheckpointFolder.read(folder))
+    message = str(raised.value)
+    assert "missing: classifier.bias" in message
+    assert "unexpected: pooler.weight" in message
+    assert "misshapen: vit.layernorm.weight is [7]" in message
+
+
+def test_a_missing_query_is_named_with_its_published_name(folder: Path) -> None:
+    rewrite(folder, vit__encoder__layer__0__attention__attention__query__weight=None)
+    with pytest.raises(ModelError, match=r"missing: vit\.encoder\.layer\.0\.attention\.attention\.query\.weight"):
+        load_network(CheckpointFolder.read(folder))
+
+
+def test_standardisation_is_folded_in_float32_before_any_cast(golden: Path) -> None:
+    folder = CheckpointFolder.read(golden)
+    network = load_network(folder)
+    published = TRANSFORMERS_HYBRID.to_ours(load_file(golden / "model.safetensors"))
+    for name, module in network.named_modules():
+        if isinstance(module, SameConv2d):
+            torch.testing.assert_close(module.weight, standardize(published[f"{name}.weight"]), rtol=0, atol=0)
+
+
+def test_standardize_is_the_batch_norm_that_the_reference_uses() -> None:
+    weight = torch.randn(16, 8, 3, 3, generator=torch.Generator().manual_seed(0))
+    expected = torch.nn.functional.batch_norm(weight.reshape(1, 16, -1), None, None, training=True, eps=1e-8)
+    torch.testing.assert_close(standardize(weight), expected.reshape_as(weight), rtol=1e-6, atol=1e-6)
+
+
+def test_a_checkpoint_in_float16_is_computed_in_float32(folder: Path) -> None:
+    tensors = load_file(folder / "model.safetensors")
+    save_file({name: tensor.half() for name, tensor in tensors.items()}, folder / "model.safetensors")
+    network = load_network(CheckpointFolder.read(folder))
+    assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
+
+
+def test_shards_load_like_one_file(folder: Path) -> None:
+    whole = load_network(CheckpointFolder.read(folder)).state_dict()
+    tensors = load_file(folder / "model.safetensors")
+    names = sorted(tensors)
+    parts = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
+    for file, part in parts.items():
+        save_file({name: tensors[name] for name in part}, folder / file)
+    index = {"weight_map": {name: file for file, part in parts.items() for name in part}}
+    (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
+    (folder / "model.safetensors").unlink()
+    sharded = load_network(CheckpointFolder.read(folder)).state_dict()
+    assert {name for name in whole if not torch.equal(whole[name], sharded[name])} == set()
+
+
+def test_a_pickle_is_refused_with_the_reason(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+    with pytest.raises(ModelError, match="can run any code"):
+        load_network(CheckpointFolder.read(folder))
+
+
+@pytest.mark.parametrize("size", [0, 4, 1000, -1], ids=["empty", "no header", "cut header", "cut data"])
+def test_damaged_weights_are_an_error_with_the_next_step(folder: Path, size: int) -> None:
+    content = (folder / "model.safetensors").read_bytes()
+    (folder / "model.safetensors").write_bytes(content[:size])
+    with pytest.raises(ModelError, match="Fetch the checkpoint again"):
+        load_network(CheckpointFolder.read(folder))
+
+
+@pytest.mark.parametrize("text", ["{", "[]", "\xff"], ids=["cut", "no object", "no UTF-8"])
+def test_a_broken_config_is_named(folder: Path, text: str) -> None:
+    (folder / "config.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(ModelError, match=r"config\.json"):
+        CheckpointFolder.read(folder)
+
+
+def test_a_folder_without_a_config_is_no_checkpoint(tmp_path: Path) -> None:
+    with pytest.raises(ModelError, match=r"holds no config\.json"):
+        CheckpointFolder.read(tmp_path)
+
+
+def test_without_preprocessor_config_the_checkpoints_own_size_and_half_are_used(folder: Path) -> None:
+    (folder / "preprocessor_config.json").unlink()
+    read = CheckpointFolder.read(folder)
+    height, width = read.config.image_size
+    assert read.preprocessing == Preprocessing.default((height, width))
+    assert (read.preprocessing.size, read.preprocessing.crop_size) == (height, (height, width))
+    assert read.preprocessing.image_mean == read.preprocessing.image_std == (0.5, 0.5, 0.5)
+
+
+def test_renaming_to_our_names_and_back_changes_nothing(golden: Path) -> None:
+    published = load_file(golden / "model.safetensors")
+    back = TRANSFORMERS_HYBRID.from_ours(TRANSFORMERS_HYBRID.to_ours(published))
+    assert back.keys() == published.keys()
+    assert all(np.array_equal(back[name].numpy(), published[name].numpy()) for name in published)
