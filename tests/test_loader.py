@@ -5,7 +5,8 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
+from contextlib import closing
 from pathlib import Path
 from queue import Queue
 
@@ -15,8 +16,9 @@ import pytest
 from PIL import Image
 
 from vithybrid_cli.errors import MissingFile, UnreadableImage
+from vithybrid_cli.images import loader
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.images.loader import load
+from vithybrid_cli.images.loader import Loaded, Pixels
 
 WAIT = 20.0  # seconds; far above what anything here takes
 WORKERS = [pytest.param(0, id="no workers"), pytest.param(1, id="one worker"), pytest.param(4, id="four workers")]
@@ -24,6 +26,16 @@ WORKERS = [pytest.param(0, id="no workers"), pytest.param(1, id="one worker"), p
 
 def pixels_of(path: str) -> npt.NDArray[np.uint8]:
     return np.array([[[int(path) % 256] * 3]], np.uint8)
+
+
+def load(
+    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int
+) -> Generator[Loaded, None, None]:
+    """The results, without the pauses between them."""
+    with closing(loader.load(paths, read, workers, look_ahead)) as results:
+        for result in results:
+            if result is not None:
+                yield result
 
 
 def values(paths: list[str], workers: int, look_ahead: int = 4) -> list[tuple[str, int]]:
@@ -183,7 +195,8 @@ def test_a_picture_is_turned_the_same_in_a_list_as_alone(tmp_path: Path) -> None
 STOPPED_EARLY = """
 import sys, numpy as np
 from vithybrid_cli.images.find import read_list
-from vithybrid_cli.images.loader import load
+from vithybrid_cli.images import loader
+from vithybrid_cli.images.loader import Loaded, Pixels
 for path, _ in load(read_list(sys.stdin.buffer), lambda path: np.zeros((1, 1, 3), np.uint8), 2, 4):
     sys.stdout.write(path + "\\n")
     sys.stdout.flush()
@@ -233,3 +246,15 @@ def test_memory_is_bounded_by_the_look_ahead() -> None:
     for _ in load((str(number) for number in range(300)), read, workers=4, look_ahead=6):
         pass
     assert most <= 6 + 2  # and the one that is handed over, and the one that the loop still holds
+
+
+def test_a_pause_of_the_paths_is_told_after_all_that_came_before_it() -> None:
+    arrived: Queue[str | None] = Queue()
+    arrived.put("0")
+    arrived.put("1")
+    with closing(loader.load(iter(arrived.get, None), pixels_of, 2, 8)) as results:
+        assert [item and item[0] for item in (next(results), next(results), next(results))] == ["0", "1", None]
+        arrived.put("2")
+        assert next(item for item in results if item is not None)[0] == "2"
+        arrived.put(None)
+        assert [item for item in results if item is not None] == []

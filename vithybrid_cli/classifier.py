@@ -80,7 +80,7 @@ class Classifier:
             return self._pixels(decode(path, max_pixels))
 
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
-        with closing(load(map(os.fspath, paths), read, workers, look_ahead)) as loaded:
+        with closing(load((os.fspath(path) for path in paths), read, workers, look_ahead)) as loaded:
             for batch in _batches(loaded, batch_size):
                 yield from self._results(batch, top_k, threshold)
 
@@ -104,7 +104,8 @@ class Classifier:
         height, width = self.engine.image_size
         if pixels.shape[:2] != (height, width):
             raise UnreadableImage(
-                f"The model takes {width}×{height} pixels, and its preprocessing leaves {pixels.shape[1]}×{pixels.shape[0]}."
+                f"the model takes {width}×{height} pixels, and its preprocessor_config.json leaves this picture at "
+                f"{pixels.shape[1]}×{pixels.shape[0]}; switch its do_resize and do_center_crop on"
             )
         return pixels
 

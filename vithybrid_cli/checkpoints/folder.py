@@ -53,7 +53,7 @@ class CheckpointFolder:
             return [self.path / name for name in names]
         if any((self.path / name).is_file() for name in PICKLES):
             raise ModelError(
-                f"{self.path} holds its weights as a pickle, which can run any code when it is loaded and is never read. "
+                f"{self.path} holds its weights as a pickle, which can run any code when loaded and is never read. "
                 f"Convert it to {WEIGHTS} where you trust it, or use a revision that has one."
             )
         raise ModelError(f"{self.path} holds no {WEIGHTS}.")
@@ -86,8 +86,6 @@ def tensor_shapes(file: Path) -> list[TensorShape]:
     try:
         with safe_open(file, framework="np") as weights:
             slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 (no dict)
-            return [
-                TensorShape(name, part.get_dtype(), math.prod(part.get_shape())) for name, part in slices.items()
-            ]
+            return [TensorShape(name, part.get_dtype(), math.prod(part.get_shape())) for name, part in slices.items()]
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{file} cannot be read: {error}. Fetch the checkpoint again.") from error

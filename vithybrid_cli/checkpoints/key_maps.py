@@ -1,7 +1,8 @@
 """One table per published layout: what other libraries call each tensor of our networks.
 
 A row names one of our modules or parameters and its counterpart; ``*`` stands for an index that both share, and
-``.weight`` and ``.bias`` are understood. Where the counterpart is a list, our tensor is theirs stacked along the first axis.
+``.weight`` and ``.bias`` are understood. Where the counterpart is a list, our tensor is theirs stacked along the first
+axis.
 """
 
 import re
@@ -35,9 +36,7 @@ class KeyMap:
     """A published layout: renames tensors from it and to it."""
 
     def __init__(self, rows: Iterable[tuple[str, str | Sequence[str]]]) -> None:
-        self.rows = tuple(
-            Row(ours, (theirs,) if isinstance(theirs, str) else tuple(theirs)) for ours, theirs in rows
-        )
+        self.rows = tuple(Row(ours, (theirs,) if isinstance(theirs, str) else tuple(theirs)) for ours, theirs in rows)
 
     def to_ours(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename published tensors; a name that no row knows stays as it is, and a strict load will report it."""

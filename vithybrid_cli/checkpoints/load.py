@@ -1,7 +1,7 @@
 """A checkpoint folder becomes a network ready for inference: read → rename → fold → strict load.
 
-The network is built on the meta device and takes the memory-mapped tensors as they are, so that nothing is initialised or
-copied without need. Weight standardisation is folded into the convolutions once, in float32.
+The network is built on the meta device and takes the memory-mapped tensors as they are, so that nothing is initialised
+or copied without need. Weight standardisation is folded into the convolutions once, in float32.
 """
 
 from collections.abc import Mapping

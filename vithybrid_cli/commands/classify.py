@@ -21,20 +21,21 @@ def classify(
     inputs: Annotated[
         list[str] | None,
         typer.Argument(
+            metavar="INPUTS",
             help="Pictures, folders of pictures, quoted patterns, or - for a list of paths on stdin.",
             show_default=False,
         ),
     ] = None,
     model: options.Model = DEFAULT_MODEL,
-    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, help="How many labels at most.")] = 5,
-    threshold: Annotated[float, typer.Option(min=0, max=1, help="Only labels of at least this score.")] = 0.0,
-    output_format: Annotated[
-        Format | None,
-        typer.Option("--format", "-f", show_default="table on a terminal, else jsonl", help="How results are written."),
-    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, metavar="N", help="How many labels at most.")] = 5,
+    threshold: Annotated[
+        float, typer.Option(min=0, max=1, metavar="SCORE", help="Only labels of at least this score.")
+    ] = 0.0,
+    output_format: options.OutputFormat = None,
     output: options.Output = None,
     files_from: Annotated[
-        Path | None, typer.Option(help="Read paths from this file, one per line; - for stdin.", show_default=False)
+        Path | None,
+        typer.Option(metavar="FILE", help="Read paths from this file, one per line; - for stdin.", show_default=False),
     ] = None,
     null: Annotated[bool, typer.Option("--null", "-0", help="Paths in lists end with NUL, not newline.")] = False,
     strict: Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")] = False,

@@ -90,9 +90,7 @@ def measure(
             pending.append(index)
             yield path
 
-    results = classifier.classify(
-        paths(), TOP_K, batch_size=batch_size, workers=workers, max_pixels=max_pixels
-    )
+    results = classifier.classify(paths(), TOP_K, batch_size=batch_size, workers=workers, max_pixels=max_pixels)
     with closing(results), progress:
         for result in results:
             evaluation.add(pending.popleft(), result)

@@ -6,6 +6,8 @@ from typing import Annotated
 
 import typer
 
+from vithybrid_cli.output import Format
+
 
 class Dtype(StrEnum):
     """What the network computes in."""
@@ -29,22 +31,74 @@ class EngineKind(StrEnum):
     TORCH = "torch"
 
 
+MODEL_PANEL, RUN_PANEL, OUTPUT_PANEL = "Model", "How it runs", "Output"  # sections of --help
+
 Model = Annotated[
-    str, typer.Option("--model", "-m", help="An alias of `vithybrid models`, a hub id, or a checkpoint folder.")
+    str,
+    typer.Option(
+        "--model",
+        "-m",
+        metavar="NAME",
+        rich_help_panel=MODEL_PANEL,
+        help="An alias of `vithybrid models`, a hub id, or a checkpoint folder.",
+    ),
 ]
-Revision = Annotated[str | None, typer.Option(help="Branch, tag or commit of the model on the hub.")]
-Offline = Annotated[bool, typer.Option("--offline", help="Never open a connection.")]
-Device = Annotated[str, typer.Option(help="auto, cpu, cuda, cuda:N or mps.")]
-DtypeOption = Annotated[Dtype, typer.Option("--dtype", help="What the network computes in.")]
-Attention = Annotated[AttentionKind, typer.Option(help="How attention is computed.")]
-Engine = Annotated[EngineKind, typer.Option(help="What runs the network.")]
+Revision = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", rich_help_panel=MODEL_PANEL, help="Branch, tag or commit of the model on the hub."),
+]
+Offline = Annotated[bool, typer.Option("--offline", rich_help_panel=MODEL_PANEL, help="Never open a connection.")]
+Device = Annotated[str, typer.Option(metavar="NAME", rich_help_panel=RUN_PANEL, help="auto, cpu, cuda, cuda:N or mps.")]
+DtypeOption = Annotated[Dtype, typer.Option("--dtype", rich_help_panel=RUN_PANEL, help="What the network computes in.")]
+Attention = Annotated[AttentionKind, typer.Option(rich_help_panel=RUN_PANEL, help="How attention is computed.")]
+Engine = Annotated[EngineKind, typer.Option(rich_help_panel=RUN_PANEL, help="What runs the network.")]
 BatchSize = Annotated[
-    int | None, typer.Option("--batch-size", "-b", min=1, help="Pictures at once.", show_default="auto")
+    int | None,
+    typer.Option(
+        "--batch-size",
+        "-b",
+        min=1,
+        metavar="N",
+        rich_help_panel=RUN_PANEL,
+        help="Pictures at once.",
+        show_default="auto",
+    ),
 ]
-Workers = Annotated[int | None, typer.Option("--workers", "-j", min=1, help="Decoding threads.", show_default="auto")]
+Workers = Annotated[
+    int | None,
+    typer.Option(
+        "--workers",
+        "-j",
+        min=1,
+        metavar="N",
+        rich_help_panel=RUN_PANEL,
+        help="Decoding threads.",
+        show_default="auto",
+    ),
+]
 MaxPixels = Annotated[
-    int, typer.Option(min=1, help="Refuse pictures of more pixels (width × height) than this.")
+    int,
+    typer.Option(
+        min=1, metavar="N", rich_help_panel=RUN_PANEL, help="Refuse pictures of more pixels (width × height)."
+    ),
 ]
-Output = Annotated[Path | None, typer.Option("--output", "-o", help="Write to this file instead of stdout.")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Only errors on stderr.")]
-NoProgress = Annotated[bool, typer.Option("--no-progress", help="No progress on stderr.")]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output", "-o", metavar="FILE", rich_help_panel=OUTPUT_PANEL, help="Write to this file instead of stdout."
+    ),
+]
+OutputFormat = Annotated[
+    Format | None,
+    typer.Option(
+        "--format",
+        "-f",
+        rich_help_panel=OUTPUT_PANEL,
+        show_default="table on a terminal, else jsonl",
+        help="How results are written.",
+    ),
+]
+Quiet = Annotated[
+    bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT_PANEL, help="Nothing but errors on stderr.")
+]
+NoProgress = Annotated[bool, typer.Option("--no-progress", rich_help_panel=OUTPUT_PANEL, help="No progress on stderr.")]

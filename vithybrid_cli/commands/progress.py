@@ -75,9 +75,8 @@ class Progress:
 
 def _bar() -> "RichProgress":
     from rich.console import Console
-    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
-    from rich.progress import Task
     from rich.text import Text
 
     class RateColumn(ProgressColumn):

@@ -19,10 +19,13 @@ _BATCH_AREA = 384 * 384
 class TorchEngine:
     """Runs a network; see `vithybrid_cli.engines.Engine`."""
 
-    def __init__(self, network: HybridViT, normalization: Normalization, device: torch.device, dtype: torch.dtype) -> None:
+    def __init__(
+        self, network: HybridViT, normalization: Normalization, device: torch.device, dtype: torch.dtype
+    ) -> None:
         self.device, self.dtype = device, dtype
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
-        self.network = network.to(device, dtype, memory_format=torch.channels_last)
+        network.to(device, dtype)
+        self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
         self._scale = normalization.scale
         self._mean = torch.tensor(normalization.mean, dtype=torch.float32, device=device).view(3, 1, 1)
         self._std = torch.tensor(normalization.std, dtype=torch.float32, device=device).view(3, 1, 1)

@@ -1,8 +1,9 @@
 """BiT, "Big Transfer" (https://arxiv.org/abs/1912.11370): the ResNet whose feature map a Hybrid ViT reads as tokens.
 
-Bottleneck blocks (ResNet v1.5: the stride is on the 3×3 convolution) with GroupNorm instead of BatchNorm and TensorFlow's
-SAME padding. Every convolution is weight-standardised (https://arxiv.org/abs/1903.10520); since that depends on the weights
-alone, the network here holds weights that `standardize` has already been applied to, and its convolutions are plain.
+Bottleneck blocks (ResNet v1.5: the stride is on the 3×3 convolution) with GroupNorm instead of BatchNorm and
+TensorFlow's SAME padding. Every convolution is weight-standardised (https://arxiv.org/abs/1903.10520); since that
+depends on the weights alone, the network here holds weights that `standardize` has already been applied to, and its
+convolutions are plain.
 Names follow timm's ``resnetv2``: stem, stages, conv1–3, norm1–3, downsample.
 """
 

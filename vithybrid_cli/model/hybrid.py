@@ -39,9 +39,7 @@ class HybridViT(nn.Module):
         super().__init__()
         self.config = config
         self.embeddings = HybridEmbeddings(config)
-        self.blocks = nn.ModuleList(
-            Block(config.encoder, attention) for _ in range(config.encoder.num_hidden_layers)
-        )
+        self.blocks = nn.ModuleList(Block(config.encoder, attention) for _ in range(config.encoder.num_hidden_layers))
         self.norm = nn.LayerNorm(config.encoder.hidden_size, config.encoder.layer_norm_eps)
         self.head = nn.Linear(config.encoder.hidden_size, len(config.labels))
 

@@ -1,7 +1,7 @@
 """ViT (https://arxiv.org/abs/2010.11929): the pre-norm transformer encoder, read by a Hybrid ViT after its backbone.
 
-Names follow timm's ``vision_transformer``: norm1, attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2. Query, key and value are one
-matrix, since one product of three times the width is faster than three.
+Names follow timm's ``vision_transformer``: norm1, attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2. Query, key and value
+are one matrix, since one product of three times the width is faster than three.
 """
 
 from typing import Literal

@@ -66,9 +66,7 @@ class Augmentation:
         return np.array(crop)
 
 
-def _random_box(
-    size: tuple[int, int], min_area: float, rng: np.random.Generator
-) -> tuple[float, float, float, float]:
+def _random_box(size: tuple[int, int], min_area: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
     """A box of a random area (a part of the picture's, at least ``min_area``) and aspect, at a random place."""
     width, height = size
     area = rng.uniform(min_area, 1.0) * width * height
