@@ -127,3 +127,16 @@ def test_renaming_to_our_names_and_back_changes_nothing(golden: Path) -> None:
     back = TRANSFORMERS_HYBRID.from_ours(TRANSFORMERS_HYBRID.to_ours(published))
     assert back.keys() == published.keys()
     assert all(np.array_equal(back[name].numpy(), published[name].numpy()) for name in published)
+
+
+@pytest.mark.parametrize(
+    ("file", "says"),
+    [
+        pytest.param("model.safetensors", "Give the folder", id="weights alone"),
+        pytest.param("pytorch_model.bin", "can run any code", id="pickle"),
+    ],
+)
+def test_a_single_file_is_answered_with_what_to_give_instead(folder: Path, file: str, says: str) -> None:
+    (folder / file).touch()
+    with pytest.raises(ModelError, match=says):
+        CheckpointFolder.read(folder / file)

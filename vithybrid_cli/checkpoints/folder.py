@@ -16,6 +16,7 @@ CONFIG = "config.json"
 PREPROCESSOR_CONFIG = "preprocessor_config.json"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
+PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
 PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
@@ -34,6 +35,8 @@ class CheckpointFolder:
         Without ``preprocessor_config.json`` pictures are brought to the checkpoint's own image size with mean and
         standard deviation 0.5, as all published hybrids are.
         """
+        if path.is_file():
+            raise _single_file(path)
         config = HybridConfig.from_dict(read_json(path / CONFIG))
         file = path / PREPROCESSOR_CONFIG
         if file.is_file():
@@ -52,11 +55,21 @@ class CheckpointFolder:
                 raise ModelError(f"{self.path / WEIGHTS_INDEX} names files outside its folder.")
             return [self.path / name for name in names]
         if any((self.path / name).is_file() for name in PICKLES):
-            raise ModelError(
-                f"{self.path} holds its weights as a pickle, which can run any code when loaded and is never read. "
-                f"Convert it to {WEIGHTS} where you trust it, or use a revision that has one."
-            )
+            raise _pickle(self.path)
         raise ModelError(f"{self.path} holds no {WEIGHTS}.")
+
+
+def _single_file(path: Path) -> ModelError:
+    if path.suffix in PICKLE_SUFFIXES:
+        return _pickle(path)
+    return ModelError(f"{path} is a single file. Give the folder that holds {WEIGHTS} and {CONFIG}.")
+
+
+def _pickle(path: Path) -> ModelError:
+    return ModelError(
+        f"{path} holds its weights as a pickle, which can run any code when it is loaded and is never read. "
+        f"Convert it to {WEIGHTS} where you trust it, or use a revision that has one."
+    )
 
 
 def read_json(file: Path) -> dict[str, Any]:

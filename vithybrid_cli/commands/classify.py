@@ -10,7 +10,7 @@ from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.load import open_classifier
-from vithybrid_cli.commands.output import format_of, opened
+from vithybrid_cli.commands.output import format_of, is_file, opened
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.sources import Sources
 from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS
@@ -81,7 +81,8 @@ def classify(
     with closing(results), opened(output) as stream:
         chosen = output_format or format_of(output, stream)
         on_screen = chosen is Format.TABLE and stream.isatty()  # rows on the screen are progress enough
-        progress = Progress(enabled=not (quiet or no_progress or on_screen), count=sources.counter())
+        shown = not (quiet or no_progress or on_screen or sources.single)
+        progress = Progress(enabled=shown, live=is_file(stream), count=sources.counter())
         with open_writer(chosen, stream, single=sources.single) as writer, progress:
             for result in results:
                 writer.write(result)

@@ -18,16 +18,14 @@ from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.evaluation import TOP_K, Evaluation, Report, match_labels
 from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.labelled import label_folders, labelled_pictures
-from vithybrid_cli.output import Format, write_report
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.output import write_report
 
 
 def evaluate(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with one folder of pictures per label.")],
     model: options.Model = DEFAULT_MODEL,
-    output_format: Annotated[
-        Format | None,
-        typer.Option("--format", "-f", show_default="table on a terminal, else jsonl", help="How it is written."),
-    ] = None,
+    output_format: options.OutputFormat = None,
     output: options.Output = None,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
@@ -62,10 +60,17 @@ def evaluate(
     progress = Progress(
         enabled=not (quiet or no_progress), count=lambda: sum(1 for _ in labelled_pictures(folder, labels))
     )
-    report = measure(
-        classifier, folder, labels, progress, batch_size=batch_size, workers=workers, max_pixels=max_pixels
-    )
     with opened(output) as stream:
+        report = measure(
+            classifier,
+            folder,
+            labels,
+            progress,
+            batch_size=batch_size,
+            workers=workers,
+            max_pixels=max_pixels,
+            quiet=quiet,
+        )
         write_report(output_format or format_of(output, stream), stream, report)
     if report.unreadable:
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -80,8 +85,12 @@ def measure(
     batch_size: int | None = None,
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    quiet: bool = False,
 ) -> Report:
-    """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders."""
+    """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders.
+
+    Each unreadable one is a line on stderr unless ``quiet``. Raises UsageError when there are no pictures at all.
+    """
     evaluation = Evaluation(classifier.labels)
     pending: deque[int] = deque()
 
@@ -95,4 +104,8 @@ def measure(
         for result in results:
             evaluation.add(pending.popleft(), result)
             progress.advance(failed=result.error is not None)
+            if result.error is not None and not quiet:
+                progress.report(f"{result.path}: {result.error}")
+    if not progress.done:
+        raise UsageError(f"{folder} holds no pictures.")
     return evaluation.report()

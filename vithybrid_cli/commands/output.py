@@ -1,5 +1,7 @@
 """Where a command's results go: stdout, or the file of ``--output``."""
 
+import os
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -36,6 +38,14 @@ def opened(output: Path | None) -> Iterator[TextIO]:
         raise
     except OSError as error:
         raise UsageError(f"cannot write to {output}: {error.strerror}. Give another --output.") from error
+
+
+def is_file(stream: TextIO) -> bool:
+    """Whether ``stream`` is a regular file, and no terminal or pipe."""
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except OSError:  # nothing of the operating system's
+        return False
 
 
 def format_of(output: Path | None, stream: TextIO) -> Format:

@@ -15,17 +15,22 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 PLAIN_INTERVAL = 10.0  # seconds between plain lines
+WORTH_A_SUMMARY = 2.0  # seconds from which on a run is long enough for a last line
 
 
 class Progress:
-    """Counts pictures and failures; ``count`` (which may be slow) runs beside the work and gives the total."""
+    """Counts pictures and failures; ``count`` (which may be slow) runs beside the work and gives the total.
 
-    def __init__(self, *, enabled: bool, count: Callable[[], int] | None = None) -> None:
+    ``live`` allows a line that changes. Where results go to a terminal, or to a program that may write to one, it would
+    overwrite them.
+    """
+
+    def __init__(self, *, enabled: bool, live: bool = True, count: Callable[[], int] | None = None) -> None:
         self.done = self.failed = 0
         self.total: int | None = None
         self._enabled = enabled
         self._count = count
-        self._bar = _bar() if enabled and sys.stderr.isatty() else None
+        self._bar = _bar() if enabled and live and sys.stderr.isatty() else None
         self._began = self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -41,7 +46,7 @@ class Progress:
     ) -> None:
         if self._bar is not None:
             self._bar.stop()
-        elif self._enabled and self._last_line > self._began:
+        if self._enabled and time.monotonic() - self._began >= WORTH_A_SUMMARY:
             self._write_line()
 
     def advance(self, pictures: int = 1, *, failed: bool = False) -> None:
@@ -68,7 +73,8 @@ class Progress:
     def _write_line(self) -> None:
         rate = self.done / max(time.monotonic() - self._began, 1e-9)
         of_total = f" of {self.total}" if self.total else ""
-        left = f", {(self.total - self.done) / rate:.0f} s left" if self.total and rate else ""
+        open_ones = (self.total or 0) - self.done
+        left = f", {open_ones / rate:.0f} s left" if open_ones > 0 and rate else ""
         failed = f", {self.failed} failed" if self.failed else ""
         typer.echo(f"{self.done}{of_total} pictures, {rate:.1f}/s{left}{failed}", err=True)
 

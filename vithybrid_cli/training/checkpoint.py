@@ -1,6 +1,9 @@
 """A training run on disk: the checkpoint in the published layout, and beside it what a resumed run needs."""
 
 import json
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -18,30 +21,60 @@ from vithybrid_cli.training.network import raw_name, raw_weights
 from vithybrid_cli.training.trainer import Trainer
 
 STATE = "training_state.safetensors"
+_LISTED = 3  # differences between two runs in an error message
+_LONGEST = 60  # characters of a value there
+
+
+def prepare(out: Path) -> None:
+    """Make the folder ``out``, with its parents. Raises UsageError where nothing can be written."""
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=out):
+            pass
+    except OSError as error:
+        raise UsageError(f"cannot write to {out}: {error.strerror}. Give another --output.") from error
 
 
 def write_checkpoint(
     out: Path, config: HybridConfig, preprocessing: Preprocessing, weights: dict[str, Tensor], dtype: torch.dtype
 ) -> None:
-    """Write ``config.json``, ``preprocessor_config.json`` and ``model.safetensors``, each atomically."""
-    out.mkdir(parents=True, exist_ok=True)
+    """Write ``model.safetensors``, ``preprocessor_config.json`` and, last, ``config.json``, each atomically.
+
+    So a folder with a ``config.json`` holds a whole checkpoint. Raises UsageError when the disk is full.
+    """
     published = TRANSFORMERS_HYBRID.from_ours(weights)
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in published.items()}
     _write_tensors(out / WEIGHTS, tensors, {"format": "pt"})
-    _write_json(out / CONFIG, {**config.to_dict(), "torch_dtype": str(dtype).removeprefix("torch.")})
     _write_json(out / PREPROCESSOR_CONFIG, preprocessing.to_dict())
+    _write_json(out / CONFIG, {**config.to_dict(), "torch_dtype": str(dtype).removeprefix("torch.")})
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:
-    part = file.with_name(f"{file.name}.part")
-    part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    part.replace(file)
+    with _replacing(file) as part:
+        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
 
 
 def _write_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
+    with _replacing(file) as part:
+        part.touch()
+        mode = part.stat().st_mode
+        save_file(tensors, part, metadata)
+        part.chmod(mode)  # safetensors 0.8 leaves a file that its owner alone may read
+
+
+@contextmanager
+def _replacing(file: Path) -> Iterator[Path]:
+    """A path to write to, which takes the place of ``file`` when all went well. Raises UsageError when it did not."""
     part = file.with_name(f"{file.name}.part")
-    save_file(tensors, part, metadata)
-    part.replace(file)
+    try:
+        yield part
+        part.replace(file)
+    except (OSError, SafetensorError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise UsageError(f"cannot write {file}: {reason}. What was there before is unharmed.") from error
+    finally:
+        with suppress(OSError):
+            part.unlink(missing_ok=True)
 
 
 def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str) -> None:
@@ -63,12 +96,14 @@ def restore_state(out: Path, trainer: Trainer, run: str) -> int:
         raise UsageError(f"{out} holds no run to resume. Leave out --resume to start one.")
     try:
         with safe_open(file, framework="pt") as state:
-            metadata = state.metadata()
+            metadata = state.metadata() or {}
             tensors = {name: state.get_tensor(name) for name in state.keys()}  # noqa: SIM118 (no dict)
-    except SafetensorError as error:
-        raise ModelError(f"{file} cannot be read: {error}. Start again without --resume.") from error
-    if metadata["run"] != run:
-        raise UsageError(f"{out} holds another run: {_difference(metadata['run'], run)}. Resume with the same options.")
+    except (SafetensorError, OSError) as error:
+        raise ModelError(f"{file} cannot be read: {error}. Start again with another --output.") from error
+    if not {"run", "epochs_done"} <= metadata.keys():
+        raise ModelError(f"{file} holds no state of a run. Start again with another --output.")
+    if differences := _differences(json.loads(metadata["run"]), json.loads(run)):
+        raise UsageError(f"{out} holds another run: {differences}. Resume with the same options.")
     _put_back(trainer, tensors)
     return int(metadata["epochs_done"])
 
@@ -86,7 +121,24 @@ def _put_back(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
             }
 
 
-def _difference(theirs: str, ours: str) -> str:
-    before, now = json.loads(theirs), json.loads(ours)
-    names = [name for name in now if before.get(name) != now[name]]
-    return ", ".join(f"its {name} is {before.get(name)}, not {now[name]}" for name in names)
+def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
+    """What sets two runs apart, in words; a fact that only one of them has on record does not."""
+    before, now = dict(_facts(theirs)), dict(_facts(ours))
+    names = [name for name in now if before.get(name, now[name]) != now[name]]
+    differences = [f"its {name} is {_short(before[name])}, not {_short(now[name])}" for name in names[:_LISTED]]
+    more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
+    return ", ".join(differences + more)
+
+
+def _facts(description: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """The innermost values of ``description``, a name for each: ``config.backbone_config.depths``."""
+    for name, value in description.items():
+        if isinstance(value, dict):
+            yield from _facts(value, f"{prefix}{name}.")
+        else:
+            yield prefix + name, value
+
+
+def _short(value: Any) -> str:
+    text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

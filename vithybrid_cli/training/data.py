@@ -4,10 +4,14 @@ What a picture looks like in an epoch depends on the seed, the epoch and the pic
 threads: a run that is resumed sees what an unbroken run sees.
 """
 
+import hashlib
 import math
-from collections.abc import Iterator
+import threading
+from collections import deque
+from collections.abc import Generator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import islice
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +22,7 @@ from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.labelled import label_folders, labelled_pictures
 
+_NAMED_LABELS = 5  # that an error message spells out
 MAX_ASPECT = 4 / 3  # a random crop's sides differ by at most this ratio (Inception's crop, arXiv:1409.4842)
 
 Pixels = npt.NDArray[np.uint8]
@@ -31,26 +36,62 @@ class LabelledFolder:
     paths: tuple[str, ...]
     targets: npt.NDArray[np.int64]  # class index of each path
 
+    def with_indices_of(self, labels: tuple[str, ...]) -> "LabelledFolder":
+        """The same pictures with the class indices of ``labels``, if these are the same labels in whatever order."""
+        if sorted(labels) != sorted(self.labels):
+            return self
+        indices = np.array([labels.index(label) for label in self.labels], dtype=np.int64)
+        return replace(self, labels=labels, targets=indices[self.targets])
+
+    def fingerprint(self) -> str:
+        """Changes when a picture comes, goes, is renamed or gets another label, but not when the folder moves."""
+        names = (f"{target}/{Path(path).name}\0" for path, target in zip(self.paths, self.targets, strict=True))
+        return hashlib.sha256("".join(names).encode(errors="surrogateescape")).hexdigest()[:16]
+
 
 def read_folder(folder: Path, labels: tuple[str, ...] | None = None) -> LabelledFolder:
     """List the pictures of ``folder``. Raises UsageError for no such folder, no labels, or no pictures.
 
     ``labels`` fixes the class indices (those of the training folder); a label folder of another name is refused.
+    Without it the folder is one to train on: at least two labels, each with pictures.
     """
     names = label_folders(folder)
     known = labels or names
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"{folder}: no label is called {', '.join(unknown)}; the labels are {', '.join(known)}.")
+        raise UsageError(f"{folder}: {_listed(unknown)} is no label; the labels are {_listed(known)}.")
     pairs = list(labelled_pictures(folder, {name: known.index(name) for name in names}))
     if not pairs:
         raise UsageError(f"{folder} holds no pictures.")
     targets = np.array([target for _, target in pairs], dtype=np.int64)
-    return LabelledFolder(known, tuple(path for path, _ in pairs), targets)
+    found = LabelledFolder(known, tuple(path for path, _ in pairs), targets)
+    if labels is None:
+        _check_trainable(folder, found)
+    return found
+
+
+def _check_trainable(folder: Path, data: LabelledFolder) -> None:
+    """Raise UsageError for labels that cannot be learnt, or not be written."""
+    if len(data.labels) == 1:
+        raise UsageError(f"{folder} holds one label alone, {data.labels[0]}. Training needs at least two to tell apart.")
+    counts = np.bincount(data.targets, minlength=len(data.labels))
+    if empty := [label for label, count in zip(data.labels, counts, strict=True) if not count]:
+        raise UsageError(f"{folder}: no pictures of {_listed(empty)}. Add some, or remove what is empty.")
+    if odd := [label for label in data.labels if not _is_unicode(label)]:
+        raise UsageError(f"{folder}: the name {_listed(odd)} is no valid UTF-8. Rename that folder.")
+
+
+def _is_unicode(text: str) -> bool:
+    return text.encode(errors="replace") == text.encode(errors="surrogateescape")
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = len(names) - _NAMED_LABELS
+    return ", ".join(names[:_NAMED_LABELS]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """A random crop of at least ``min_area`` of the picture, resized to ``size`` (height, width), flipped half the time."""
+    """A random crop of about ``min_area`` to all of the picture, resized to ``size`` (height, width), flipped at random."""
 
     size: tuple[int, int]
     min_area: float
@@ -67,7 +108,10 @@ class Augmentation:
 
 
 def _random_box(size: tuple[int, int], min_area: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """A box of a random area (a part of the picture's, at least ``min_area``) and aspect, at a random place."""
+    """A box of a random area (a part of the picture's, at least ``min_area``) and aspect, at a random place.
+
+    A side that would be longer than the picture's is cut to it, so the box may be smaller than was drawn.
+    """
     width, height = size
     area = rng.uniform(min_area, 1.0) * width * height
     aspect = math.exp(rng.uniform(-math.log(MAX_ASPECT), math.log(MAX_ASPECT)))
@@ -87,33 +131,48 @@ class Batch:
 
 def training_batches(
     data: LabelledFolder, augmentation: Augmentation, batch_size: int, seed: int, epoch: int, workers: int
-) -> Iterator[Batch]:
-    """One epoch in a random order, batches made ahead in threads; a short last batch is left out."""
+) -> Generator[Batch, None, None]:
+    """One epoch in a random order, batches made ahead in threads; a short last batch is left out.
+
+    Closing the iterator waits for no more than the pictures that are being read.
+    """
     order = np.random.default_rng((seed, epoch)).permutation(len(data.paths))
     full = max(len(order) // batch_size, 1)
-    parts = [order[start * batch_size : (start + 1) * batch_size] for start in range(full)]
-    with ThreadPoolExecutor(workers) as pool:
-        ahead = [pool.submit(_make_batch, data, augmentation, part, seed, epoch) for part in parts[: 2 * workers]]
-        for index in range(len(parts)):
-            batch = ahead.pop(0).result()
-            if index + 2 * workers < len(parts):
-                part = parts[index + 2 * workers]
-                ahead.append(pool.submit(_make_batch, data, augmentation, part, seed, epoch))
+    parts = (order[start * batch_size : (start + 1) * batch_size] for start in range(full))
+    maker = _BatchMaker(data, augmentation, seed, epoch)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
+    try:
+        ahead = deque(pool.submit(maker.make, part) for part in islice(parts, 2 * workers))
+        while ahead:
+            batch = ahead.popleft().result()
+            ahead.extend(pool.submit(maker.make, part) for part in islice(parts, 1))
             yield batch
+    finally:
+        maker.stopped.set()
+        pool.shutdown(cancel_futures=True)
 
 
-def _make_batch(
-    data: LabelledFolder, augmentation: Augmentation, indices: npt.NDArray[np.int64], seed: int, epoch: int
-) -> Batch:
-    pixels, targets, unreadable = [], [], []
-    for index in indices:
-        try:
-            image = decode(data.paths[index])
-        except ImageError:
-            unreadable.append(data.paths[index])
-            continue
-        pixels.append(augmentation(image, np.random.default_rng((seed, epoch, int(index)))))
-        targets.append(data.targets[index])
-    height, width = augmentation.size
-    stacked = np.stack(pixels) if pixels else np.empty((0, height, width, 3), np.uint8)
-    return Batch(stacked, np.array(targets, dtype=np.int64), tuple(unreadable))
+class _BatchMaker:
+    """Reads and augments pictures for one epoch, in any thread, until it is stopped."""
+
+    def __init__(self, data: LabelledFolder, augmentation: Augmentation, seed: int, epoch: int) -> None:
+        self.data, self.augmentation, self.seed, self.epoch = data, augmentation, seed, epoch
+        self.stopped = threading.Event()
+
+    def make(self, indices: npt.NDArray[np.int64]) -> Batch:
+        """The pictures of ``indices``; fewer than these when it is stopped meanwhile."""
+        pixels, targets, unreadable = [], [], []
+        for index in indices:
+            if self.stopped.is_set():
+                break
+            try:
+                image = decode(self.data.paths[index])
+            except ImageError:
+                unreadable.append(self.data.paths[index])
+                continue
+            rng = np.random.default_rng((self.seed, self.epoch, int(index)))
+            pixels.append(self.augmentation(image, rng))
+            targets.append(self.data.targets[index])
+        height, width = self.augmentation.size
+        stacked = np.stack(pixels) if pixels else np.empty((0, height, width, 3), np.uint8)
+        return Batch(stacked, np.array(targets, dtype=np.int64), tuple(unreadable))

@@ -1,7 +1,8 @@
 """A whole training run: from a start (a config or a checkpoint) and a folder to a checkpoint, epoch by epoch."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
@@ -9,8 +10,9 @@ import torch
 
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.load import read_weights
+from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.hybrid import HybridViT
-from vithybrid_cli.training.checkpoint import restore_state, write_checkpoint, write_state
+from vithybrid_cli.training.checkpoint import prepare, restore_state, write_checkpoint, write_state
 from vithybrid_cli.training.data import LabelledFolder
 from vithybrid_cli.training.network import raw_weights, replace_head, trainable_network
 from vithybrid_cli.training.trainer import Recipe, Step, Trainer
@@ -23,9 +25,22 @@ class Start:
     folder: CheckpointFolder
     with_weights: bool
 
+    def check(self) -> None:
+        """Raise ModelError when what the preprocessing leaves is not what the network takes."""
+        given, taken = self.folder.preprocessing.output_size, self.folder.config.image_size
+        if given not in (None, taken):
+            raise ModelError(
+                f"{self.folder.path}: the network takes pictures of {_size(taken)}, and the preprocessing gives "
+                f"{given and _size(given)}. Correct image_size in its config.json, or its preprocessor_config.json."
+            )
+
 
 class Run:
-    """Trains into ``out``: after each epoch the checkpoint, and beside it the state that `resume` continues from."""
+    """Trains into ``out``: after each epoch the checkpoint, and beside it the state that `resume` continues from.
+
+    Where a checkpoint with the very labels of ``data`` goes on, their indices and the head stay as they are; with other
+    labels it begins with a new head.
+    """
 
     def __init__(
         self,
@@ -38,6 +53,9 @@ class Run:
         dtype: torch.dtype = torch.float32,
         workers: int = 2,
     ) -> None:
+        start.check()
+        if start.with_weights:
+            data = data.with_indices_of(start.folder.config.labels)
         self.out, self.recipe, self.dtype = out, recipe, dtype
         self.preprocessing = start.folder.preprocessing
         self.config = replace(start.folder.config, labels=data.labels)
@@ -51,18 +69,29 @@ class Run:
         """Continue the run that ``out`` holds. Raises UsageError when there is none, or it is another one."""
         self.epochs_done = restore_state(self.out, self.trainer, self._identity())
 
-    def steps(self) -> Iterator[Step]:
-        """Train the epochs that are left; everything is on disk when the first step of the next epoch is given."""
-        self.out.mkdir(parents=True, exist_ok=True)
+    def steps(self) -> Generator[Step, None, None]:
+        """Train the epochs that are left; everything is on disk when the first step of the next epoch is given.
+
+        Raises UsageError when the folder cannot be written, no picture can be read, or the training diverges.
+        """
+        prepare(self.out)
         while self.epochs_done < self.recipe.epochs:
-            yield from self.trainer.run_epoch(self.epochs_done)
+            with closing(self.trainer.run_epoch(self.epochs_done)) as steps:
+                yield from steps
             self.epochs_done += 1
             write_checkpoint(self.out, self.config, self.preprocessing, raw_weights(self.trainer.network), self.dtype)
             write_state(self.out, self.trainer, self.epochs_done, self._identity())
 
     def _identity(self) -> str:
+        """What decides the result, apart from the machine, and so has to be the same when the run is resumed."""
         data = self.trainer.data
-        return json.dumps({**asdict(self.recipe), "pictures": len(data.paths), "config": self.config.to_dict()})
+        facts = {
+            "pictures": len(data.paths),
+            "fingerprint of the pictures' names": data.fingerprint(),
+            "config": self.config.to_dict(),
+            "preprocessing": self.preprocessing.to_dict(),
+        }
+        return json.dumps({**asdict(self.recipe), **facts})
 
 
 def _weights(start: Start, labels: tuple[str, ...]) -> dict[str, torch.Tensor]:
@@ -70,3 +99,7 @@ def _weights(start: Start, labels: tuple[str, ...]) -> dict[str, torch.Tensor]:
         network = HybridViT(start.folder.config)
     weights = {name: tensor.float() for name, tensor in read_weights(start.folder, network).items()}
     return weights if labels == start.folder.config.labels else replace_head(weights, len(labels))
+
+
+def _size(size: tuple[int, int]) -> str:
+    return f"{size[0]}×{size[1]}"

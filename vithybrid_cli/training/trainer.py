@@ -4,13 +4,15 @@ The loss is the one of the published ``forward(labels=…)``, with label smoothi
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.hybrid import HybridViT
 from vithybrid_cli.training.data import Augmentation, Batch, LabelledFolder, training_batches
@@ -35,7 +37,10 @@ class Recipe:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is known after one step; ``loss`` is the mean over the epoch so far."""
+    """What is known after one step: counted from 0 the epoch, from 1 the step in it, and the pictures of the step.
+
+    ``loss`` is the mean over the pictures of the epoch so far, NaN if none of them could be read.
+    """
 
     epoch: int
     step: int
@@ -69,17 +74,27 @@ class Trainer:
         self._scale = normalization.scale
         self._bfloat16 = has_bfloat16(device)
 
-    def run_epoch(self, epoch: int) -> Iterator[Step]:
-        """Train on every picture once; ``epoch`` counts from 0."""
+    def run_epoch(self, epoch: int) -> Generator[Step, None, None]:
+        """Train on every picture once; ``epoch`` counts from 0.
+
+        Raises UsageError when no picture can be read, or when the loss is no number any more, which it stays.
+        """
         recipe = self.recipe
         batches = training_batches(self.data, self.augmentation, recipe.batch_size, recipe.seed, epoch, self.workers)
-        total = 0.0
-        for index, batch in enumerate(batches):
-            done = epoch * self.steps_per_epoch + index
-            rate = recipe.learning_rate * schedule(done / self.steps_per_epoch, recipe.warmup_epochs, recipe.epochs)
-            total += self._step(batch, rate) if len(batch.targets) else 0.0
-            mean = total / (index + 1)
-            yield Step(epoch, index + 1, self.steps_per_epoch, len(batch.targets), mean, batch.unreadable)
+        total, pictures = 0.0, 0
+        with closing(batches):
+            for index, batch in enumerate(batches):
+                done = epoch * self.steps_per_epoch + index
+                rate = recipe.learning_rate * schedule(done / self.steps_per_epoch, recipe.warmup_epochs, recipe.epochs)
+                count = len(batch.targets)
+                total += count * self._step(batch, rate) if count else 0.0
+                pictures += count
+                if not math.isfinite(total):
+                    raise UsageError(f"the loss is no number any more in epoch {epoch + 1}. Give a smaller --lr.")
+                mean = total / pictures if pictures else math.nan
+                yield Step(epoch, index + 1, self.steps_per_epoch, count, mean, batch.unreadable)
+        if not pictures:
+            raise UsageError("none of the pictures could be read, so nothing was learnt.")
 
     def _step(self, batch: Batch, learning_rate: float) -> float:
         for group in self.optimizer.param_groups:
