@@ -161,7 +161,7 @@ def test_the_output_file_holds_what_stdout_would(pictures: Path) -> None:
         pytest.param([], "nothing to classify", id="no inputs"),
         pytest.param(["-", "--files-from", "-"], "stdin can be read only once", id="stdin twice"),
         pytest.param(["0.png", "-0"], "--null", id="null without a list"),
-        pytest.param(["--files-from", "no.txt"], "no.txt is no file", id="no such list"),
+        pytest.param(["--files-from", "no.txt"], "no.txt cannot be read", id="no such list"),
         pytest.param(["0.png", "-o", "no/such/folder.json"], "cannot write", id="no output folder"),
         pytest.param(["0.png", "--device", "tpu"], "no device", id="unknown device"),
         pytest.param(["0.png", "--device", "cuda:99"], "--device cpu", id="absent device"),
@@ -237,3 +237,14 @@ def test_an_interrupt_keeps_a_valid_array_and_exits_with_130(pictures: Path) -> 
         assert process.wait(60) == 130
         assert b"Traceback" not in process.stderr.read()
     assert paths(array) == ["0.png", "1.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("where", ["stdout", "file"])
+def test_a_full_disk_is_one_line(pictures: Path, where: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        arguments = ["-o", "/dev/full"] if where == "file" else []
+        done = subprocess.run([*PROGRAM, "0.png", *arguments], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert b"No space left" in done.stderr
+    assert len(done.stderr.splitlines()) == 1

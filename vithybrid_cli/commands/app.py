@@ -1,5 +1,6 @@
 """The Typer app: all subcommands under one name."""
 
+import warnings
 from typing import Annotated
 
 import typer
@@ -41,4 +42,6 @@ def root(
 
 def main() -> None:
     """Run the app on the program's arguments."""
+    # Pillow warns of odd metadata in pictures that it reads well; on stderr that would look like a failure.
+    warnings.filterwarnings("ignore", module=r"PIL\.")
     app()

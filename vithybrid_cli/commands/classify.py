@@ -8,9 +8,9 @@ import typer
 
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.commands import options
+from vithybrid_cli.commands.destination import format_of, is_file, opened
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.load import open_classifier
-from vithybrid_cli.commands.output import format_of, is_file, opened
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.sources import Sources
 from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS

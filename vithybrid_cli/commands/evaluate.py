@@ -11,14 +11,14 @@ import typer
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.classifier import Classifier
 from vithybrid_cli.commands import options
+from vithybrid_cli.commands.destination import format_of, opened
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.load import open_classifier
-from vithybrid_cli.commands.output import format_of, opened
 from vithybrid_cli.commands.progress import Progress
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.evaluation import TOP_K, Evaluation, Report, match_labels
 from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.labelled import label_folders, labelled_pictures
-from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import write_report
 
 

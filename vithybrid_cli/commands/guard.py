@@ -1,13 +1,12 @@
 """The one place where what went wrong in a command becomes a line on stderr and an exit code."""
 
 import functools
-import os
-import sys
 from collections.abc import Callable
 from typing import ParamSpec
 
 import typer
 
+from vithybrid_cli.commands.destination import discard_stdout
 from vithybrid_cli.errors import ModelError, VitHybridError
 from vithybrid_cli.output import visible
 
@@ -30,6 +29,6 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
         except BrokenPipeError:
             # The reader (`| head`) has what it wanted; what is still buffered has nowhere to go.
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+            discard_stdout()
 
     return run

@@ -5,13 +5,14 @@ import sys
 from typing import Annotated, Any
 
 import typer
+from PIL import Image
 
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.checkpoints.folder import CheckpointFolder, tensor_shapes
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands import options
+from vithybrid_cli.commands.destination import KeyFormat
 from vithybrid_cli.commands.download import fetch_progress
-from vithybrid_cli.commands.output import KeyFormat
 from vithybrid_cli.output import visible
 
 
@@ -73,7 +74,9 @@ def describe(folder: CheckpointFolder, *, all_labels: bool) -> dict[str, Any]:
 
 
 def _preprocessing(folder: CheckpointFolder) -> dict[str, Any]:
+    """The options of the steps that are switched on."""
     options_ = folder.preprocessing.to_dict()
+    options_["resample"] = Image.Resampling(options_["resample"]).name.lower()
     names = ("size", "resample", "crop_size", "rescale_factor", "image_mean", "image_std")
     switches = {"size": "do_resize", "resample": "do_resize", "crop_size": "do_center_crop"}
     switches |= {"rescale_factor": "do_rescale", "image_mean": "do_normalize", "image_std": "do_normalize"}
@@ -85,18 +88,30 @@ def _few(labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _print_text(facts: dict[str, Any]) -> None:
+    names = [str(name) for content in facts.values() if isinstance(content, dict) for name in content]
+    width = max(map(len, [*facts, *names])) + 2
     for section, content in facts.items():
         if not isinstance(content, dict):
-            typer.echo(f"{section:<15}{visible(str(content))}")
+            typer.echo(f"{section:<{width + 2}}{visible(str(content))}")
             continue
         typer.secho(section, bold=True)
         for name, value in content.items():
-            typer.echo(f"  {name!s:<13}{visible(_text(value))}")
+            typer.echo(f"  {name!s:<{width}}{visible(_text(value))}")
+        if not content:
+            typer.echo("  none")
 
 
 def _text(value: Any) -> str:
-    if isinstance(value, dict):
-        return ", ".join(f"{name} {part}" for name, part in value.items())
-    if isinstance(value, list):
-        return ", ".join(map(str, value))
-    return f"{value:,}" if isinstance(value, int) else str(value)
+    match value:
+        case {"height": height, "width": width}:
+            return f"{height}×{width}"
+        case dict():
+            return ", ".join(f"{name.replace('_', ' ')} {part}" for name, part in value.items())
+        case list():
+            separator = "; " if any("," in str(part) for part in value) else ", "  # labels have commas of their own
+            return separator.join(map(str, value))
+        case float():
+            return f"{value:.6g}"
+        case int():
+            return f"{value:,}"
+    return str(value)

@@ -28,8 +28,8 @@ class Sources:
             raise UsageError("stdin can be read only once. Give - in one place.")
         if self.null and not self._stdin_uses and self.files_from is None:
             raise UsageError("--null is about lists of paths. Give - or --files-from with it.")
-        if self.files_from is not None and str(self.files_from) != STDIN and not self.files_from.is_file():
-            raise UsageError(f"{self.files_from} is no file. Give a file that lists paths to --files-from.")
+        if self.files_from is not None and str(self.files_from) != STDIN:
+            _require_readable(self.files_from)
 
     @property
     def single(self) -> bool:
@@ -59,3 +59,11 @@ class Sources:
             return
         with Path(name).open("rb") as stream:
             yield from read_list(stream, self.null)
+
+
+def _require_readable(file: Path) -> None:
+    try:
+        with file.open("rb"):
+            pass
+    except OSError as error:
+        raise UsageError(f"{file} cannot be read: {error.strerror}. Give --files-from a list of paths.") from error

@@ -1,16 +1,19 @@
 """``vithybrid train``: a folder of labelled pictures becomes a checkpoint."""
 
 import sys
+from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vithybrid_cli.checkpoints.catalog import BUILT_IN
+from vithybrid_cli.checkpoints.folder import CONFIG
 from vithybrid_cli.classifier import Classifier, available_cores
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.download import fetch_progress
 from vithybrid_cli.commands.evaluate import measure
+from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.labelled import label_folders
@@ -27,8 +30,14 @@ def train(
         Path | None, typer.Option(metavar="DIR", help="Labelled pictures to measure the result on.", show_default=False)
     ] = None,
     config: Annotated[
-        str, typer.Option("--config", "-c", help="Start with random weights from this model's config.")
-    ] = BUILT_IN,
+        str | None,
+        typer.Option(
+            "--config",
+            "-c",
+            help="Start with random weights for this model's config, or this config.json.",
+            show_default=BUILT_IN,
+        ),
+    ] = None,
     model: Annotated[
         str | None,
         typer.Option("--model", "-m", help="Start from this checkpoint's weights instead.", show_default=False),
@@ -40,7 +49,7 @@ def train(
     warmup_epochs: Annotated[float, typer.Option(min=0, help="Epochs until the highest rate is reached.")] = 0.5,
     label_smoothing: Annotated[float, typer.Option(min=0, max=1, help="Taken from the true label.")] = 0.1,
     min_area: Annotated[float, typer.Option(min=0.01, max=1, help="Smallest random crop, as a part of it.")] = 0.5,
-    seed: Annotated[int, typer.Option(min=0, help="Of weights, order, crops and flips.")] = 0,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of weights, order, crops and flips.")] = 0,
     weights_dtype: Annotated[options.Dtype, typer.Option(help="How the weights are stored.")] = options.Dtype.FLOAT32,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder.")] = False,
     device: options.Device = "auto",
@@ -52,7 +61,8 @@ def train(
 ) -> None:
     """Train on labelled pictures, from random weights or from a checkpoint.
 
-    The folder's names become the labels. The checkpoint is written after every epoch, in the layout of transformers.
+    The folders' names become the labels. The checkpoint is written after every epoch, in the layout of transformers. A
+    checkpoint that goes on with the same labels keeps their order and its head; with others it gets a new head.
 
     Examples:
 
@@ -65,10 +75,12 @@ def train(
     from vithybrid_cli.training.run import Run
     from vithybrid_cli.training.trainer import Recipe
 
+    if config is not None and model is not None:
+        raise UsageError("--config starts with random weights, and --model with trained ones. Give one of them.")
     data = read_folder(folder)
-    _check_held_out(held_out, data.labels)
-    if not resume and (output / "config.json").exists():
-        raise UsageError(f"{output} holds a checkpoint already. Give --resume to continue it, or another --output.")
+    if held_out is not None:
+        read_folder(held_out, data.labels)  # what is wrong with it should not show after hours
+    _check_output(output, resume=resume)
     recipe = Recipe(
         epochs=epochs,
         batch_size=min(batch_size, len(data.paths)),
@@ -91,47 +103,59 @@ def train(
     )
     if resume:
         run.resume()
-    _train(run, quiet=quiet, no_progress=no_progress)
+    all_read = _train(run, quiet=quiet, no_progress=no_progress)
     if held_out is not None:
-        _evaluate(output, held_out, device, quiet=quiet or no_progress)
+        all_read &= _evaluate(output, held_out, device, quiet=quiet, no_progress=no_progress)
+    if not all_read:
+        raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _check_held_out(held_out: Path | None, labels: tuple[str, ...]) -> None:
-    if held_out is None:
+def _check_output(output: Path, *, resume: bool) -> None:
+    """Raise UsageError rather than write over a checkpoint."""
+    from vithybrid_cli.training.checkpoint import STATE
+
+    if resume or not (output / CONFIG).exists():
         return
-    if unknown := [name for name in label_folders(held_out) if name not in labels]:
-        raise UsageError(f"{held_out}: {', '.join(unknown)} is no label of the training folder.")
+    remedy = "Give --resume to continue it, or another" if (output / STATE).exists() else "Give another"
+    raise UsageError(f"{output} holds a checkpoint already. {remedy} --output.")
 
 
-def _start(model: str | None, config: str, *, revision: str | None, offline: bool, quiet: bool) -> "Start":
+def _start(model: str | None, config: str | None, *, revision: str | None, offline: bool, quiet: bool) -> "Start":
     from vithybrid_cli.checkpoints.folder import CheckpointFolder
     from vithybrid_cli.checkpoints.hub import locate
     from vithybrid_cli.training.run import Start
 
     with fetch_progress(shown=not quiet) as progress:
-        folder = locate(model or config, revision=revision, offline=offline, progress=progress)
-    return Start(CheckpointFolder.read(folder), with_weights=model is not None)
+        path = locate(model or config or BUILT_IN, revision=revision, offline=offline, progress=progress)
+    if path.is_file():
+        if model is not None or path.name != CONFIG:
+            raise UsageError(f"{path} is a file. Give a checkpoint folder, or its {CONFIG} to --config.")
+        path = path.parent
+    return Start(CheckpointFolder.read(path), with_weights=model is not None)
 
 
-def _train(run: "Run", *, quiet: bool, no_progress: bool) -> None:
-    """Train to the end, with a line for each epoch and the progress within it on stderr."""
+def _train(run: "Run", *, quiet: bool, no_progress: bool) -> bool:
+    """Train to the end, with a line for each epoch and the progress within it on stderr; whether all could be read."""
     unreadable: set[str] = set()
     first = run.epochs_done
     total = (run.recipe.epochs - first) * run.trainer.steps_per_epoch * run.recipe.batch_size
     progress = Progress(enabled=not (quiet or no_progress), count=lambda: total)
-    with progress:
-        for step in run.steps():
-            progress.advance(pictures=step.pictures)
-            for path in set(step.unreadable) - unreadable:
-                progress.report(f"{path}: left out, since it cannot be read")
+    with closing(run.steps()) as steps, progress:
+        for step in steps:
+            progress.advance(pictures=step.pictures + len(step.unreadable))
+            for path in step.unreadable:
+                if path not in unreadable and not quiet:
+                    progress.report(f"{path}: left out, since it cannot be read")
             unreadable.update(step.unreadable)
             if step.step == step.steps and not quiet:
                 progress.report(f"epoch {step.epoch + 1} of {run.recipe.epochs}: loss {step.loss:.4f}")
+    return not unreadable
 
 
-def _evaluate(output: Path, held_out: Path, device: str, *, quiet: bool) -> None:
-    """Print how good the written checkpoint is on the held-out pictures."""
+def _evaluate(output: Path, held_out: Path, device: str, *, quiet: bool, no_progress: bool) -> bool:
+    """Print how good the written checkpoint is on the held-out pictures; whether all of them could be read."""
     classifier = Classifier.from_pretrained(output, device=device)
     labels = {name: classifier.labels.index(name) for name in label_folders(held_out)}
-    report = measure(classifier, held_out, labels, Progress(enabled=not quiet))
+    report = measure(classifier, held_out, labels, Progress(enabled=not (quiet or no_progress)), quiet=quiet)
     write_report(default_format(sys.stdout), sys.stdout, report)
+    return not report.unreadable

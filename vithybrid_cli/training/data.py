@@ -1,7 +1,7 @@
 """Folders of labelled pictures, and the random crops and flips that a training run sees of them.
 
-What a picture looks like in an epoch depends on the seed, the epoch and the picture's index alone, never on the timing of
-threads: a run that is resumed sees what an unbroken run sees.
+What a picture looks like in an epoch depends on the seed, the epoch and the picture's index alone, never on the timing
+of threads: a run that is resumed sees what an unbroken run sees.
 """
 
 import hashlib
@@ -72,7 +72,7 @@ def read_folder(folder: Path, labels: tuple[str, ...] | None = None) -> Labelled
 def _check_trainable(folder: Path, data: LabelledFolder) -> None:
     """Raise UsageError for labels that cannot be learnt, or not be written."""
     if len(data.labels) == 1:
-        raise UsageError(f"{folder} holds one label alone, {data.labels[0]}. Training needs at least two to tell apart.")
+        raise UsageError(f"{folder} holds one label alone, {data.labels[0]}. Training needs at least two.")
     counts = np.bincount(data.targets, minlength=len(data.labels))
     if empty := [label for label, count in zip(data.labels, counts, strict=True) if not count]:
         raise UsageError(f"{folder}: no pictures of {_listed(empty)}. Add some, or remove what is empty.")
@@ -91,7 +91,7 @@ def _listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """A random crop of about ``min_area`` to all of the picture, resized to ``size`` (height, width), flipped at random."""
+    """A random crop, about ``min_area`` to all of a picture, resized to ``size`` (height, width), flipped half the time."""
 
     size: tuple[int, int]
     min_area: float

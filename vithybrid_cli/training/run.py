@@ -20,7 +20,7 @@ from vithybrid_cli.training.trainer import Recipe, Step, Trainer
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a run begins: the architecture and preprocessing of a checkpoint folder, and its weights if they are used."""
+    """Where a run begins: a checkpoint folder's architecture and preprocessing, and its weights if they are used."""
 
     folder: CheckpointFolder
     with_weights: bool

@@ -51,7 +51,7 @@ class Step:
 
 
 class Trainer:
-    """A network, its optimiser, and the pictures; `run_epoch` may be called again from wherever a state was restored."""
+    """A network, its optimiser, and the pictures; `run_epoch` goes on from wherever a state was restored."""
 
     def __init__(
         self,
@@ -62,7 +62,7 @@ class Trainer:
         device: torch.device,
         workers: int = 2,
     ) -> None:
-        self.network = network.to(device, memory_format=torch.channels_last)
+        self.network: HybridViT = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.recipe, self.device, self.workers = data, recipe, device, workers
         self.augmentation = Augmentation(network.config.image_size, recipe.min_area)
         self.steps_per_epoch = max(len(data.paths) // recipe.batch_size, 1)
@@ -103,7 +103,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             logits = self.network(self._normalize(batch))
         loss = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing)
-        loss.backward()
+        torch.autograd.backward(loss)
         nn.utils.clip_grad_norm_(self.network.parameters(), MAX_GRADIENT_NORM)
         self.optimizer.step()
         self.optimizer.zero_grad()
@@ -132,7 +132,8 @@ def has_bfloat16(device: torch.device) -> bool:
 
 def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
     """Matrices and convolutions decay; biases, norms and the two token parameters do not."""
-    decayed, kept = [], []
+    decayed: list[nn.Parameter] = []
+    kept: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
         matrix = parameter.ndim > 1 and not name.endswith(("cls_token", "position_embeddings"))
         (decayed if matrix else kept).append(parameter)

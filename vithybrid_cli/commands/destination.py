@@ -1,10 +1,11 @@
 """Where a command's results go: stdout, or the file of ``--output``."""
 
+import errno
 import os
 import stat
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
@@ -25,19 +26,35 @@ class KeyFormat(StrEnum):
         return cls.TEXT if stream.isatty() else cls.JSON
 
 
+_WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
+
+
 @contextmanager
 def opened(output: Path | None) -> Iterator[TextIO]:
-    """The stream to write to. Raises UsageError when the file cannot be opened or the disk is full."""
-    if output is None:
-        yield sys.stdout
-        return
+    """The stream to write to. Raises UsageError when the file cannot be opened, or the disk fills up meanwhile."""
     try:
-        with output.open("w", encoding="utf-8", newline="") as stream:
-            yield stream
-    except BrokenPipeError:
-        raise
+        stream = sys.stdout if output is None else output.open("w", encoding="utf-8", newline="")
     except OSError as error:
-        raise UsageError(f"cannot write to {output}: {error.strerror}. Give another --output.") from error
+        raise _unwritable(output, error) from error
+    try:
+        with nullcontext(stream) if output is None else stream:
+            yield stream
+    except OSError as error:
+        if error.errno not in _WRITE_ERRORS:
+            raise
+        if output is None:
+            discard_stdout()
+        raise _unwritable(output, error) from error
+
+
+def discard_stdout() -> None:
+    """Let what is still buffered go nowhere, so that the end of the program does not fail on it once more."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _unwritable(output: Path | None, error: OSError) -> UsageError:
+    where = "stdout" if output is None else output
+    return UsageError(f"cannot write to {where}: {error.strerror}. What was written stays; give another --output.")
 
 
 def is_file(stream: TextIO) -> bool:

@@ -1,0 +1,141 @@
+"""The network in its published size, and its preprocessing, against transformers 4.57.6 and timm 1.0.31 themselves.
+
+The weights are random, those of the published checkpoint in number, shape and name. The pictures are photographs: those of
+``examples/``, or of the folder that the environment variable VITHYBRID_PHOTOS names.
+"""
+
+import json
+import os
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from conftest import Peers
+from PIL import Image, ImageOps
+
+from vithybrid_cli import Classifier
+from vithybrid_cli.images.decode import decode
+from vithybrid_cli.images.find import find
+from vithybrid_cli.results import top_k
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(3600)]
+
+LOGIT_TOLERANCE = 1e-4
+BATCHES = (1, 8)
+NETWORK_PICTURES = 16  # at most: transformers labels one a second
+EXAMPLES = Path(__file__).parent.parent / "examples"
+
+Floats = npt.NDArray[np.float32]
+
+
+@pytest.fixture(scope="module")
+def checkpoint(peers: Peers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the full-size network."""
+    folder = tmp_path_factory.mktemp("base-384")
+    peers.run("make_checkpoint", folder)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def classifier(checkpoint: Path) -> Classifier:
+    return Classifier.from_pretrained(checkpoint, device="cpu")
+
+
+@pytest.fixture(scope="module")
+def photographs() -> list[Path]:
+    folder = Path(os.environ.get("VITHYBRID_PHOTOS", EXAMPLES))
+    suffixes = {".jpg", ".jpeg", ".png", ".webp"}
+    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    assert found, f"{folder} holds no photographs"
+    return found
+
+
+@pytest.fixture(scope="module")
+def pictures(photographs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    """Between 8 and 16 different ones for the network: evenly chosen, or with their mirror images where they are few."""
+    if len(photographs) > NETWORK_PICTURES:
+        return photographs[:: len(photographs) // NETWORK_PICTURES][:NETWORK_PICTURES]
+    folder = tmp_path_factory.mktemp("mirrored")
+    mirrored = [folder / f"{path.name}.png" for path in photographs]
+    for path, target in zip(photographs, mirrored, strict=True):
+        ImageOps.mirror(decode(path)).save(target)
+    return [*photographs, *mirrored][:NETWORK_PICTURES]
+
+
+@pytest.fixture(scope="module")
+def pixel_values(peers: Peers, checkpoint: Path, pictures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The pictures as transformers loads and processes them, [N, 3, 384, 384] in a npy file."""
+    return processed(peers, checkpoint, pictures, tmp_path_factory.mktemp("upright"), "--load")
+
+
+@pytest.fixture(scope="module")
+def our_logits(classifier: Classifier, pictures: list[Path]) -> dict[int, Floats]:
+    """The logits of the pictures by batch size, on the way that ``classify`` takes."""
+    pixels = np.stack([classifier.preprocessing.pixels(decode(path)) for path in pictures])
+    return {
+        batch: np.concatenate(
+            [classifier.engine.logits(pixels[start : start + batch]) for start in range(0, len(pixels), batch)]
+        )
+        for batch in BATCHES
+    }
+
+
+def processed(peers: Peers, checkpoint: Path, pictures: list[Path], folder: Path, *options: str) -> Path:
+    """What transformers' processor makes of the pictures, as a npy file in ``folder``."""
+    listed, out = folder / "pictures.json", folder / "pixels.npy"
+    listed.write_text(json.dumps([str(path) for path in pictures]), encoding="utf-8")
+    peers.run("preprocess", checkpoint, listed, out, *options)
+    return out
+
+
+@pytest.mark.parametrize("batch", BATCHES)
+@pytest.mark.parametrize("peer", ["transformers", "timm"])
+def test_logits_and_top_5_of_photographs_are_those_of_the_peer(
+    peer: str,
+    batch: int,
+    peers: Peers,
+    checkpoint: Path,
+    classifier: Classifier,
+    pixel_values: Path,
+    our_logits: dict[int, Floats],
+    tmp_path: Path,
+) -> None:
+    peers.run("logits", peer, checkpoint, pixel_values, str(batch), tmp_path / "logits.npy")
+    expected, actual = np.load(tmp_path / "logits.npy"), our_logits[batch]
+    # The comparison says something only if logits differ, between classes and between pictures.
+    assert expected.std(axis=1).min() > 1
+    assert expected.std(axis=0).mean() > 0.1
+
+    assert actual.shape == expected.shape
+    assert np.abs(actual - expected).max() <= LOGIT_TOLERANCE
+    ours = [[p.index for p in top_k(row, classifier.labels)] for row in actual]
+    theirs = np.argsort(-expected, axis=1, kind="stable")[:, :5].tolist()
+    assert ours == theirs
+
+
+def test_the_command_line_way_gives_the_top_5_of_the_logits(
+    classifier: Classifier, pictures: list[Path], our_logits: dict[int, Floats]
+) -> None:
+    results = list(classifier.classify(pictures))
+    assert [result.path for result in results] == [str(path) for path in pictures]
+    for result, row in zip(results, our_logits[8], strict=True):
+        assert [p.index for p in result.predictions] == [p.index for p in top_k(row, classifier.labels)]
+
+
+def test_preprocessing_of_photographs_is_that_of_the_reference_processor(
+    peers: Peers, checkpoint: Path, classifier: Classifier, photographs: list[Path], tmp_path: Path
+) -> None:
+    expected = np.load(processed(peers, checkpoint, photographs, tmp_path), mmap_mode="r")
+    for path, values in zip(photographs, expected, strict=True):
+        with Image.open(path) as image:
+            actual = classifier.preprocess(image)
+        np.testing.assert_array_max_ulp(actual, values, maxulp=1)
+
+
+def test_loaded_photographs_are_the_pixels_that_transformers_loads(
+    classifier: Classifier, pictures: list[Path], pixel_values: Path
+) -> None:
+    for path, values in zip(pictures, np.load(pixel_values), strict=True):
+        pixels = classifier.preprocessing.pixels(decode(path))
+        np.testing.assert_array_max_ulp(classifier.preprocessing.normalization.apply(pixels), values, maxulp=1)

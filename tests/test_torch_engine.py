@@ -1,0 +1,211 @@
+"""The torch engine: pixels as they are decoded become the logits of the network on the reference's input."""
+
+import warnings
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+import torch
+
+from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.load import load_network
+from vithybrid_cli.engines.torch_engine import TorchEngine, choose_device, torch_dtype
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.images.preprocess import Normalization
+
+SMALL = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
+FLOAT32_TOLERANCE = 1e-5  # of the largest logit
+# Of the largest logit, about twice what was measured (0.016 and 0.002): a rounded network, not another one.
+SHORT_TOLERANCES = [pytest.param("bfloat16", 0.04, id="bfloat16"), pytest.param("float16", 0.005, id="float16")]
+
+Pixels = npt.NDArray[np.uint8]
+
+
+def engine_of(folder: Path, dtype: str = "float32") -> TorchEngine:
+    checkpoint = CheckpointFolder.read(folder)
+    network = load_network(checkpoint)
+    return TorchEngine(network, checkpoint.preprocessing.normalization, torch.device("cpu"), torch_dtype(dtype))
+
+
+def pixels_for(engine: TorchEngine, count: int = 3) -> Pixels:
+    height, width = engine.image_size
+    return np.random.default_rng(0).integers(0, 256, (count, height, width, 3), np.uint8)
+
+
+def reference_logits(folder: Path, pixels: Pixels) -> npt.NDArray[np.float32]:
+    """The plain network, in the other memory layout, on what the reference's processor makes of the pixels."""
+    checkpoint = CheckpointFolder.read(folder)
+    with torch.inference_mode():
+        values = torch.from_numpy(checkpoint.preprocessing.normalization.apply(pixels))
+        return np.asarray(load_network(checkpoint)(values).numpy())
+
+
+def relative_error(actual: npt.NDArray[np.float32], expected: npt.NDArray[np.float32]) -> float:
+    """The largest difference as a part of the largest logit."""
+    assert actual.shape == expected.shape
+    return float(np.abs(actual - expected).max() / np.abs(expected).max())
+
+
+def test_pixels_give_the_logits_of_the_network_on_the_normalised_input(golden: Path) -> None:
+    engine = engine_of(golden)
+    pixels = pixels_for(engine)
+    logits = engine.logits(pixels)
+    assert logits.dtype == np.float32
+    assert relative_error(logits, reference_logits(golden, pixels)) <= FLOAT32_TOLERANCE
+
+
+@pytest.mark.parametrize(
+    "normalization",
+    [
+        pytest.param(Normalization(1 / 255, (0.48145466, 0.4578275, 0.40821073), (0.27, 0.26, 0.28)), id="CLIP's"),
+        pytest.param(Normalization(1 / 255), id="rescaled only"),
+        pytest.param(Normalization(), id="left as they are"),
+    ],
+)
+def test_the_network_sees_the_reference_processors_values_to_the_last_bit(normalization: Normalization) -> None:
+    seen: list[torch.Tensor] = []
+    network = load_network(CheckpointFolder.read(SMALL))
+    network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
+    engine = TorchEngine(network, normalization, torch.device("cpu"), torch.float32)
+    pixels = pixels_for(engine)
+    engine.logits(pixels)
+    np.testing.assert_array_equal(seen[0].numpy(), normalization.apply(pixels))
+
+
+def test_pixels_and_weights_reach_the_network_in_channels_last() -> None:
+    seen: list[torch.Tensor] = []
+    engine = engine_of(SMALL)
+    engine.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    engine.logits(pixels_for(engine))
+    kernels = [parameter for parameter in engine.network.parameters() if parameter.ndim == 4]
+    assert len(kernels) > 1
+    assert all(x.is_contiguous(memory_format=torch.channels_last) for x in (*seen, *kernels))
+
+
+@pytest.mark.parametrize(("dtype", "tolerance"), SHORT_TOLERANCES)
+def test_a_shorter_type_stays_within_its_tolerance(golden: Path, dtype: str, tolerance: float) -> None:
+    engine = engine_of(golden, dtype)
+    pixels = pixels_for(engine)
+    logits = engine.logits(pixels)
+    assert logits.dtype == np.float32
+    assert {parameter.dtype for parameter in engine.network.parameters()} == {torch_dtype(dtype)}
+    assert relative_error(logits, reference_logits(golden, pixels)) <= tolerance
+
+
+def test_normalised_pixels_give_the_same_logits_as_the_pixels(golden: Path) -> None:
+    engine = engine_of(golden)
+    pixels = pixels_for(engine)
+    values = torch.from_numpy(CheckpointFolder.read(golden).preprocessing.normalization.apply(pixels))
+    assert relative_error(engine.logits_of(values).numpy(), engine.logits(pixels)) <= FLOAT32_TOLERANCE
+
+
+def test_neither_kind_of_input_is_changed() -> None:
+    engine = engine_of(SMALL)
+    pixels = pixels_for(engine)
+    values = torch.from_numpy(Normalization(1 / 255).apply(pixels)).contiguous(memory_format=torch.channels_last)
+    pixels_before, values_before = pixels.copy(), values.clone()
+    engine.logits(pixels)
+    engine.logits_of(values)
+    np.testing.assert_array_equal(pixels, pixels_before)
+    torch.testing.assert_close(values, values_before, rtol=0, atol=0)
+
+
+@pytest.mark.parametrize(
+    "view",
+    [
+        pytest.param(lambda pixels: pixels[::2], id="every other picture"),
+        pytest.param(lambda pixels: pixels[::-1], id="in reverse"),
+        pytest.param(lambda pixels: pixels[:, :, ::-1], id="mirrored"),
+        pytest.param(lambda pixels: pixels[..., ::-1], id="blue before red"),
+        pytest.param(lambda pixels: np.asfortranarray(pixels), id="Fortran order"),
+    ],
+)
+def test_a_view_with_any_strides_is_taken(view: Callable[[Pixels], Pixels]) -> None:
+    engine = engine_of(SMALL)
+    strided = view(pixels_for(engine))
+    assert not strided.flags.c_contiguous
+    np.testing.assert_array_equal(engine.logits(strided), engine.logits(np.ascontiguousarray(strided)))
+
+
+def test_a_read_only_array_is_taken_without_a_warning() -> None:
+    engine = engine_of(SMALL)
+    pixels = pixels_for(engine)
+    expected = engine.logits(pixels)
+    pixels.flags.writeable = False
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        np.testing.assert_array_equal(engine.logits(pixels), expected)
+
+
+def test_no_pictures_give_no_rows(golden: Path) -> None:
+    engine = engine_of(golden)
+    logits = engine.logits(pixels_for(engine, count=0))
+    assert logits.shape == (0, len(CheckpointFolder.read(golden).config.labels))
+
+
+def test_results_are_free_of_the_graph_and_of_later_calls() -> None:
+    engine = engine_of(SMALL)
+    first = engine.logits(pixels_for(engine))
+    kept = first.copy()
+    engine.logits(255 - pixels_for(engine))
+    first += 0  # writeable
+    np.testing.assert_array_equal(first, kept)
+    assert not any(parameter.requires_grad for parameter in engine.network.parameters())
+
+
+def test_the_batch_follows_the_size_of_the_pictures_and_the_device() -> None:
+    engine = engine_of(SMALL)
+    assert engine.image_size == (64, 64)
+    assert engine.batch_size == 256  # 8 × (384/64)² would be 288
+    for side, device, expected in [(384, "cpu", 8), (4096, "cpu", 1), (384, "cuda", 64)]:
+        engine.network.config = replace(engine.network.config, image_size=(side, side))
+        engine.device = torch.device(device)
+        assert engine.batch_size == expected
+
+
+@pytest.mark.parametrize("name", ["cpu", "auto"])
+def test_a_machine_without_a_gpu_runs_on_its_cpu(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert choose_device(name) == torch.device("cpu")
+
+
+@pytest.mark.parametrize("name", ["auto", "cuda", "cuda:0", "cuda:1"])
+def test_a_gpu_that_is_there_is_chosen(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    assert choose_device(name) == torch.device("cuda" if name == "auto" else name)
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        pytest.param("cuda:2", "no device 'cuda:2'. Use --device cpu", id="a GPU too many"),
+        pytest.param("mps", "no device 'mps'. Use --device cpu", id="no Apple GPU"),
+        pytest.param("cpu:1", "no device 'cpu:1'. Use --device cpu", id="a numbered CPU"),
+        pytest.param("meta", "'meta' is not supported. Known: auto, cpu", id="a device that computes nothing"),
+        pytest.param("gpu", "'gpu' is no device. Known: auto, cpu", id="another word"),
+        pytest.param("", "'' is no device. Known: auto, cpu", id="nothing"),
+    ],
+)
+def test_a_device_that_is_not_there_is_wrong_usage(name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    with pytest.raises(UsageError) as caught:
+        choose_device(name)
+    assert message in str(caught.value)
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize(
+    ("dtype", "tolerance"), [pytest.param("float32", 1e-3, id="float32"), *SHORT_TOLERANCES]
+)
+def test_a_gpu_gives_the_logits_of_the_cpu(golden: Path, dtype: str, tolerance: float) -> None:
+    checkpoint = CheckpointFolder.read(golden)
+    normalization = checkpoint.preprocessing.normalization
+    engine = TorchEngine(load_network(checkpoint), normalization, choose_device("cuda"), torch_dtype(dtype))
+    pixels = pixels_for(engine)
+    assert relative_error(engine.logits(pixels), reference_logits(golden, pixels)) <= tolerance
