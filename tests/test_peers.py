@@ -44,9 +44,8 @@ def classifier(checkpoint: Path) -> Classifier:
 
 @pytest.fixture(scope="module")
 def photographs() -> list[Path]:
-    folder = Path(os.environ.get("VITHYBRID_PHOTOS", EXAMPLES))
-    suffixes = {".jpg", ".jpeg", ".png", ".webp"}
-    found = sorted(path for path in folder.rglob("*") if path.suffix.lower() in suffixes)
+    folder = os.environ.get("VITHYBRID_PHOTOS", str(EXAMPLES))
+    found = [Path(path) for path in find([folder])]
     assert found, f"{folder} holds no photographs"
     return found
 

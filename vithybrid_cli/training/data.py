@@ -91,7 +91,7 @@ def _listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """A random crop, about ``min_area`` to all of a picture, resized to ``size`` (height, width), flipped half the time."""
+    """A random crop, ``min_area`` to all of a picture, resized to ``size`` (height, width), flipped half the time."""
 
     size: tuple[int, int]
     min_area: float
