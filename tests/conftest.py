@@ -41,5 +41,7 @@ class Peers:
 def peers(request: pytest.FixtureRequest) -> Peers:
     """The environment that ``--peers`` names."""
     python = request.config.getoption("--peers")
-    assert python, "name the Python that has transformers and timm: --peers=.venv-peers/bin/python, or `make test-peers`"
+    assert python, (
+        "name the Python that has transformers and timm: --peers=.venv-peers/bin/python, or `make test-peers`"
+    )
     return Peers(Path(python).absolute())  # not resolved: a link into a virtual environment is what makes it one

@@ -20,7 +20,16 @@ from vithybrid_cli.results import ImageResult
 GOLDEN = Path(__file__).parent / "data" / "golden"
 SMALL = GOLDEN / "hf-hybrid-small"
 SIDE = 64  # of its pictures
-LABELS = ("tench, Tinca tinca", "crane", "crane", "tabby, tabby cat", "maillot, tank suit", "émeu", 'a"quoted"', "a,comma")
+LABELS = (
+    "tench, Tinca tinca",
+    "crane",
+    "crane",
+    "tabby, tabby cat",
+    "maillot, tank suit",
+    "émeu",
+    'a"quoted"',
+    "a,comma",
+)
 TOLERANCE = 1e-5  # of the largest logit
 WAIT = 20.0  # seconds; far above what anything here takes
 

@@ -129,7 +129,6 @@ def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> Non
     assert run(".", "--quiet").stderr == ""
 
 
-
 def test_paths_come_from_stdin_line_by_line(pictures: Path) -> None:
     found = records(run("-", stdin=b"2.png\r\n\n0.png").stdout)
     assert paths(found) == ["2.png", "0.png"]

@@ -17,7 +17,8 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
-from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS, decode, to_rgb, upright_rgb
+from vithybrid_cli.images.decode import decode, to_rgb, upright_rgb
+from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 
 ORIENTATION = 0x0112
 

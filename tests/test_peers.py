@@ -63,7 +63,9 @@ def pictures(photographs: list[Path], tmp_path_factory: pytest.TempPathFactory) 
 
 
 @pytest.fixture(scope="module")
-def pixel_values(peers: Peers, checkpoint: Path, pictures: list[Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def pixel_values(
+    peers: Peers, checkpoint: Path, pictures: list[Path], tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """The pictures as transformers loads and processes them, [N, 3, 384, 384] in a npy file."""
     return processed(peers, checkpoint, pictures, tmp_path_factory.mktemp("upright"), "--load")
 

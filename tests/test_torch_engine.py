@@ -219,9 +219,7 @@ def test_a_device_that_is_not_there_is_wrong_usage(name: str, message: str, monk
 
 
 @pytest.mark.gpu
-@pytest.mark.parametrize(
-    ("dtype", "tolerance"), [pytest.param("float32", 1e-3, id="float32"), *SHORT_TOLERANCES]
-)
+@pytest.mark.parametrize(("dtype", "tolerance"), [pytest.param("float32", 1e-3, id="float32"), *SHORT_TOLERANCES])
 def test_a_gpu_gives_the_logits_of_the_cpu(golden: Path, dtype: str, tolerance: float) -> None:
     checkpoint = CheckpointFolder.read(golden)
     normalization = checkpoint.preprocessing.normalization

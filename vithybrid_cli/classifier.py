@@ -14,7 +14,8 @@ from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.errors import ImageError, UnreadableImage
-from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS, decode, to_rgb
+from vithybrid_cli.images.decode import decode, to_rgb
+from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.loader import Loaded, load
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.results import ImageResult, top_k

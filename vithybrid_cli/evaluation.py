@@ -1,12 +1,12 @@
 """How good a model is on pictures whose labels are known: accuracy, recall and precision, and its confusions."""
 
+from __future__ import annotations
+
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
-
-import numpy as np
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.results import ImageResult
@@ -105,6 +105,8 @@ class Evaluation:
 
     def __init__(self, labels: Sequence[str]) -> None:
         """``labels`` are all labels of the model, in the order of their index."""
+        import numpy as np  # imported where it is used: `vithybrid --help` must not pay for it
+
         self._labels = tuple(labels)
         self._pictures, self._correct, self._correct_top5, self._predicted = np.zeros((4, len(labels)), np.int64)
         self._confused: Counter[tuple[int, int]] = Counter()
@@ -133,6 +135,8 @@ class Evaluation:
         A label is listed if it has pictures or was given to one, in the order of the index. Equally frequent
         confusions come in the order of their indices.
         """
+        import numpy as np
+
         listed = np.flatnonzero(self._pictures + self._predicted)
         pairs = sorted(self._confused.items(), key=lambda item: (-item[1], item[0]))[:confusions]
         return Report(

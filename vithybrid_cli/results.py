@@ -1,13 +1,16 @@
 """What is known about one picture, and how a row of logits becomes labels."""
 
+from __future__ import annotations
+
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
-
-import numpy as np
-import numpy.typing as npt
+from typing import TYPE_CHECKING, Any
 
 from vithybrid_cli.errors import ImageError
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,8 @@ class ImageResult:
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     """Probabilities along the last axis, in float64: ``exp(x - max) / sum``."""
+    import numpy as np  # imported where it is used: `vithybrid --help` must not pay for it
+
     shifted = np.exp(logits.astype(np.float64) - logits.max(axis=-1, keepdims=True))
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
@@ -49,6 +54,8 @@ def top_k(
     Equal scores keep the order of their class index. A ``k`` above the number of labels gives them all;
     labels below ``threshold`` (a probability) are left out, so the result may be empty.
     """
+    import numpy as np
+
     scores = softmax(logits)
     order = np.argsort(-logits, kind="stable")[:k]
     return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in order if scores[i] >= threshold)

@@ -79,7 +79,9 @@ def main(folder: Path, seed: int) -> None:
     }
     count = sum(tensor.numel() for tensor in tensors.values())
     if (count, len(tensors)) != (PARAMETERS, TENSORS) or tensors.keys() != network.state_dict().keys():
-        raise SystemExit(f"{count} parameters in {len(tensors)} tensors, where the published checkpoint has {PARAMETERS}")
+        raise SystemExit(
+            f"{count} parameters in {len(tensors)} tensors, where the published checkpoint has {PARAMETERS}"
+        )
     folder.mkdir(parents=True, exist_ok=True)
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(CONFIG, indent=2), encoding="utf-8")

@@ -13,7 +13,7 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.load import open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.sources import Sources
-from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS
+from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import Format, open_writer
 
 

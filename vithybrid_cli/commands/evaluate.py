@@ -4,22 +4,24 @@ from collections import deque
 from collections.abc import Iterator
 from contextlib import closing
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
-from vithybrid_cli.classifier import Classifier
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.destination import format_of, opened
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.load import open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.evaluation import TOP_K, Evaluation, Report, match_labels
-from vithybrid_cli.images.decode import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.labelled import label_folders, labelled_pictures
+from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import write_report
+
+if TYPE_CHECKING:
+    from vithybrid_cli.classifier import Classifier
+    from vithybrid_cli.evaluation import Report
 
 
 def evaluate(
@@ -45,6 +47,8 @@ def evaluate(
 
     Example: vithybrid evaluate photos/held-out -m runs/mine
     """
+    from vithybrid_cli.evaluation import match_labels
+
     names = label_folders(folder)
     classifier = open_classifier(
         model,
@@ -77,7 +81,7 @@ def evaluate(
 
 
 def measure(
-    classifier: Classifier,
+    classifier: "Classifier",
     folder: Path,
     labels: dict[str, int],
     progress: Progress,
@@ -86,11 +90,13 @@ def measure(
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
     quiet: bool = False,
-) -> Report:
+) -> "Report":
     """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders.
 
     Each unreadable one is a line on stderr unless ``quiet``. Raises UsageError when there are no pictures at all.
     """
+    from vithybrid_cli.evaluation import TOP_K, Evaluation
+
     evaluation = Evaluation(classifier.labels)
     pending: deque[int] = deque()
 

@@ -2,18 +2,19 @@
 
 import json
 import sys
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from PIL import Image
 
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
-from vithybrid_cli.checkpoints.folder import CheckpointFolder, tensor_shapes
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.destination import KeyFormat
 from vithybrid_cli.commands.download import fetch_progress
 from vithybrid_cli.output import visible
+
+if TYPE_CHECKING:
+    from vithybrid_cli.checkpoints.folder import CheckpointFolder
 
 
 def info(
@@ -33,6 +34,8 @@ def info(
 
     Example: vithybrid info tiny --labels
     """
+    from vithybrid_cli.checkpoints.folder import CheckpointFolder
+
     with fetch_progress(shown=not quiet) as progress:
         path = locate(model, revision=revision, offline=offline, progress=progress)
     facts = describe(CheckpointFolder.read(path), all_labels=labels)
@@ -42,8 +45,10 @@ def info(
         _print_text(facts)
 
 
-def describe(folder: CheckpointFolder, *, all_labels: bool) -> dict[str, Any]:
+def describe(folder: "CheckpointFolder", *, all_labels: bool) -> dict[str, Any]:
     """Everything that is shown, by section."""
+    from vithybrid_cli.checkpoints.folder import tensor_shapes
+
     config, backbone, encoder = folder.config, folder.config.backbone, folder.config.encoder
     files = folder.weight_files()
     shapes = [tensor for file in files for tensor in tensor_shapes(file)]
@@ -73,8 +78,10 @@ def describe(folder: CheckpointFolder, *, all_labels: bool) -> dict[str, Any]:
     }
 
 
-def _preprocessing(folder: CheckpointFolder) -> dict[str, Any]:
+def _preprocessing(folder: "CheckpointFolder") -> dict[str, Any]:
     """The options of the steps that are switched on."""
+    from PIL import Image  # imported where it is used: `vithybrid --help` must not pay for it
+
     options_ = folder.preprocessing.to_dict()
     options_["resample"] = Image.Resampling(options_["resample"]).name.lower()
     names = ("size", "resample", "crop_size", "rescale_factor", "image_mean", "image_std")

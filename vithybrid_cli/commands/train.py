@@ -8,8 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vithybrid_cli.checkpoints.catalog import BUILT_IN
-from vithybrid_cli.checkpoints.folder import CONFIG
-from vithybrid_cli.classifier import Classifier, available_cores
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.download import fetch_progress
 from vithybrid_cli.commands.evaluate import measure
@@ -70,6 +68,7 @@ def train(
 
       vithybrid train photos/train -o runs/mine -m google/vit-hybrid-base-bit-384 --epochs 3 --lr 2e-5 -b 16
     """
+    from vithybrid_cli.classifier import available_cores
     from vithybrid_cli.engines.torch_engine import choose_device, torch_dtype
     from vithybrid_cli.training.data import read_folder
     from vithybrid_cli.training.run import Run
@@ -112,6 +111,7 @@ def train(
 
 def _check_output(output: Path, *, resume: bool) -> None:
     """Raise UsageError rather than write over a checkpoint."""
+    from vithybrid_cli.checkpoints.folder import CONFIG
     from vithybrid_cli.training.checkpoint import STATE
 
     if resume or not (output / CONFIG).exists():
@@ -121,7 +121,7 @@ def _check_output(output: Path, *, resume: bool) -> None:
 
 
 def _start(model: str | None, config: str | None, *, revision: str | None, offline: bool, quiet: bool) -> "Start":
-    from vithybrid_cli.checkpoints.folder import CheckpointFolder
+    from vithybrid_cli.checkpoints.folder import CONFIG, CheckpointFolder
     from vithybrid_cli.checkpoints.hub import locate
     from vithybrid_cli.training.run import Start
 
@@ -154,6 +154,8 @@ def _train(run: "Run", *, quiet: bool, no_progress: bool) -> bool:
 
 def _evaluate(output: Path, held_out: Path, device: str, *, quiet: bool, no_progress: bool) -> bool:
     """Print how good the written checkpoint is on the held-out pictures; whether all of them could be read."""
+    from vithybrid_cli.classifier import Classifier
+
     classifier = Classifier.from_pretrained(output, device=device)
     labels = {name: classifier.labels.index(name) for name in label_folders(held_out)}
     report = measure(classifier, held_out, labels, Progress(enabled=not (quiet or no_progress)), quiet=quiet)

@@ -16,8 +16,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
-
-DEFAULT_MAX_PIXELS = 178_956_970  # where Pillow itself refuses: twice its MAX_IMAGE_PIXELS
+from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 
 # What Pillow's plugins were seen to raise on damaged data. A Warning comes as an exception under `python -W error`.
 _DAMAGE = (

@@ -9,8 +9,6 @@ from fnmatch import fnmatch
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from PIL import Image, ImageFile
-
 from vithybrid_cli.errors import UsageError
 
 MAX_PATH_BYTES = 65536  # far above PATH_MAX of any system; what is longer is no list of paths
@@ -74,6 +72,8 @@ def _split(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
 @functools.cache
 def picture_suffixes() -> frozenset[str]:
     """The suffixes, in lower case with their dot, of the files that are taken from a folder."""
+    from PIL import Image  # imported where it is used, here and below: ``vithybrid --help`` must not pay for Pillow
+
     readable = {name for name, (factory, _) in _readers().items() if not _is_stub(factory)}
     readable = (readable | _READ_AS_ANOTHER) - _NO_PICTURES
     suffixes = {suffix.lower() for suffix, name in Image.registered_extensions().items() if name in readable}
@@ -81,12 +81,16 @@ def picture_suffixes() -> frozenset[str]:
 
 
 def _readers() -> dict[str, tuple[object, object]]:
+    from PIL import Image
+
     Image.init()
     return dict(Image.OPEN)
 
 
 def _is_stub(factory: object) -> bool:
     """Whether Pillow only names the format (HDF5, GRIB, …) and leaves the decoding to others."""
+    from PIL import ImageFile
+
     return isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)
 
 
