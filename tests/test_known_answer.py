@@ -1,7 +1,7 @@
 """The published checkpoint on the picture whose logits transformers' own tests state; needs the real hub and 400 MB.
 
-Run by ``pytest -m network``. The picture, two cats on a sofa (COCO val2017 39769), and the numbers are those of the slow
-test that transformers had as long as it had the network.
+Run by ``pytest -m network``. The picture, two cats on a sofa (COCO val2017 39769), and the numbers are those of the
+slow test that transformers had as long as it had the network.
 """
 
 import urllib.request

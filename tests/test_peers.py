@@ -1,7 +1,7 @@
 """The network in its published size, and its preprocessing, against transformers 4.57.6 and timm 1.0.31 themselves.
 
-The weights are random, those of the published checkpoint in number, shape and name. The pictures are photographs: those of
-``examples/``, or of the folder that the environment variable VITHYBRID_PHOTOS names.
+The weights are random; in number, shape and name they are those of the published checkpoint. The pictures are
+photographs: those of ``examples/``, or of the folder that the environment variable VITHYBRID_PHOTOS names.
 """
 
 import json
@@ -52,7 +52,7 @@ def photographs() -> list[Path]:
 
 @pytest.fixture(scope="module")
 def pictures(photographs: list[Path], tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
-    """Between 8 and 16 different ones for the network: evenly chosen, or with their mirror images where they are few."""
+    """Up to 16 different ones for the network: evenly chosen, or with their mirror images where they are few."""
     if len(photographs) > NETWORK_PICTURES:
         return photographs[:: len(photographs) // NETWORK_PICTURES][:NETWORK_PICTURES]
     folder = tmp_path_factory.mktemp("mirrored")

@@ -1,7 +1,7 @@
 """What transformers' processor makes of pictures: preprocess.py FOLDER PICTURES_JSON OUT_NPY [--load].
 
-OUT is float32 [N, 3, H, W]. With --load files are opened by transformers' ``load_image``, which turns them as their EXIF
-says; without, by Pillow alone. Runs in the peers' environment.
+OUT is float32 [N, 3, H, W]. With --load files are opened by transformers' ``load_image``, which turns them as their
+EXIF says; without, by Pillow alone. Runs in the peers' environment.
 """
 
 import json

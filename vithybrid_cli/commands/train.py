@@ -59,8 +59,9 @@ def train(
 ) -> None:
     """Train on labelled pictures, from random weights or from a checkpoint.
 
-    The folders' names become the labels. The checkpoint is written after every epoch, in the layout of transformers. A
-    checkpoint that goes on with the same labels keeps their order and its head; with others it gets a new head.
+    The folders' names become the labels. The checkpoint is written after every epoch, in the layout of transformers.
+
+    With --model, the same labels keep their order and what was learnt about them; other labels get a new head.
 
     Examples:
 

@@ -68,9 +68,10 @@ class GroupNorm(nn.GroupNorm):
 
     def _over_groups(self, x: Tensor) -> Tensor:
         """The mean of each group, for each of its channels: [N, C, H, W] → [N, C, 1, 1]."""
-        per_group = x.shape[1] // self.num_groups
-        means = x.mean((2, 3)).unflatten(1, (-1, per_group))  # torch's mean sums in a cascade
-        return means.mean(2, keepdim=True).expand(-1, -1, per_group).flatten(1)[..., None, None]
+        batch, channels = x.shape[:2]
+        per_group = channels // self.num_groups
+        means = x.mean((2, 3)).view(batch, self.num_groups, per_group)  # torch's mean sums in a cascade
+        return means.mean(2, keepdim=True).expand(-1, -1, per_group).reshape(batch, channels, 1, 1)
 
 
 class SameConv2d(nn.Conv2d):
