@@ -7,6 +7,10 @@ from pathlib import Path
 
 import pytest
 
+# One thread: the networks here are so small that several, here and in the programs that tests start, only wait for each
+# other, and results do not depend on the machine. What measures time says otherwise for itself.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 GOLDEN = Path(__file__).parent / "data" / "golden"
 HYBRIDS = ("hf-hybrid-small", "hf-hybrid-patch2-odd")
 PEER_SCRIPTS = Path(__file__).parent / "peers"

@@ -105,6 +105,7 @@ def test_the_feature_map_is_taken_from_the_named_stage(outputs: dict[str, Any], 
         pytest.param(backbone(out_features=["stem"]), "'stem'", id="output of the stem"),
         pytest.param(backbone(hidden_sizes=[256]), "hidden_sizes", id="too few stages"),
         pytest.param(backbone(depths=[]), "depths", id="no stages"),
+        pytest.param(backbone(num_groups=48), "num_groups 48", id="groups that do not divide the channels"),
     ],
 )
 def test_what_is_not_supported_is_named(wrong: dict[str, Any], named: str) -> None:

@@ -13,12 +13,10 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vithybrid_cli.model.config import BitConfig
+from vithybrid_cli.model.config import BitConfig, bottleneck_width
 
 GROUP_NORM_EPS = 1e-5  # both transformers and timm
 STANDARDIZE_EPS = 1e-8  # of the hybrids, inside the root, in both transformers and timm
-BOTTLENECK_RATIO = 4
-CHANNEL_MULTIPLE = 8  # a bottleneck's width is rounded to it
 
 
 def standardize(weight: Tensor, eps: float = STANDARDIZE_EPS) -> Tensor:
@@ -110,7 +108,7 @@ class Bottleneck(nn.Module):
 
     def __init__(self, config: BitConfig, in_channels: int, out_channels: int, stride: int, downsample: bool) -> None:
         super().__init__()
-        width = _bottleneck_width(out_channels)
+        width = bottleneck_width(out_channels)
         self.conv1 = SameConv2d(in_channels, width, 1)
         self.norm1 = GroupNorm(config.num_groups, width, GROUP_NORM_EPS)
         self.conv2 = SameConv2d(width, width, 3, stride)
@@ -156,11 +154,3 @@ def _stage(config: BitConfig, in_channels: int, out_channels: int, depth: int, s
     first = Bottleneck(config, in_channels, out_channels, stride, downsample=True)
     rest = [Bottleneck(config, out_channels, out_channels, 1, downsample=False) for _ in range(depth - 1)]
     return nn.Sequential(first, *rest)
-
-
-def _bottleneck_width(out_channels: int) -> int:
-    """A quarter of the channels, rounded to the next multiple of 8, but never down by more than a tenth."""
-    width = out_channels / BOTTLENECK_RATIO
-    half = CHANNEL_MULTIPLE / 2
-    rounded = max(CHANNEL_MULTIPLE, int(width + half) // CHANNEL_MULTIPLE * CHANNEL_MULTIPLE)
-    return rounded + CHANNEL_MULTIPLE if rounded < 0.9 * width else rounded

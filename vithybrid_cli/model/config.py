@@ -12,6 +12,8 @@ from vithybrid_cli.errors import ModelError
 
 ACTIVATIONS = ("gelu", "gelu_new", "relu")
 HYBRID_MODEL_TYPES = ("vit-hybrid", "vit_hybrid")  # the published spelling, and the one of transformers' own map
+BOTTLENECK_RATIO = 4
+CHANNEL_MULTIPLE = 8
 STEM_STRIDE = 4  # stride 2 of the 7×7 convolution times stride 2 of the pool; fixed in every BiT
 
 
@@ -61,7 +63,7 @@ class BitConfig:
             raise ModelError(f"backbone_config: {len(depths)} depths, but only {len(hidden_sizes)} hidden_sizes.")
         if (stride := fields.integer("output_stride", 32)) < STEM_STRIDE * 2 ** (len(depths) - 1):
             raise ModelError(f"backbone_config: output_stride {stride} needs dilation, which is not supported.")
-        return cls(
+        backbone = cls(
             embedding_size=fields.integer("embedding_size", 64),
             hidden_sizes=hidden_sizes,
             depths=depths,
@@ -70,6 +72,8 @@ class BitConfig:
             embedding_dynamic_padding=bool(config.get("embedding_dynamic_padding", False)),
             out_stage=_out_stage(config, len(depths)),
         )
+        _check_groups(backbone)
+        return backbone
 
     def to_dict(self) -> dict[str, Any]:
         """The ``backbone_config`` of a ``config.json``, as the published checkpoint spells it."""
@@ -197,6 +201,20 @@ def read_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
         return tuple(by_index[index] for index in range(len(names)))
     except (AttributeError, KeyError, ValueError) as error:
         raise ModelError(f"config.json: id2label must name the classes 0 to {len(names) - 1}: {error}.") from error
+
+
+def bottleneck_width(out_channels: int) -> int:
+    """Channels inside a bottleneck: a quarter, rounded to the next multiple of 8, never down by more than a tenth."""
+    width = out_channels / BOTTLENECK_RATIO
+    half = CHANNEL_MULTIPLE / 2
+    rounded = max(CHANNEL_MULTIPLE, int(width + half) // CHANNEL_MULTIPLE * CHANNEL_MULTIPLE)
+    return rounded + CHANNEL_MULTIPLE if rounded < 0.9 * width else rounded
+
+
+def _check_groups(config: BitConfig) -> None:
+    widths = {config.embedding_size, *config.hidden_sizes, *map(bottleneck_width, config.hidden_sizes)}
+    if uneven := sorted(width for width in widths if width % config.num_groups):
+        raise ModelError(f"backbone_config: num_groups {config.num_groups} does not divide {uneven[0]} channels.")
 
 
 def _out_stage(config: Mapping[str, Any], stages: int) -> int:
