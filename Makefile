@@ -5,17 +5,13 @@ BIN := .venv/bin
 PEERS := .venv-peers/bin
 DATA ?= data/cifar10
 
-.PHONY: demo test test-slow test-peers lint fix tiny clean
+.PHONY: demo test test-peers lint fix tiny clean
 
 demo: .venv/installed
 	$(BIN)/vithybrid classify examples -m tiny -k 3 --format table
 
 test: .venv/developer lint
 	$(BIN)/python -m pytest
-
-# What takes minutes: the full-size network, long lists, a whole training run.
-test-slow: .venv/developer
-	$(BIN)/python -m pytest -m slow
 
 # The full-size network against transformers 4.57.6 and timm, in an environment of their own.
 test-peers: .venv/developer .venv-peers/installed

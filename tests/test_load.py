@@ -15,6 +15,8 @@ from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.bit import SameConv2d, standardize
+from vithybrid_cli.model.config import HybridConfig
+from vithybrid_cli.model.hybrid import HybridViT
 
 
 @pytest.fixture
@@ -140,3 +142,18 @@ def test_a_single_file_is_answered_with_what_to_give_instead(folder: Path, file:
     (folder / file).touch()
     with pytest.raises(ModelError, match=says):
         CheckpointFolder.read(folder / file)
+
+
+def test_the_published_network_has_the_published_number_of_parameters_and_tensors() -> None:
+    backbone = {
+        "global_padding": "SAME",
+        "layer_type": "bottleneck",
+        "depths": [3, 4, 9],
+        "out_features": ["stage3"],
+        "embedding_dynamic_padding": True,
+    }
+    config = {"model_type": "vit-hybrid", "image_size": 384, "backbone_config": backbone, "num_labels": 1000}
+    with torch.device("meta"):
+        state = HybridViT(HybridConfig.from_dict(config)).state_dict()
+    assert sum(tensor.numel() for tensor in state.values()) == 98_950_952
+    assert len([name for ours in state for name in TRANSFORMERS_HYBRID.their_names(ours)]) == 356
