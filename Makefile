@@ -15,7 +15,7 @@ test: .venv/developer lint
 
 # The full-size network against transformers 4.57.6 and timm, in an environment of their own.
 test-peers: .venv/developer .venv-peers/installed
-	$(BIN)/python -m pytest -m peers --peers $(PEERS)/python
+	$(BIN)/python -m pytest -m peers --peers=$(PEERS)/python
 
 lint: .venv/developer
 	$(BIN)/ruff check
@@ -46,5 +46,5 @@ clean:
 .venv-peers/installed:
 	$(PYTHON) -m venv .venv-peers
 	$(PEERS)/pip install --quiet torch==2.13.0 transformers==4.57.6 pillow==12.3.0
-	$(PEERS)/pip install --quiet --no-deps timm==1.0.31 torchvision
+	$(PEERS)/pip install --quiet --no-deps timm==1.0.31
 	touch $@

@@ -20,9 +20,9 @@ from pathlib import Path
 import numpy as np
 
 from vithybrid_cli import Classifier
-from vithybrid_cli.classifier import available_cores
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.find import find
+from vithybrid_cli.images.loader import available_cores
 
 ROOT = Path(__file__).parent.parent
 PEER_SCRIPTS = ROOT / "tests" / "peers"

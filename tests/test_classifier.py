@@ -13,7 +13,15 @@ from PIL import ExifTags, Image
 from safetensors.numpy import load_file
 
 from vithybrid_cli import Classifier
-from vithybrid_cli.errors import ImageTooLarge, MissingFile, ModelError, NotAFile, UnreadableImage, UsageError
+from vithybrid_cli.errors import (
+    ImageTooLarge,
+    MissingFile,
+    ModelError,
+    NonFiniteLogits,
+    NotAFile,
+    UnreadableImage,
+    UsageError,
+)
 from vithybrid_cli.images.preprocess import Normalization, Preprocessing
 from vithybrid_cli.results import ImageResult
 
@@ -341,3 +349,24 @@ def test_only_the_torch_engine_takes_normalised_pixels() -> None:
     classifier, _ = recording()
     with pytest.raises(TypeError, match="engine='torch'"):
         classifier.logits(Normalization().apply(np.zeros((1, SIDE, SIDE, 3), np.uint8)))
+
+
+def test_logits_that_are_no_numbers_are_an_error_and_no_empty_result(tmp_path: Path) -> None:
+    class Overflowing(Recorder):
+        def logits(self, pixels: Pixels) -> Logits:
+            logits = super().logits(pixels)
+            logits[pixels[:, 0, 0, 0] == 9] = np.nan
+            return logits
+
+    labels = tuple(str(index) for index in range(256))
+    classifier = Classifier(Overflowing(), Preprocessing.default((SIDE, SIDE)), labels)
+    first, second = classifier.classify([plain_picture(tmp_path, 9), plain_picture(tmp_path, 8)])
+    assert isinstance(first.error, NonFiniteLogits)
+    assert second.predictions[0].index == 8
+
+
+@pytest.mark.parametrize("argument", ["top_k", "batch_size", "workers"])
+def test_numbers_below_one_are_refused(argument: str) -> None:
+    classifier, _ = recording()
+    with pytest.raises(UsageError, match=argument):
+        next(classifier.classify(["a.png"], **{argument: 0}))

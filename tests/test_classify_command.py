@@ -247,3 +247,29 @@ def test_a_full_disk_is_one_line(pictures: Path, where: str) -> None:
     assert done.returncode == 2
     assert b"No space left" in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_list_from_a_pipe_is_read_once_and_whole(pictures: Path) -> None:
+    reading, writing = os.pipe()
+    count = 3_000
+    os.write(writing, b"".join(b"no-%d\n" % number for number in range(count)))
+    os.close(writing)
+    command = [*PROGRAM, "--files-from", f"/dev/fd/{reading}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=[reading])
+    os.close(reading)
+    assert paths(records(done.stdout)) == [f"no-{number}" for number in range(count)]
+
+
+def test_what_is_no_list_of_paths_is_one_line_on_stderr(pictures: Path) -> None:
+    (pictures / "list.bin").write_bytes(b"x" * 100_000)
+    done = subprocess.run([*PROGRAM, "--files-from", "list.bin"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "no list of paths" in done.stderr
+
+
+def test_a_closed_stdin_is_wrong_usage(pictures: Path) -> None:
+    command = " ".join([*PROGRAM, "-", "<&-"])
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "stdin is closed" in done.stderr

@@ -7,7 +7,7 @@ import sys
 import time
 from pathlib import Path
 
-from vithybrid_cli.classifier import available_cores
+from vithybrid_cli.images.loader import available_cores
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROGRAM = ["-m", "vithybrid_cli"]

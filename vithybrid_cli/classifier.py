@@ -13,10 +13,10 @@ import numpy.typing as npt
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.hub import locate
-from vithybrid_cli.errors import ImageError, UnreadableImage
+from vithybrid_cli.errors import ImageError, NonFiniteLogits, UnreadableImage, UsageError
 from vithybrid_cli.images.decode import decode, to_rgb
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
-from vithybrid_cli.images.loader import Loaded, load
+from vithybrid_cli.images.loader import Loaded, available_cores, load
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.results import ImageResult, top_k
 
@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
     from vithybrid_cli.engines import Engine
 
+_NON_FINITE = "the network's outputs are no numbers; use --dtype float32, or check the weights"
 _LOOK_AHEAD_BATCHES = 2  # decoded ahead of the batch that is being computed
 
 
@@ -73,9 +74,12 @@ class Classifier:
         """Results in the order of ``paths``, each as soon as its batch is known; a bad file is a result with an error.
 
         ``top_k`` labels at most, those of a probability of at least ``threshold``. Memory does not grow with ``paths``.
+        Raises UsageError for a ``top_k``, ``batch_size`` or ``workers`` below 1.
         """
-        batch_size = batch_size or self.engine.batch_size
-        workers = workers or available_cores()
+        batch_size = self.engine.batch_size if batch_size is None else batch_size
+        workers = available_cores() if workers is None else workers
+        if min(top_k, batch_size, workers) < 1:
+            raise UsageError("top_k, batch_size and workers are at least 1.")
 
         def read(path: str) -> npt.NDArray[np.uint8]:
             return self._pixels(decode(path, max_pixels))
@@ -117,7 +121,12 @@ class Classifier:
             if isinstance(loaded, ImageError):
                 yield ImageResult(path, error=loaded)
             else:
-                yield ImageResult(path, top_k(next(rows), self.labels, k, threshold))
+                yield self._result(path, next(rows), k, threshold)
+
+    def _result(self, path: str, logits: npt.NDArray[np.float32], k: int, threshold: float) -> ImageResult:
+        if not np.isfinite(logits).all():
+            return ImageResult(path, error=NonFiniteLogits(_NON_FINITE))
+        return ImageResult(path, top_k(logits, self.labels, k, threshold))
 
 
 def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded]]:
@@ -133,8 +142,3 @@ def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded
             batch, pictures = [], 0
     if batch:
         yield batch
-
-
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

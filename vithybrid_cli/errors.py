@@ -33,5 +33,9 @@ class UnreadableImage(ImageError):
     """The file is empty, truncated, damaged, or no picture at all."""
 
 
+class NonFiniteLogits(ImageError):
+    """The network's outputs for this picture are no numbers, as when a short type overflows."""
+
+
 class ImageTooLarge(ImageError):
     """The picture has more pixels than the limit allows (a decompression bomb, or a very large scan)."""

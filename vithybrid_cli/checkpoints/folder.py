@@ -1,23 +1,27 @@
 """What a checkpoint folder says about itself, apart from its weights: architecture, labels, preprocessing. No torch."""
 
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from safetensors import SafetensorError, safe_open
 
+from vithybrid_cli.checkpoints.layout import (
+    CONFIG,
+    PICKLE_SUFFIXES,
+    PREPROCESSOR_CONFIG,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    read_json,
+    shards,
+)
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import HybridConfig
 
-CONFIG = "config.json"
-PREPROCESSOR_CONFIG = "preprocessor_config.json"
-WEIGHTS = "model.safetensors"
-WEIGHTS_INDEX = "model.safetensors.index.json"
-PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl")
-PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+__all__ = ["CONFIG", "CheckpointFolder", "TensorShape", "tensor_shapes"]
+
+_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,15 +50,12 @@ class CheckpointFolder:
         return cls(path, config, preprocessing)
 
     def weight_files(self) -> list[Path]:
-        """The safetensors files that hold the weights. Raises ModelError when there are none."""
+        """The safetensors files that hold the weights. Raises ModelError when there are none, or for a bad index."""
         if (self.path / WEIGHTS).is_file():
             return [self.path / WEIGHTS]
         if (self.path / WEIGHTS_INDEX).is_file():
-            names = sorted(set(read_json(self.path / WEIGHTS_INDEX).get("weight_map", {}).values()))
-            if any(Path(name).name != name for name in names):
-                raise ModelError(f"{self.path / WEIGHTS_INDEX} names files outside its folder.")
-            return [self.path / name for name in names]
-        if any((self.path / name).is_file() for name in PICKLES):
+            return [self.path / name for name in shards(self.path / WEIGHTS_INDEX)]
+        if any((self.path / name).is_file() for name in _PICKLES):
             raise _pickle(self.path)
         raise ModelError(f"{self.path} holds no {WEIGHTS}.")
 
@@ -70,19 +71,6 @@ def _pickle(path: Path) -> ModelError:
         f"{path} holds its weights as a pickle, which can run any code when it is loaded and is never read. "
         f"Convert it to {WEIGHTS} where you trust it, or use a revision that has one."
     )
-
-
-def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in ``file``. Raises ModelError when it is missing or broken."""
-    try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ModelError(f"{file.parent} holds no {file.name}, so it is no checkpoint folder.") from error
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{file} cannot be read: {error}") from error
-    if not isinstance(content, dict):
-        raise ModelError(f"{file} holds no JSON object.")
-    return content
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,15 @@ from pathlib import Path
 
 from vithybrid_cli.checkpoints import catalog, hub_cache
 from vithybrid_cli.checkpoints.hub_errors import HubUnreachable, not_cached
-from vithybrid_cli.checkpoints.hub_fetch import PICKLES, Progress, Request, changed, fetch
+from vithybrid_cli.checkpoints.hub_fetch import Progress, Request, changed, fetch
+from vithybrid_cli.checkpoints.layout import PICKLE_SUFFIXES, WEIGHTS
 from vithybrid_cli.errors import ModelError, UsageError
 
 __all__ = ["Progress", "is_cached", "locate"]
 
 # The branch that the hub, and its client, take when none is named.
 _MAIN = "main"
-_WEIGHTS_FILES = (".safetensors", ".npz", *PICKLES)
+_WEIGHTS_FILES = (".safetensors", ".npz", *PICKLE_SUFFIXES)
 
 
 def locate(
@@ -147,7 +148,7 @@ def _unknown(name: str) -> ModelError:
 
 def _other_weights(request: Request, found: hub_cache.Cached) -> str | None:
     """Return the sha256 of weights in the cache that are not those of the catalog."""
-    sha256 = hub_cache.recorded_sha256(found.folder / hub_cache.WEIGHTS)
+    sha256 = hub_cache.recorded_sha256(found.folder / WEIGHTS)
     return sha256 if request.sha256 not in (None, sha256) else None
 
 

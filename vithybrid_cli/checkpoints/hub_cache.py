@@ -1,17 +1,11 @@
 """What huggingface_hub's cache holds of a model, asked without a request."""
 
 import hashlib
-import json
 import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from vithybrid_cli.errors import ModelError
-
-CONFIG = "config.json"
-PREPROCESSOR = "preprocessor_config.json"
-WEIGHTS = "model.safetensors"
-INDEX = "model.safetensors.index.json"
+from vithybrid_cli.checkpoints.layout import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS, WEIGHTS_INDEX, shards
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -36,7 +30,7 @@ def find(repo_id: str, revision: str) -> Cached | None:
     config = try_to_load_from_cache(repo_id, CONFIG, revision=revision)
     if not isinstance(config, str) or not _has_all_weights(Path(config).parent):
         return None
-    preprocessor = try_to_load_from_cache(repo_id, PREPROCESSOR, revision=revision)
+    preprocessor = try_to_load_from_cache(repo_id, PREPROCESSOR_CONFIG, revision=revision)
     return Cached(Path(config).parent, certain=isinstance(preprocessor, str) or preprocessor is _CACHED_NO_EXIST)
 
 
@@ -45,21 +39,6 @@ def has_file(repo_id: str, revision: str, name: str) -> bool:
     from huggingface_hub import try_to_load_from_cache
 
     return isinstance(try_to_load_from_cache(repo_id, name, revision=revision), str)
-
-
-def shards(index: Path) -> list[str]:
-    """Return the file names in the weight map of a sharded checkpoint.
-
-    Raises:
-        ModelError: the index cannot be read, or names files outside its folder.
-    """
-    try:
-        names = sorted(set(json.loads(index.read_text("utf-8"))["weight_map"].values()))
-    except (ValueError, KeyError, AttributeError, TypeError) as error:
-        raise ModelError(f"{index} is no index of a sharded checkpoint: it has no readable weight_map") from error
-    if not all(isinstance(name, str) and Path(name).name == name for name in names):
-        raise ModelError(f"{index} names files outside of its own folder")
-    return names
 
 
 def recorded_sha256(path: Path) -> str | None:
@@ -89,4 +68,5 @@ def remove(path: Path) -> None:
 def _has_all_weights(folder: Path) -> bool:
     if (folder / WEIGHTS).is_file():
         return True
-    return (folder / INDEX).is_file() and all((folder / shard).is_file() for shard in shards(folder / INDEX))
+    index = folder / WEIGHTS_INDEX
+    return index.is_file() and all((folder / shard).is_file() for shard in shards(index))

@@ -11,16 +11,21 @@ from types import TracebackType
 
 from vithybrid_cli import __version__
 from vithybrid_cli.checkpoints import hub_cache
-from vithybrid_cli.checkpoints.hub_cache import CONFIG, INDEX, PREPROCESSOR, WEIGHTS
 from vithybrid_cli.checkpoints.hub_errors import disk_full, explained
+from vithybrid_cli.checkpoints.layout import (
+    CONFIG,
+    PICKLE_SUFFIXES,
+    PREPROCESSOR_CONFIG,
+    WEIGHTS,
+    WEIGHTS_INDEX,
+    shards,
+)
 from vithybrid_cli.errors import ModelError
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a file's name, its bytes so far, and its bytes in all where the hub says how many."""
 
 _LIBRARY = "vithybrid"
-# Endings that frameworks give to pickles: torch (bin, pt, pth, ckpt) and joblib.
-PICKLES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".joblib")
 
 
 @dataclass(frozen=True)
@@ -66,7 +71,7 @@ def fetch(request: Request, *, verify_all: bool, progress: Progress | None) -> P
     commit, listing = _listing(request)
     download = _Download(request, commit, listing, verify_all, progress)
     paths = [_fetch_file(download, name) for name in _wanted(request, listing)]
-    if paths[-1].name == INDEX:
+    if paths[-1].name == WEIGHTS_INDEX:
         _fetch_shards(download, paths[-1])
     _remember(download)
     return paths[0].parent
@@ -108,17 +113,17 @@ def _wanted(request: Request, listing: dict[str, _Remote]) -> list[str]:
     """
     if CONFIG not in listing:
         raise ModelError(f"{request.repo_id} has no {CONFIG}: choose a model in the transformers layout")
-    weights = next((name for name in (WEIGHTS, INDEX) if name in listing), None)
+    weights = next((name for name in (WEIGHTS, WEIGHTS_INDEX) if name in listing), None)
     if weights is None:
         raise _no_safetensors(request, listing)
     sha256 = listing[weights].sha256
     if request.sha256 is not None and sha256 is not None and sha256 != request.sha256:
         raise changed(request, sha256)
-    return [name for name in (CONFIG, PREPROCESSOR, weights) if name in listing]
+    return [name for name in (CONFIG, PREPROCESSOR_CONFIG, weights) if name in listing]
 
 
 def _no_safetensors(request: Request, listing: dict[str, _Remote]) -> ModelError:
-    pickles = sorted(name for name in listing if name.endswith(PICKLES))
+    pickles = sorted(name for name in listing if name.endswith(PICKLE_SUFFIXES))
     if not pickles:
         return ModelError(f"{request.repo_id} has no {WEIGHTS}: choose a model that has, see `vithybrid models`")
     return ModelError(
@@ -129,10 +134,10 @@ def _no_safetensors(request: Request, listing: dict[str, _Remote]) -> ModelError
 
 
 def _fetch_shards(download: _Download, index: Path) -> None:
-    for shard in hub_cache.shards(index):
+    for shard in shards(index):
         if shard not in download.listing:
             raise ModelError(
-                f"{download.request.repo_id} lacks {shard}, which its {INDEX} names: ask the owner of the model for it"
+                f"{download.request.repo_id} lacks {shard}, which its {WEIGHTS_INDEX} names: ask the owner of the model for it"
             )
         _fetch_file(download, shard)
 
@@ -142,18 +147,24 @@ def _fetch_file(download: _Download, name: str) -> Path:
     from huggingface_hub import hf_hub_download
 
     request, remote = download.request, download.listing[name]
+    bar = _bar_class(name, download.progress)
     known = hub_cache.has_file(request.repo_id, download.commit, name)
     if not known:
         _check_room(request, remote)
-    with _client(request):
-        path = hf_hub_download(
-            request.repo_id,
-            name,
-            revision=download.commit,
-            library_name=_LIBRARY,
-            library_version=__version__,
-            tqdm_class=_bar_class(name, download.progress),
-        )
+    try:
+        with _client(request):
+            path = hf_hub_download(
+                request.repo_id,
+                name,
+                revision=download.commit,
+                library_name=_LIBRARY,
+                library_version=__version__,
+                tqdm_class=bar,
+            )
+    except ModelError:
+        if bar.failure is not None:  # the caller's mistake and not the hub's, though it came through the client
+            raise bar.failure from None
+        raise
     if download.verify_all or not known:
         _verify(request, Path(path), remote.sha256 or (request.sha256 if name == WEIGHTS else None))
     return Path(path)
@@ -194,9 +205,9 @@ def _remember(download: _Download) -> None:
 
     request = download.request
     with _client(request):
-        if PREPROCESSOR not in download.listing:
+        if PREPROCESSOR_CONFIG not in download.listing:
             with suppress(RemoteEntryNotFoundError):
-                hf_hub_download(request.repo_id, PREPROCESSOR, revision=download.commit)
+                hf_hub_download(request.repo_id, PREPROCESSOR_CONFIG, revision=download.commit)
         if request.revision != download.commit:
             hf_hub_download(request.repo_id, CONFIG, revision=request.revision)
 
@@ -219,11 +230,12 @@ class _Bar:
     """Stands in for the progress bars of huggingface_hub's client; draws nothing and reports to a callback.
 
     It has what the client uses of a tqdm bar. ``update_transfer`` makes the client use one bar for a file in Xet
-    storage, not a second one for the bytes on the wire.
+    storage, not a second one for the bytes on the wire. What the callback raises is kept in ``failure``.
     """
 
     file = ""
     report: Progress | None = None
+    failure: Exception | None = None
 
     def __init__(self, *, total: int | None = None, initial: int = 0, **_drawing: object) -> None:
         self.total = total
@@ -240,8 +252,13 @@ class _Bar:
 
     def update(self, n: float | None = 1) -> None:
         self.n += int(n or 0)
-        if self.report is not None:
+        if self.report is None:
+            return
+        try:
             self.report(self.file, self.n, self.total)
+        except Exception as error:
+            type(self).failure = error
+            raise
 
     def update_transfer(self, n: float) -> None:
         pass

@@ -39,21 +39,12 @@ class KeyMap:
         self.rows = tuple(Row(ours, (theirs,) if isinstance(theirs, str) else tuple(theirs)) for ours, theirs in rows)
 
     def to_ours(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Rename published tensors; a name that no row knows stays as it is, and a strict load will report it."""
-        ours: dict[str, Tensor] = {}
-        parts: dict[str, dict[int, tuple[str, Tensor]]] = {}
-        for name, tensor in tensors.items():
-            row, part, our_name = self._find(name)
-            if row is None or len(row.theirs) == 1:
-                ours[our_name] = tensor
-            else:
-                parts.setdefault(our_name, {})[part] = (name, tensor)
-                if len(parts[our_name]) == len(row.theirs):
-                    stacked = parts.pop(our_name)
-                    ours[our_name] = torch.cat([stacked[index][1] for index in range(len(row.theirs))])
-        for incomplete in parts.values():  # reported under their own names
-            ours.update(incomplete.values())
-        return ours
+        """Rename and stack a complete set of published tensors, the parts of each stack alike in shape.
+
+        Raises KeyError for a name that no row knows and for a part that is missing.
+        """
+        our_names = dict.fromkeys(self._our_name(name) for name in tensors)
+        return {name: _stacked([tensors[part] for part in self.their_names(name)]) for name in our_names}
 
     def from_ours(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename our tensors to the published layout. Raises KeyError for a name that no row knows."""
@@ -70,12 +61,16 @@ class KeyMap:
                 return tuple(_fill(name, match) for name in row.theirs)
         raise KeyError(our_name)
 
-    def _find(self, their_name: str) -> tuple[Row | None, int, str]:
+    def _our_name(self, their_name: str) -> str:
         for row in self.rows:
-            for part, pattern in enumerate(row.their_patterns):
+            for pattern in row.their_patterns:
                 if match := pattern.fullmatch(their_name):
-                    return row, part, _fill(row.ours, match)
-        return None, 0, their_name
+                    return _fill(row.ours, match)
+        raise KeyError(their_name)
+
+
+def _stacked(parts: list[Tensor]) -> Tensor:
+    return parts[0] if len(parts) == 1 else torch.cat(parts)  # one alone stays memory-mapped
 
 
 def _pattern(name: str) -> re.Pattern[str]:

@@ -1,10 +1,11 @@
-"""A checkpoint folder becomes a network ready for inference: read → rename → fold → strict load.
+"""A checkpoint folder becomes a network ready for inference: read → check → rename → fold → load.
 
 The network is built on the meta device and takes the memory-mapped tensors as they are, so that nothing is initialised
 or copied without need. Weight standardisation is folded into the convolutions once, in float32.
 """
 
 from collections.abc import Mapping
+from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
@@ -34,9 +35,9 @@ def load_network(folder: CheckpointFolder, attention: AttentionImplementation = 
 
 def read_weights(folder: CheckpointFolder, network: HybridViT) -> dict[str, Tensor]:
     """The weights of ``folder`` under our names, as published (not folded), checked against ``network``."""
-    tensors = TRANSFORMERS_HYBRID.to_ours(_read_tensors(folder))
-    check_fit(network, tensors, str(folder.path))
-    return tensors
+    tensors = _read_tensors(folder)
+    _check_fit(network, tensors, folder.path)
+    return TRANSFORMERS_HYBRID.to_ours(tensors)
 
 
 def _read_tensors(folder: CheckpointFolder) -> dict[str, Tensor]:
@@ -60,24 +61,25 @@ def fold(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     }
 
 
-def check_fit(network: nn.Module, tensors: Mapping[str, Tensor], source: str) -> None:
-    """Raise one ModelError that names all missing, unexpected and misshapen tensors, if there are any."""
-    expected = {name: tuple(tensor.shape) for name, tensor in network.state_dict().items()}
-    missing = [_published(name) for name in sorted(expected.keys() - tensors.keys())]
-    unexpected = sorted(tensors.keys() - expected.keys())
-    misshapen = [
-        f"{_published(name)} is {list(tensors[name].shape)}, not {list(shape)}"
-        for name, shape in sorted(expected.items())
-        if name in tensors and tuple(tensors[name].shape) != shape
-    ]
-    problems = {"missing": missing, "unexpected": unexpected, "misshapen": misshapen}
-    listed = [f"{kind}: {_listed(names)}" for kind, names in problems.items() if names]
+def _check_fit(network: nn.Module, published: Mapping[str, Tensor], folder: Path) -> None:
+    """Raise one ModelError that names all missing, unexpected and misshapen tensors, if there are any.
+
+    Before they are renamed: so a name of ours is no published one, and no shape is lost by stacking.
+    """
+    expected = {name: list(part.shape) for name, part in TRANSFORMERS_HYBRID.from_ours(network.state_dict()).items()}
+    found = {name: list(tensor.shape) for name, tensor in published.items()}
+    problems = {
+        "missing": expected.keys() - found.keys(),
+        "unexpected": found.keys() - expected.keys(),
+        "misshapen": {
+            f"{name} is {found[name]}, not {shape}"
+            for name, shape in expected.items()
+            if found.get(name, shape) != shape
+        },
+    }
+    listed = [f"{kind}: {_listed(sorted(names))}" for kind, names in problems.items() if names]
     if listed:
-        raise ModelError(f"The weights in {source} do not fit its config.json; {'; '.join(listed)}.")
-
-
-def _published(our_name: str) -> str:
-    return " + ".join(TRANSFORMERS_HYBRID.their_names(our_name))
+        raise ModelError(f"The weights in {folder} do not fit its config.json; {'; '.join(listed)}.")
 
 
 def _listed(names: list[str]) -> str:

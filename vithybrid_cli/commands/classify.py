@@ -1,5 +1,6 @@
 """``vithybrid classify``: files, folders, patterns and lists of paths in, labels out."""
 
+from collections.abc import Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Annotated
@@ -14,7 +15,8 @@ from vithybrid_cli.commands.load import open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.sources import Sources
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
-from vithybrid_cli.output import Format, open_writer
+from vithybrid_cli.output import Format, Writer, open_writer
+from vithybrid_cli.results import ImageResult
 
 
 def classify(
@@ -84,12 +86,17 @@ def classify(
         shown = not (quiet or no_progress or on_screen or sources.single)
         progress = Progress(enabled=shown, live=is_file(stream), count=sources.counter())
         with open_writer(chosen, stream, single=sources.single) as writer, progress:
-            for result in results:
-                writer.write(result)
-                progress.advance(failed=result.error is not None)
-                if result.error is not None and not (quiet or on_screen):
-                    progress.report(f"{result.path}: {result.error}")
-                if result.error is not None and strict:
-                    break
+            _write(results, writer, progress, named=not (quiet or on_screen), strict=strict)
     if progress.failed:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _write(results: Iterable[ImageResult], writer: Writer, progress: Progress, *, named: bool, strict: bool) -> None:
+    """Write each result as it comes; failures are ``named`` on stderr, and with ``strict`` the first is the last."""
+    for result in results:
+        writer.write(result)
+        progress.advance(failed=result.error is not None)
+        if result.error is not None and named:
+            progress.report(f"{result.path}: {result.error}")
+        if result.error is not None and strict:
+            return

@@ -47,6 +47,15 @@ def opened(output: Path | None) -> Iterator[TextIO]:
         raise _unwritable(output, error) from error
 
 
+def require_writable(output: Path | None) -> None:
+    """Raise UsageError where `opened` would, and leave what is there as it is."""
+    if output is not None:
+        try:
+            output.open("ab").close()
+        except OSError as error:
+            raise _unwritable(output, error) from error
+
+
 def discard_stdout() -> None:
     """Let what is still buffered go nowhere, so that the end of the program does not fail on it once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -1,16 +1,13 @@
 """`vithybrid download`: fetches models ahead of their first use, or brings them up to date."""
 
-import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from typing import Annotated
 
 import typer
 
 from vithybrid_cli.checkpoints import catalog, hub
+from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.commands.options import NoProgress, Offline, Quiet, Revision
 from vithybrid_cli.errors import ModelError, VitHybridError
-from vithybrid_cli.output import visible
 
 Models = Annotated[
     list[str] | None,
@@ -61,62 +58,3 @@ def _raise(errors: list[VitHybridError], models: int) -> None:
     if errors:
         reasons = "; ".join(map(str, errors))
         raise ModelError(f"{len(errors)} of {models} models could not be fetched: {reasons}")
-
-
-@contextmanager
-def fetch_progress(*, shown: bool) -> Iterator[hub.Progress | None]:
-    """Yield a callback that shows a download on stderr: bars on a terminal, a line for each file elsewhere."""
-    if not shown:
-        yield None
-    elif sys.stderr.isatty():
-        with _bars() as progress:
-            yield progress
-    else:
-        yield _lines()
-
-
-@contextmanager
-def _bars() -> Iterator[hub.Progress]:
-    """Draw a bar for each file that is fetched; nothing appears for a model that is already here."""
-    from rich.console import Console
-    from rich.progress import (
-        BarColumn,
-        DownloadColumn,
-        Progress,
-        TaskID,
-        TextColumn,
-        TimeRemainingColumn,
-        TransferSpeedColumn,
-    )
-
-    columns = (
-        TextColumn("{task.description}", markup=False),
-        BarColumn(),
-        DownloadColumn(),
-        TransferSpeedColumn(),
-        TimeRemainingColumn(compact=True),
-    )
-    with Progress(*columns, console=Console(stderr=True)) as bars:
-        tasks: dict[str, TaskID] = {}
-
-        def show(file: str, done: int, total: int | None) -> None:
-            if file not in tasks:
-                tasks[file] = bars.add_task(visible(file), total=total)
-            bars.update(tasks[file], completed=done, total=total)
-
-        yield show
-
-
-def _lines() -> hub.Progress:
-    """Say once for each file that it is being fetched, and how large it is."""
-    from rich.filesize import decimal
-
-    begun: set[str] = set()
-
-    def show(file: str, done: int, total: int | None) -> None:
-        if file not in begun:
-            begun.add(file)
-            size = "" if total is None else f" ({decimal(total)})"
-            typer.echo(f"fetching {visible(file)}{size}", err=True)
-
-    return show

@@ -10,7 +10,7 @@ import typer
 
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.destination import format_of, opened
+from vithybrid_cli.commands.destination import format_of, opened, require_writable
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.load import open_classifier
 from vithybrid_cli.commands.progress import Progress
@@ -64,17 +64,18 @@ def evaluate(
     progress = Progress(
         enabled=not (quiet or no_progress), count=lambda: sum(1 for _ in labelled_pictures(folder, labels))
     )
+    require_writable(output)
+    report = measure(
+        classifier,
+        folder,
+        labels,
+        progress,
+        batch_size=batch_size,
+        workers=workers,
+        max_pixels=max_pixels,
+        quiet=quiet,
+    )
     with opened(output) as stream:
-        report = measure(
-            classifier,
-            folder,
-            labels,
-            progress,
-            batch_size=batch_size,
-            workers=workers,
-            max_pixels=max_pixels,
-            quiet=quiet,
-        )
         write_report(output_format or format_of(output, stream), stream, report)
     if report.unreadable:
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -98,6 +99,7 @@ def measure(
     from vithybrid_cli.evaluation import TOP_K, Evaluation
 
     evaluation = Evaluation(classifier.labels)
+    # The loader takes each path in a thread of its own, always ahead of its result, and results keep the order.
     pending: deque[int] = deque()
 
     def paths() -> Iterator[str]:

@@ -1,20 +1,34 @@
 """``vithybrid info``: what a checkpoint is, told from its files without loading it."""
 
-import json
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Iterator
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.destination import KeyFormat
-from vithybrid_cli.commands.download import fetch_progress
-from vithybrid_cli.output import visible
+from vithybrid_cli.commands.fetching import fetch_progress
+from vithybrid_cli.output import Format, visible
+from vithybrid_cli.output.formats import prepare_stream
+from vithybrid_cli.output.json_records import to_json
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.folder import CheckpointFolder
+
+
+class InfoFormat(StrEnum):
+    """How facts that are no rows are written."""
+
+    TEXT = "text"
+    JSON = "json"
+
+    @classmethod
+    def default(cls, stream: TextIO) -> "InfoFormat":
+        """Text where a person reads along, JSON into a pipe."""
+        return cls.TEXT if stream.isatty() else cls.JSON
 
 
 def info(
@@ -22,7 +36,7 @@ def info(
         str, typer.Argument(help="An alias of `vithybrid models`, a hub id, or a checkpoint folder.")
     ] = DEFAULT_MODEL,
     output_format: Annotated[
-        KeyFormat | None,
+        InfoFormat | None,
         typer.Option("--format", "-f", show_default="text on a terminal, else json", help="How it is written."),
     ] = None,
     labels: Annotated[bool, typer.Option("--labels", help="List every label with its index.")] = False,
@@ -39,8 +53,9 @@ def info(
     with fetch_progress(shown=not quiet) as progress:
         path = locate(model, revision=revision, offline=offline, progress=progress)
     facts = describe(CheckpointFolder.read(path), all_labels=labels)
-    if (output_format or KeyFormat.default(sys.stdout)) is KeyFormat.JSON:
-        typer.echo(json.dumps(facts, ensure_ascii=False, indent=2))
+    if (output_format or InfoFormat.default(sys.stdout)) is InfoFormat.JSON:
+        prepare_stream(Format.JSON, sys.stdout)
+        typer.echo(to_json(facts, indent=2))
     else:
         _print_text(facts)
 
@@ -95,17 +110,23 @@ def _few(labels: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _print_text(facts: dict[str, Any]) -> None:
+    """One line for each fact, with nothing that could steer the terminal and only what its encoding has."""
+    for line in _lines(facts):
+        typer.secho(visible(line, sys.stdout.encoding), bold=line in facts)
+
+
+def _lines(facts: dict[str, Any]) -> Iterator[str]:
     names = [str(name) for content in facts.values() if isinstance(content, dict) for name in content]
     width = max(map(len, [*facts, *names])) + 2
     for section, content in facts.items():
         if not isinstance(content, dict):
-            typer.echo(f"{section:<{width + 2}}{visible(str(content))}")
+            yield f"{section:<{width + 2}}{content}"
             continue
-        typer.secho(section, bold=True)
+        yield section
         for name, value in content.items():
-            typer.echo(f"  {name!s:<{width}}{visible(_text(value))}")
+            yield f"  {name!s:<{width}}{_text(value)}"
         if not content:
-            typer.echo("  none")
+            yield "  none"
 
 
 def _text(value: Any) -> str:

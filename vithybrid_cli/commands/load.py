@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.checkpoints.hub import locate
-from vithybrid_cli.commands.download import fetch_progress
+from vithybrid_cli.commands.fetching import fetch_progress
 
 if TYPE_CHECKING:
     from vithybrid_cli.classifier import Classifier

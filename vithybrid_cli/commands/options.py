@@ -48,7 +48,15 @@ Revision = Annotated[
     typer.Option(metavar="NAME", rich_help_panel=MODEL_PANEL, help="Branch, tag or commit of the model on the hub."),
 ]
 Offline = Annotated[bool, typer.Option("--offline", rich_help_panel=MODEL_PANEL, help="Never open a connection.")]
-Device = Annotated[str, typer.Option(metavar="NAME", rich_help_panel=RUN_PANEL, help="auto, cpu, cuda, cuda:N or mps.")]
+Device = Annotated[
+    str,
+    typer.Option(
+        metavar="NAME",
+        rich_help_panel=RUN_PANEL,
+        help="auto (cuda where there is one, else cpu), cpu, cuda, cuda:N or mps.",
+    ),
+]
+
 DtypeOption = Annotated[Dtype, typer.Option("--dtype", rich_help_panel=RUN_PANEL, help="What the network computes in.")]
 Attention = Annotated[AttentionKind, typer.Option(rich_help_panel=RUN_PANEL, help="How attention is computed.")]
 Engine = Annotated[EngineKind, typer.Option(rich_help_panel=RUN_PANEL, help="What runs the network.")]

@@ -4,11 +4,13 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Self
 
 import typer
 
+from vithybrid_cli.errors import VitHybridError
 from vithybrid_cli.output import visible
 
 if TYPE_CHECKING:
@@ -25,9 +27,11 @@ class Progress:
     overwrite them.
     """
 
-    def __init__(self, *, enabled: bool, live: bool = True, count: Callable[[], int] | None = None) -> None:
+    def __init__(
+        self, *, enabled: bool, live: bool = True, total: int | None = None, count: Callable[[], int] | None = None
+    ) -> None:
         self.done = self.failed = 0
-        self.total: int | None = None
+        self.total = total
         self._enabled = enabled
         self._count = count
         self._bar = _bar() if enabled and live and sys.stderr.isatty() else None
@@ -68,7 +72,9 @@ class Progress:
             typer.echo(visible(message), err=True)
 
     def _count_inputs(self, count: Callable[[], int]) -> None:
-        self.total = count()
+        # What goes wrong here goes wrong in the run itself, which reports it; without a total there is no time left.
+        with suppress(VitHybridError, OSError):
+            self.total = count()
 
     def _write_line(self) -> None:
         rate = self.done / max(time.monotonic() - self._began, 1e-9)

@@ -1,6 +1,8 @@
 """What a command was asked to read: arguments, ``-`` for stdin, and a file of paths."""
 
+import errno
 import os
+import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -24,6 +26,8 @@ class Sources:
         """Raise UsageError for what is wrong before anything is loaded."""
         if not self.inputs and self.files_from is None:
             raise UsageError("nothing to classify. Give pictures, folders or patterns, or - to read paths from stdin.")
+        if self._stdin_uses and sys.stdin is None:
+            raise UsageError("stdin is closed, so there is no list to read. Give --files-from FILE.")
         if self._stdin_uses > 1:
             raise UsageError("stdin can be read only once. Give - in one place.")
         if self.null and not self._stdin_uses and self.files_from is None:
@@ -46,24 +50,38 @@ class Sources:
             yield from self._listed(str(self.files_from))
 
     def counter(self) -> Callable[[], int] | None:
-        """Something that counts the paths, unless they come from stdin and can be read only once."""
-        return None if self._stdin_uses else lambda: sum(1 for _ in self.paths())
+        """Something that counts the paths, unless they come from a stream, which can be read only once."""
+        if self._stdin_uses or (self.files_from is not None and not self.files_from.is_file()):
+            return None
+        return lambda: sum(1 for _ in self.paths())
 
     @property
     def _stdin_uses(self) -> int:
         return self.inputs.count(STDIN) + (str(self.files_from) == STDIN)
 
     def _listed(self, name: str) -> Iterator[str]:
-        if name == STDIN:
-            yield from read_list(sys.stdin.buffer, self.null)
-            return
-        with Path(name).open("rb") as stream:
-            yield from read_list(stream, self.null)
+        try:
+            if name == STDIN:
+                yield from read_list(sys.stdin.buffer, self.null)
+            else:
+                with Path(name).open("rb") as stream:
+                    yield from read_list(stream, self.null)
+        except OSError as error:
+            raise _unreadable(name, error.strerror) from error
 
 
 def _require_readable(file: Path) -> None:
+    """Raise UsageError for a list that cannot be read, without opening it: a pipe must be opened only once."""
     try:
-        with file.open("rb"):
-            pass
+        mode = file.stat().st_mode
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}. Give --files-from a list of paths.") from error
+        raise _unreadable(str(file), error.strerror) from error
+    if stat.S_ISDIR(mode):
+        raise _unreadable(str(file), "it is a folder")
+    if not os.access(file, os.R_OK):
+        raise _unreadable(str(file), os.strerror(errno.EACCES))
+
+
+def _unreadable(name: str, reason: str) -> UsageError:
+    where = "stdin" if name == STDIN else name
+    return UsageError(f"the list in {where} cannot be read: {reason}. Give a list of paths.")

@@ -9,8 +9,8 @@ import typer
 
 from vithybrid_cli.checkpoints.catalog import BUILT_IN
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.download import fetch_progress
 from vithybrid_cli.commands.evaluate import measure
+from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
@@ -69,8 +69,8 @@ def train(
 
       vithybrid train photos/train -o runs/mine -m google/vit-hybrid-base-bit-384 --epochs 3 --lr 2e-5 -b 16
     """
-    from vithybrid_cli.classifier import available_cores
     from vithybrid_cli.engines.torch_engine import choose_device, torch_dtype
+    from vithybrid_cli.images.loader import available_cores
     from vithybrid_cli.training.data import read_folder
     from vithybrid_cli.training.run import Run
     from vithybrid_cli.training.trainer import Recipe
@@ -111,10 +111,11 @@ def train(
 
 
 def _check_output(output: Path, *, resume: bool) -> None:
-    """Raise UsageError rather than write over a checkpoint."""
+    """Raise UsageError rather than write over a checkpoint, or where nothing can be written."""
     from vithybrid_cli.checkpoints.folder import CONFIG
-    from vithybrid_cli.training.checkpoint import STATE
+    from vithybrid_cli.training.checkpoint import STATE, prepare
 
+    prepare(output)
     if resume or not (output / CONFIG).exists():
         return
     remedy = "Give --resume to continue it, or another" if (output / STATE).exists() else "Give another"
@@ -140,7 +141,7 @@ def _train(run: "Run", *, quiet: bool, no_progress: bool) -> bool:
     unreadable: set[str] = set()
     first = run.epochs_done
     total = (run.recipe.epochs - first) * run.trainer.steps_per_epoch * run.recipe.batch_size
-    progress = Progress(enabled=not (quiet or no_progress), count=lambda: total)
+    progress = Progress(enabled=not (quiet or no_progress), total=total)
     with closing(run.steps()) as steps, progress:
         for step in steps:
             progress.advance(pictures=step.pictures + len(step.unreadable))

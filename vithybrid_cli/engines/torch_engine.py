@@ -53,8 +53,14 @@ class TorchEngine:
     @torch.inference_mode()
     def logits_of(self, pixel_values: Tensor) -> Tensor:
         """Normalised float32 pixels [N, 3, H, W] → float32 logits [N, C] on the CPU."""
-        values = pixel_values.to(self.device, self.dtype, memory_format=torch.channels_last)
-        return self.network(values).float().cpu()
+        try:
+            values = pixel_values.to(self.device, self.dtype, memory_format=torch.channels_last)
+            return self.network(values).float().cpu()
+        except torch.OutOfMemoryError as error:
+            count = len(pixel_values)
+            raise UsageError(
+                f"{count} pictures at once do not fit into the memory of {self.device}. Give a smaller --batch-size."
+            ) from error
 
 
 def choose_device(name: str) -> torch.device:

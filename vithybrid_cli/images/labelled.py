@@ -9,9 +9,9 @@ from vithybrid_cli.images.find import find, natural_key
 
 def label_folders(folder: Path) -> tuple[str, ...]:
     """The names of the label folders in natural order. Raises UsageError where there are none."""
-    if not folder.is_dir():
-        raise UsageError(f"{folder} is no folder. Give a folder that holds one folder of pictures per label.")
     try:
+        if not folder.is_dir():
+            raise UsageError(f"{folder} is no folder. Give a folder that holds one folder of pictures per label.")
         names = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     except OSError as error:
         raise UsageError(f"{folder} cannot be listed: {error.strerror}. Change its permissions.") from error

@@ -1,5 +1,6 @@
 """Paths become pixels in order, with a bounded look-ahead over worker threads."""
 
+import os
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -16,6 +17,11 @@ PAUSE = 0.2  # seconds without a new path, after which work on what is there sho
 Pixels = npt.NDArray[np.uint8]
 Loaded = tuple[str, Pixels | ImageError]
 Results = Generator[Loaded | None, None, None]
+
+
+def available_cores() -> int:
+    """The cores that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def load(paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int) -> Results:

@@ -12,6 +12,7 @@ from vithybrid_cli.model.bit import Bottleneck, SameConv2d, standardize
 from vithybrid_cli.model.config import HybridConfig
 from vithybrid_cli.model.hybrid import HybridViT
 
+CPU = torch.device("cpu")
 TOKEN_STD = 0.02  # of the initial CLS token and positions, as in BERT and the ViT paper's code
 
 
@@ -20,10 +21,12 @@ class _Standardize(nn.Module):
         return standardize(weight)
 
 
-def trainable_network(config: HybridConfig, raw_weights: dict[str, Tensor] | None = None) -> HybridViT:
-    """A network in training mode, from raw weights under our names, or freshly initialised."""
+def trainable_network(
+    config: HybridConfig, raw_weights: dict[str, Tensor] | None = None, device: torch.device = CPU
+) -> HybridViT:
+    """A network in training mode on ``device``, from raw weights under our names, or freshly initialised."""
     # With a picture's few dozen tokens the fused kernel's backward pass costs a CPU more than plain matrix products.
-    network = HybridViT(config, attention="sdpa" if torch.cuda.is_available() else "eager")
+    network = HybridViT(config, attention="eager" if device.type == "cpu" else "sdpa")
     if raw_weights is None:
         initialize(network)
     else:
@@ -31,7 +34,7 @@ def trainable_network(config: HybridConfig, raw_weights: dict[str, Tensor] | Non
     convolutions = [module for module in network.modules() if isinstance(module, SameConv2d)]
     for convolution in convolutions:
         parametrize.register_parametrization(convolution, "weight", _Standardize())
-    return network.train()
+    return network.to(device).train()
 
 
 def raw_weights(network: HybridViT) -> dict[str, Tensor]:

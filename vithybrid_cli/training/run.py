@@ -61,7 +61,8 @@ class Run:
         self.config = replace(start.folder.config, labels=data.labels)
         self.epochs_done = 0
         torch.manual_seed(recipe.seed)
-        network = trainable_network(self.config, _weights(start, data.labels) if start.with_weights else None)
+        weights = _weights(start, data.labels) if start.with_weights else None
+        network = trainable_network(self.config, weights, device)
         normalization = self.preprocessing.normalization
         self.trainer = Trainer(network, data, normalization, recipe, device, workers)
 
