@@ -1,6 +1,7 @@
-"""What several test files share: the reference checkpoints, and the environment that transformers and timm live in."""
+"""What several test files share: equal surroundings on every machine, reference checkpoints, and other libraries."""
 
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,30 @@ import pytest
 # other, and results do not depend on the machine. What measures time says otherwise for itself.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+# Lines break at the same column on every machine; a test of another width sets it for itself.
+os.environ["COLUMNS"] = "100"
+
+# A shell lets its background jobs ignore SIGINT, and programs that the tests start would inherit that and never end.
+signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# What a developer's shell or a CI service says about colours and widths. Typer and rich believe it, in part when they
+# are imported, and then write escape codes into pipes and other line breaks into messages.
+DISPLAY = {"FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS", "TERMINAL_WIDTH", "TTY_COMPATIBLE"}
+# A token, mirror or proxy of the caller's would show in messages about the hub, and lead away from the local server.
+PROXIES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
+
 GOLDEN = Path(__file__).parent / "data" / "golden"
 HYBRIDS = ("hf-hybrid-small", "hf-hybrid-patch2-odd")
 PEER_SCRIPTS = Path(__file__).parent / "peers"
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Drop what leaks in from outside, before any test file imports a library that reads it."""
+    keeps_the_way_out = config.getoption("markexpr") == "network"  # the real hub, through the caller's proxy and cache
+    for name in list(os.environ):
+        reaches_out = name.startswith("HF_") or name.upper() in PROXIES
+        if name in DISPLAY or (reaches_out and not keeps_the_way_out):
+            del os.environ[name]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

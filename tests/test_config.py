@@ -42,6 +42,12 @@ def test_both_spellings_of_the_model_type_are_known(model_type: str) -> None:
     assert HybridConfig.from_dict(config(model_type=model_type)) == HybridConfig.from_dict(PUBLISHED)
 
 
+def test_null_means_absent_where_transformers_writes_null() -> None:
+    names = ("backbone", "backbone_kwargs", "backbone_featmap_shape", "id2label")
+    given = backbone(out_indices=None) | dict.fromkeys(names)
+    assert HybridConfig.from_dict(given) == HybridConfig.from_dict(PUBLISHED)
+
+
 @pytest.mark.parametrize("given", [None, BACKBONE], ids=["absent", "spelled out"])
 def test_a_missing_backbone_is_the_one_that_transformers_assumes(given: dict[str, Any] | None) -> None:
     assert HybridConfig.from_dict(config(backbone_config=given)) == HybridConfig.from_dict(PUBLISHED)
@@ -97,6 +103,25 @@ def test_the_feature_map_is_taken_from_the_named_stage(outputs: dict[str, Any], 
         pytest.param(config(backbone="resnet50"), "resnet50", id="named backbone"),
         pytest.param(config(backbone_featmap_shape=[1, 1024, 14, 14]), "backbone_featmap_shape", id="feature map"),
         pytest.param(config(id2label={"0": "a", "2": "c"}), "id2label", id="a gap in the labels"),
+        pytest.param(config(id2label=["a", "b"]), "id2label must be an object", id="labels as a list"),
+        pytest.param(config(id2label=5), "id2label must be an object", id="labels as a number"),
+        pytest.param(config(num_labels=None), "num_labels must be a positive integer", id="null labels"),
+        pytest.param(config(num_labels="many"), "num_labels must be a positive integer", id="labels as text"),
+        pytest.param(config(hidden_size=None), "hidden_size must be a positive integer", id="null width"),
+        pytest.param(config(image_size=None), "image_size must be a positive integer", id="null image"),
+        pytest.param(config(layer_norm_eps=None), "layer_norm_eps must be a number", id="null epsilon"),
+        pytest.param(config(layer_norm_eps="1e-12"), "layer_norm_eps must be a number", id="epsilon as text"),
+        pytest.param(config(layer_norm_eps=float("nan")), "layer_norm_eps must be a number", id="epsilon NaN"),
+        pytest.param(config(qkv_bias="false"), "qkv_bias must be true or false", id="bias as text"),
+        pytest.param(config(qkv_bias=None), "qkv_bias must be true or false", id="null bias"),
+        pytest.param(config(backbone_config="bit"), "backbone_config must be an object", id="backbone as text"),
+        pytest.param(config(backbone_featmap_shape=5), "backbone_featmap_shape must be a list", id="shape as number"),
+        pytest.param(config(backbone_featmap_shape=[{}]), "backbone_featmap_shape", id="shape of objects"),
+        pytest.param(backbone(embedding_dynamic_padding="yes"), "embedding_dynamic_padding must be", id="padding text"),
+        pytest.param(backbone(depths=None), "depths must be a list", id="null depths"),
+        pytest.param(backbone(out_features="stage3"), "out_features must be a list", id="output as text"),
+        pytest.param(backbone(out_features=None, out_indices=3), "out_indices must be a list", id="output as number"),
+        pytest.param(backbone(out_features=None, out_indices=["3"]), "'index 3'", id="index as text"),
         pytest.param(backbone(model_type="resnet"), "'resnet'", id="backbone family"),
         pytest.param(backbone(layer_type="preactivation"), "preactivation", id="pre-activation"),
         pytest.param(backbone(global_padding=None), "global_padding", id="padding"),

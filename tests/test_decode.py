@@ -17,7 +17,7 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
-from vithybrid_cli.images.decode import decode, to_rgb, upright_rgb
+from vithybrid_cli.images.decode import decode, to_rgb
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 
 ORIENTATION = 0x0112
@@ -215,11 +215,18 @@ def test_a_jpeg_of_each_orientation_is_brought_upright(saved: Save, orientation:
     np.testing.assert_array_equal(TURNED[orientation](stored), np.asarray(decode(path)))
 
 
-def test_an_image_at_hand_is_turned_by_upright_rgb_and_not_by_to_rgb(saved: Save) -> None:
+def test_a_file_is_turned_and_an_image_at_hand_is_not(saved: Save) -> None:
     exif = Image.Exif()
     exif[ORIENTATION] = 6
-    with Image.open(saved(picture("L"), "a.png", exif=exif)) as image:
-        assert (upright_rgb(image).size, to_rgb(image).size) == ((17, 23), (23, 17))
+    path = saved(picture("L"), "a.png", exif=exif)
+    with Image.open(path) as image:
+        assert (decode(path).size, to_rgb(image).size) == ((17, 23), (23, 17))
+
+
+def test_16_bits_are_turned(saved: Save) -> None:
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6
+    assert np.asarray(decode(saved(Image.fromarray(RAMP), "a.png", exif=exif)))[:, 0, 0].tolist() == HIGH_BYTES
 
 
 @pytest.mark.parametrize(
@@ -338,14 +345,43 @@ def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) ->
         decode(tmp_path / "bomb.pgm")
 
 
-def test_too_little_memory_is_no_damage(saved: Save, monkeypatch: pytest.MonkeyPatch) -> None:
-    path = saved(picture(), "a.png")
+@pytest.mark.parametrize(
+    "step",
+    [
+        pytest.param("PIL.PngImagePlugin.PngImageFile.load", id="decoding"),
+        pytest.param("vithybrid_cli.images.decode._to_8_bits", id="scaling"),
+    ],
+)
+def test_too_little_memory_is_no_damage(saved: Save, monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    path = saved(Image.fromarray(RAMP), "a.png")
 
-    def fail(image: Image.Image) -> Image.Image:
+    def fail(pixels: object) -> None:
         raise MemoryError
 
-    monkeypatch.setattr("vithybrid_cli.images.decode.upright_rgb", fail)
+    monkeypatch.setattr(step, fail)
     with pytest.raises(ImageTooLarge, match="not enough memory"):
+        decode(path)
+
+
+def test_a_bug_in_our_own_arithmetic_is_not_laid_to_the_file(saved: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(Image.fromarray(RAMP), "a.png")
+
+    def fail(samples: object) -> None:
+        raise ValueError("a bug")
+
+    monkeypatch.setattr("vithybrid_cli.images.decode._to_8_bits", fail)
+    with pytest.raises(ValueError, match="a bug"):
+        decode(path)
+
+
+def test_a_palette_that_pillow_cannot_convert_is_damage(saved: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(picture("P"), "a.png")
+
+    def fail(image: Image.Image, mode: str) -> None:
+        raise ValueError("invalid palette size")
+
+    monkeypatch.setattr(Image.Image, "convert", fail)
+    with pytest.raises(UnreadableImage, match=r"damaged or cut off \(invalid palette size\)"):
         decode(path)
 
 

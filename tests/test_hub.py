@@ -236,7 +236,7 @@ def test_a_sharded_checkpoint_comes_with_its_shards_only(server: Hub) -> None:
         pytest.param(b'{"weight_map": {"a": "../x"}}', "names files outside", id="outside"),
         pytest.param(b'{"weight_map": {"a": "b.safetensors"}}', "lacks b.safetensors", id="missing shard"),
         pytest.param(b"{}", "no readable weight_map", id="no map"),
-        pytest.param(b"<html>", "no readable weight_map", id="no JSON"),
+        pytest.param(b"<html>", "cannot be read", id="no JSON"),
     ],
 )
 def test_a_bad_index_of_shards_is_an_error(server: Hub, index: bytes, message: str) -> None:
@@ -251,6 +251,18 @@ def test_progress_is_reported_file_by_file(server: Hub) -> None:
     assert calls[0] == ("config.json", 0, len(FILES["config.json"]))
     assert calls[-1] == ("model.safetensors", len(WEIGHTS), len(WEIGHTS))
     assert {name for name, _, _ in calls} == set(FILES)
+
+
+@pytest.mark.parametrize(
+    "error", [RuntimeError("a bug"), OSError("a bug"), KeyError("a bug")], ids=lambda e: type(e).__name__
+)
+def test_a_failure_of_the_progress_callback_is_not_laid_to_the_hub(server: Hub, error: Exception) -> None:
+    def fail(name: str, done: int, total: int | None) -> None:
+        raise error
+
+    with pytest.raises(type(error), match="a bug") as caught:
+        hub.locate(NAME, progress=fail)
+    assert caught.value is error
 
 
 def test_the_client_draws_no_bars_of_its_own(server: Hub, capfd: pytest.CaptureFixture[str]) -> None:

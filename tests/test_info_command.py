@@ -1,6 +1,8 @@
 """``vithybrid info`` tells what a checkpoint is, for people and for programs, without loading it."""
 
 import json
+import os
+import re
 import shutil
 import subprocess
 import sys
@@ -59,9 +61,9 @@ def folder(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def run(*arguments: str) -> Any:
+def run(*arguments: str, charset: str = "utf-8") -> Any:
     """Run info in this process; the result has exit_code, stdout and stderr."""
-    return CliRunner().invoke(app, ["info", *arguments], catch_exceptions=False)
+    return CliRunner(charset=charset).invoke(app, ["info", *arguments], catch_exceptions=False)
 
 
 def facts(*arguments: str) -> Any:
@@ -142,10 +144,36 @@ def test_weights_in_several_files_are_added_up(folder: Path) -> None:
     assert (weights["files"], weights["parameters"]) == (["model-1.safetensors"], 103_384)
 
 
-def test_labels_cannot_send_commands_to_the_terminal(folder: Path) -> None:
+STEERING = "red\x1b[31m\x9b31m\u202egpj"
+
+
+@pytest.mark.parametrize("output_format", ["text", "json"])
+def test_labels_cannot_send_commands_to_the_terminal(folder: Path, output_format: str) -> None:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    change(folder / "config.json", id2label={**config["id2label"], "0": "red\x1b[31m"})
-    assert "\x1b" not in run(str(folder), "-f", "text").stdout
+    change(folder / "config.json", id2label={**config["id2label"], "0": STEERING})
+    written = run(str(folder), "--labels", "-f", output_format).stdout
+    assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202e]", written)
+    assert output_format == "text" or json.loads(written)["labels"]["0"] == STEERING
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have no undecodable names")
+def test_json_gives_an_undecodable_folder_back_and_text_shows_it(folder: Path) -> None:
+    odd = os.fsdecode(b"caf\xe9")
+    (folder / odd).symlink_to(folder)
+    assert facts(str(folder / odd))["folder"] == str(folder / odd)
+    assert run(str(folder / odd), "-f", "text").stdout.splitlines()[0].endswith(r"caf\udce9")
+
+
+def test_json_is_utf8_whatever_the_locale() -> None:
+    written = run(str(GOLDEN), "--labels", "-f", "json", charset="latin-1").stdout_bytes
+    assert json.loads(written.decode("utf-8")) == facts(str(GOLDEN), "--labels")
+
+
+def test_text_needs_no_more_than_the_encoding_has() -> None:
+    lines = run(str(GOLDEN), "--labels", "-f", "text", charset="latin-1").stdout_bytes.decode("latin-1").splitlines()
+    assert "  image_size      64×64" in lines
+    assert r"  backbone        BiT, 1+2+1 blocks, channels 16\u219232\u219264\u2192128" in lines
+    assert "  5               émeu" in lines
 
 
 @pytest.mark.parametrize(

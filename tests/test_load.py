@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -47,10 +48,50 @@ def test_one_message_names_missing_unexpected_and_misshapen_tensors(folder: Path
     assert "misshapen: vit.layernorm.weight is [7]" in message
 
 
-def test_a_missing_query_is_named_with_its_published_name(folder: Path) -> None:
-    rewrite(folder, vit__encoder__layer__0__attention__attention__query__weight=None)
-    with pytest.raises(ModelError, match=r"missing: vit\.encoder\.layer\.0\.attention\.attention\.query\.weight"):
+def misfits(folder: Path) -> str:
+    """What a load says of the weights, after the name of their folder."""
+    with pytest.raises(ModelError) as raised:
         load_network(CheckpointFolder.read(folder))
+    return str(raised.value).split("; ", 1)[1]
+
+
+QUERY, KEY, VALUE = (f"vit.encoder.layer.0.attention.attention.{part}.weight" for part in ("query", "key", "value"))
+
+
+def test_a_missing_query_is_named_with_its_published_name(folder: Path) -> None:
+    rewrite(folder, **{QUERY: None})
+    assert misfits(folder) == f"missing: {QUERY}."
+
+
+def width(folder: Path) -> int:
+    return CheckpointFolder.read(folder).config.encoder.hidden_size
+
+
+@pytest.mark.parametrize(
+    "cut",
+    [
+        pytest.param(lambda key: key[:, 1:], id="a column too few"),
+        pytest.param(lambda key: key[0], id="a dimension too few"),
+        pytest.param(lambda key: key[0, 0], id="no dimension"),
+    ],
+)
+def test_a_key_that_cannot_be_stacked_is_misshapen(folder: Path, cut: Callable[[torch.Tensor], torch.Tensor]) -> None:
+    wide = width(folder)
+    key = cut(torch.zeros(wide, wide)).contiguous()
+    rewrite(folder, **{KEY: key})
+    assert misfits(folder) == f"misshapen: {KEY} is {list(key.shape)}, not [{wide}, {wide}]."
+
+
+def test_a_query_and_a_value_whose_lengths_only_add_up_are_misshapen(folder: Path) -> None:
+    wide = width(folder)
+    rewrite(folder, **{QUERY: torch.zeros(wide + 8, wide), VALUE: torch.zeros(wide - 8, wide)})
+    query, value = (f"is [{length}, {wide}], not [{wide}, {wide}]" for length in (wide + 8, wide - 8))
+    assert misfits(folder) == f"misshapen: {QUERY} {query}, {VALUE} {value}."
+
+
+def test_a_tensor_under_the_name_it_has_in_our_network_is_no_published_one(folder: Path) -> None:
+    rewrite(folder, vit__layernorm__weight=None, norm__weight=torch.zeros(width(folder)))
+    assert misfits(folder) == "missing: vit.layernorm.weight; unexpected: norm.weight."
 
 
 def test_standardisation_is_folded_in_float32_before_any_cast(golden: Path) -> None:
@@ -87,6 +128,29 @@ def test_shards_load_like_one_file(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
     sharded = load_network(CheckpointFolder.read(folder)).state_dict()
     assert {name for name in whole if not torch.equal(whole[name], sharded[name])} == set()
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param("[]", "holds no JSON object", id="a list"),
+        pytest.param("[" * 100_000, "cannot be read", id="too deep"),
+        pytest.param("{}", "no readable weight_map", id="no map"),
+        pytest.param('{"weight_map": {}}', "no readable weight_map", id="an empty map"),
+        pytest.param('{"weight_map": ["a"]}', "no readable weight_map", id="a list as map"),
+        pytest.param('{"weight_map": {"a": 1}}', "names files outside", id="a number as file"),
+        pytest.param('{"weight_map": {"a": ["b"]}}', "names files outside", id="a list as file"),
+        pytest.param('{"weight_map": {"a": "../x"}}', "names files outside", id="a file elsewhere"),
+        pytest.param('{"weight_map": {"a": "x\\u0000"}}', "no file can have", id="NUL in a name"),
+        pytest.param('{"weight_map": {"a": "x\\ud800"}}', "no file can have", id="half a character in a name"),
+        pytest.param('{"weight_map": {"a": "gone"}}', "gone cannot be read", id="a file that is not there"),
+    ],
+)
+def test_a_bad_index_of_shards_is_an_error(folder: Path, content: str, says: str) -> None:
+    (folder / "model.safetensors").unlink()
+    (folder / "model.safetensors.index.json").write_text(content, encoding="utf-8")
+    with pytest.raises(ModelError, match=says):
+        load_network(CheckpointFolder.read(folder))
 
 
 def test_a_pickle_is_refused_with_the_reason(folder: Path) -> None:
@@ -136,6 +200,7 @@ def test_renaming_to_our_names_and_back_changes_nothing(golden: Path) -> None:
     [
         pytest.param("model.safetensors", "Give the folder", id="weights alone"),
         pytest.param("pytorch_model.bin", "can run any code", id="pickle"),
+        pytest.param("model.joblib", "can run any code", id="joblib"),
     ],
 )
 def test_a_single_file_is_answered_with_what_to_give_instead(folder: Path, file: str, says: str) -> None:

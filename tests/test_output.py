@@ -379,13 +379,47 @@ def test_a_report_in_json_lines_is_one_line() -> None:
 @pytest.mark.parametrize(
     ("output_format", "delimiter"), [pytest.param(Format.CSV, ",", id="csv"), pytest.param(Format.TSV, "\t", id="tsv")]
 )
-def test_a_delimited_report_has_a_row_per_label(output_format: Format, delimiter: str) -> None:
-    assert rows(report_text(output_format), delimiter) == [
-        ["index", "label", "pictures", "correct", "correct_top5", "predicted", "recall", "precision"],
-        ["0", "crane", "2", "1", "2", "1", "0.500000", "1.000000"],
-        ["1", "crane", "0", "0", "0", "1", "", "0.000000"],
-        ["7", 'a "b", [c]\x1b', "1", "1", "1", "0", "1.000000", ""],
+def test_a_delimited_report_is_one_table_with_rows_of_each_kind(output_format: Format, delimiter: str) -> None:
+    header, *lines = rows(report_text(output_format), delimiter)
+    filled = [{name: cell for name, cell in zip(header, line, strict=True) if cell} for line in lines]
+    assert filled == [
+        {"kind": "summary", "pictures": "3", "unreadable": "1", "top1": "0.666667", "top5": "1.000000"},
+        label_row("0", "crane", "2", "1", "2", "1") | {"recall": "0.500000", "precision": "1.000000"},
+        label_row("1", "crane", "0", "0", "0", "1") | {"precision": "0.000000"},
+        label_row("7", 'a "b", [c]\x1b', "1", "1", "1", "0") | {"recall": "1.000000"},
+        {
+            "kind": "confusion",
+            "index": "0",
+            "label": "crane",
+            "predicted_index": "1",
+            "predicted_label": "crane",
+            "pictures": "1",
+        },
+        {
+            "kind": "unreadable",
+            "path": "broken.jpg",
+            "error_type": "UnreadableImage",
+            "error_message": "the file is truncated",
+        },
     ]
+
+
+def label_row(*cells: str) -> dict[str, str]:
+    names = ("index", "label", "pictures", "correct", "correct_top5", "predicted")
+    return {"kind": "label", **dict(zip(names, cells, strict=True))}
+
+
+def test_a_delimited_report_without_pictures_is_a_summary_without_accuracy() -> None:
+    assert report_text(Format.CSV, Report((), (), ())).splitlines() == [
+        "kind,pictures,unreadable,top1,top5,index,label,correct,correct_top5,predicted,recall,precision,"
+        "predicted_index,predicted_label,path,error_type,error_message",
+        "summary,0,0,,,,,,,,,,,,,,",
+    ]
+
+
+def test_an_undecodable_name_in_a_report_is_written_as_valid_utf8() -> None:
+    report = Report((), (), (ImageResult(UNDECODABLE, error=UnreadableImage("empty")),))
+    assert r",caf\udce9.jpg,UnreadableImage,empty" in report_text(Format.CSV, report)
 
 
 def test_a_report_for_people_ends_with_the_accuracy_and_names_what_was_unreadable() -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 import tarfile
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,22 +21,25 @@ from vithybrid_cli.checkpoints import catalog
 from vithybrid_cli.commands import guard
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.errors import ImageError
+from vithybrid_cli.output.evaluation import KINDS
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
 
 # What is not run here, and by which words it is known.
-NEEDS_PACKAGES = re.compile(r"^(make|python3 -m venv|\.venv/bin/pip) ")
+NEEDS_PACKAGES = re.compile(r"^(make|python3 -m venv|\. \.venv/bin/activate|pip)\b")
 NEEDS_DOWNLOAD = re.compile(r"base-384|cifar-10-binary|vithybrid classify (?!.*-m )")
 OPTIONS_OF_OTHERS = {"--constraint"}  # pip's
+MAKE_DEMO = "vithybrid classify examples -m tiny -k 3 --format table"  # what it does once all is installed
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A line after ``$``, and the exit code that a following ``echo $?`` shows."""
+    """A line after ``$``, what is shown below it, and the exit code that a following ``echo $?`` shows."""
 
     text: str
+    output: str = ""
     exit_code: int = 0
 
     @property
@@ -55,10 +58,18 @@ def commands(block: str) -> list[Command]:
     found: list[Command] = []
     for text, output in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
         if text == "echo $?":
-            found[-1] = Command(found[-1].text, int(output))
+            found[-1] = replace(found[-1], exit_code=int(output))
         else:
-            found.append(Command(text))
+            found.append(Command(text, output))
     return found
+
+
+def loosely(output: str) -> tuple[list[str], list[float]]:
+    """The text of an output without bars, and its scores, both percentages and shares as shares."""
+    shares = re.sub(r"([\d.]+)%", lambda found: str(float(found[1]) / 100), output)
+    lines = [" ".join(re.sub("[█▏▎▍▌▋▊▉]", " ", line).split()) for line in shares.splitlines()]
+    parts = re.split(r"(\d\.\d+)", "\n".join(lines))
+    return parts[::2], [float(score) for score in parts[1::2]]
 
 
 def rows(heading: str) -> list[list[str]]:
@@ -103,6 +114,7 @@ def run(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
         **os.environ,
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder),
+        "COLUMNS": "80",
         "HF_HOME": str(folder / "cache"),
         "HF_HUB_OFFLINE": "1",
     }
@@ -124,6 +136,25 @@ def test_the_commands_of_a_block_end_as_they_are_said_to(block: list[Command], w
         assert (command.text, done.returncode, done.stderr) == (command.text, command.exit_code, done.stderr)
 
 
+SHOWN = [command for block in blocks("console") for command in commands(block) if command.output]
+
+
+@pytest.mark.parametrize("command", [pytest.param(command, id=command.text) for command in SHOWN])
+def test_a_command_prints_what_is_shown_below_it(command: Command, workplace: Path) -> None:
+    if "| jq " in command.text and shutil.which("jq") is None:
+        pytest.skip("jq is not installed")
+    text = MAKE_DEMO if command.text == "make demo" else command.text
+    if "%" in command.output and "--format" not in text:  # the table of a terminal
+        text += " --format table"
+    (words, scores), (shown, shown_scores) = loosely(run(text, workplace).stdout), loosely(command.output)
+    assert words == shown
+    assert scores == pytest.approx(shown_scores, abs=0.005)  # machines round differently
+
+
+def test_make_demo_is_the_command_that_is_run_for_it() -> None:
+    assert f"/{MAKE_DEMO}\n" in (ROOT / "Makefile").read_text(encoding="utf-8")
+
+
 def test_no_more_is_left_out_than_what_fetches_something() -> None:
     left_out = {command.text for block in blocks("console") for command in commands(block) if not command.runs_here}
     assert left_out == {
@@ -131,8 +162,9 @@ def test_no_more_is_left_out_than_what_fetches_something() -> None:
         "make test",
         "make tiny",
         "python3 -m venv .venv",
-        ".venv/bin/pip install .",
-        ".venv/bin/python examples/cifar10.py cifar-10-binary.tar.gz data/cifar10",
+        ". .venv/bin/activate",
+        "pip install .",
+        "python examples/cifar10.py cifar-10-binary.tar.gz data/cifar10",
         "vithybrid classify examples/cat.png",
         "vithybrid download base-384",
         "HF_HUB_OFFLINE=1 vithybrid classify examples -m base-384",
@@ -184,6 +216,10 @@ def test_the_table_of_error_types_is_that_of_the_program() -> None:
     assert {code(row[0])[0] for row in rows("error type")} == {error.__name__ for error in ImageError.__subclasses__()}
 
 
+def test_the_table_of_a_reports_rows_is_that_of_the_program() -> None:
+    assert {code(row[0])[0]: tuple(code(row[2])) for row in rows("`kind`")} == KINDS
+
+
 def test_the_table_of_models_is_the_catalog() -> None:
     expected = [
         [
@@ -209,8 +245,12 @@ def test_the_rooms_that_are_listed_exist() -> None:
 
 def test_the_files_that_are_spoken_of_exist() -> None:
     words = {word for text in code(PROSE) for word in text.split()}
-    named = {word for word in words if re.fullmatch(r"(tests|examples)/[\w./]+|LICENSE|constraints\.txt", word)}
-    assert named >= {"LICENSE", "constraints.txt", "examples/cifar10.py", "tests/test_readme.py"}
+    named = {
+        word
+        for word in words
+        if re.fullmatch(r"(benchmarks|examples|tests)/[\w./]+|[A-Z]+\.md|LICENSE|constraints\.txt", word)
+    }
+    assert named >= {"BENCHMARKS.md", "LICENSE", "constraints.txt", "benchmarks/compare.py", "tests/test_readme.py"}
     assert [name for name in sorted(named) if not (ROOT / name).exists()] == []
 
 

@@ -305,14 +305,64 @@ def test_there_must_be_a_run_to_continue(data: LabelledFolder, tmp_path: Path) -
         Run(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
 
 
-def test_a_damaged_state_is_no_traceback(data: LabelledFolder, trained: Path, tmp_path: Path) -> None:
+def test_a_state_that_is_cut_off_is_no_traceback(data: LabelledFolder, trained: Path, tmp_path: Path) -> None:
     run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)
     (tmp_path / STATE).write_bytes((trained / STATE).read_bytes()[:-100])
     with pytest.raises(ModelError, match="cannot be read"):
         run.resume()
-    save_file({"x": torch.zeros(1)}, tmp_path / STATE)
+
+
+def damaged_state(trained: Path, out: Path, metadata: dict[str, str], **changes: torch.Tensor | None) -> None:
+    """Write the state of ``trained`` with other metadata and tensors; None removes a tensor."""
+    with safe_open(trained / STATE, framework="pt") as state:
+        metadata = {**state.metadata(), **metadata}
+    tensors = {**load_file(trained / STATE), **changes}
+    save_file({name: tensor for name, tensor in tensors.items() if tensor is not None}, out / STATE, metadata)
+
+
+@pytest.mark.parametrize(
+    "metadata",
+    [
+        pytest.param({"run": "{"}, id="a run that is cut"),
+        pytest.param({"run": "[]"}, id="a run that is a list"),
+        pytest.param({"epochs_done": ""}, id="no epochs"),
+        pytest.param({"epochs_done": "two"}, id="epochs in words"),
+        pytest.param({"epochs_done": "-1"}, id="epochs below zero"),
+    ],
+)
+def test_a_state_with_damaged_metadata_is_no_traceback(
+    data: LabelledFolder, trained: Path, tmp_path: Path, metadata: dict[str, str]
+) -> None:
+    damaged_state(trained, tmp_path, metadata)
     with pytest.raises(ModelError, match="holds no state of a run"):
+        Run(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
+
+
+def test_weights_alone_are_no_state(data: LabelledFolder, trained: Path, tmp_path: Path) -> None:
+    (tmp_path / STATE).write_bytes(weights(trained))
+    with pytest.raises(ModelError, match="holds no state of a run"):
+        Run(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
+
+
+@pytest.mark.parametrize(
+    ("name", "tensor"),
+    [
+        pytest.param("weights/norm.weight", None, id="no weight"),
+        pytest.param("weights/norm.weight", torch.zeros(1), id="a weight that would be broadcast"),
+        pytest.param("exp_avg/head.bias", None, id="no moment"),
+        pytest.param("exp_avg_sq/head.bias", torch.zeros(3), id="a moment of another length"),
+        pytest.param("step/head.bias", torch.zeros(2), id="several counts of steps"),
+    ],
+)
+def test_a_state_with_damaged_tensors_changes_nothing(
+    data: LabelledFolder, trained: Path, tmp_path: Path, name: str, tensor: torch.Tensor | None
+) -> None:
+    damaged_state(trained, tmp_path, {}, **{name: tensor})
+    run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)
+    before = {key: value.clone() for key, value in run.trainer.network.state_dict().items()}
+    with pytest.raises(ModelError, match=rf"lacks {name}, or has it in another shape"):
         run.resume()
+    assert all(torch.equal(value, before[key]) for key, value in run.trainer.network.state_dict().items())
 
 
 def test_fine_tuning_on_other_labels_begins_with_the_weights_and_a_new_head(trained: Path, tmp_path: Path) -> None:

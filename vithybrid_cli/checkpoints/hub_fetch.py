@@ -137,7 +137,8 @@ def _fetch_shards(download: _Download, index: Path) -> None:
     for shard in shards(index):
         if shard not in download.listing:
             raise ModelError(
-                f"{download.request.repo_id} lacks {shard}, which its {WEIGHTS_INDEX} names: ask the owner of the model for it"
+                f"{download.request.repo_id} lacks {shard}, which its {WEIGHTS_INDEX} names: "
+                "ask the owner of the model for it"
             )
         _fetch_file(download, shard)
 

@@ -58,24 +58,12 @@ def decode(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -
     UnreadableImage, or ImageTooLarge for more than ``max_pixels`` pixels (width × height), before they are decoded.
     """
     _require_regular_file(path)
+    image, orientation = _read(path, max_pixels)
     try:
-        with _limit.at(max_pixels), Path(path).open("rb") as stream, _opened(stream) as image:
-            _require_size(image.size, max_pixels)
-            image.load()
-            return upright_rgb(image)
-    except ImageError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise _too_large(f"it has more than {max_pixels} pixels", max_pixels) from error
-    except _DAMAGE as error:
+        image = _scaled(image)
+        return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+    except MemoryError as error:
         raise _explained(error) from error
-
-
-def upright_rgb(image: Image.Image) -> Image.Image:
-    """The image turned as its EXIF orientation says, in mode RGB; with a broken EXIF block it is left unturned."""
-    turn = _TURNS.get(_orientation(image))
-    image = to_rgb(image)
-    return image if turn is None else image.transpose(turn)
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -84,15 +72,45 @@ def to_rgb(image: Image.Image) -> Image.Image:
     As ``convert("RGB")`` of transformers' processors: alpha is dropped, CMYK is converted without a profile.
     Samples of more than 8 bits are scaled, where ``convert`` would clip them.
     """
-    if image.mode == "RGB":
+    return _scaled(_converted(image))
+
+
+def _read(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, int]:
+    """The picture as far as Pillow brings it, RGB or of more than 8 bits, and its EXIF orientation.
+
+    Whatever Pillow raises here is laid to the file, so none of our own arithmetic belongs in it.
+    """
+    try:
+        with _limit.at(max_pixels), Path(path).open("rb") as stream, _opened(stream) as image:
+            _require_size(image.size, max_pixels)
+            image.load()
+            return _converted(image), _orientation(image)
+    except ImageError:
+        raise
+    except Image.DecompressionBombError as error:
+        raise _too_large(f"it has more than {max_pixels} pixels", max_pixels) from error
+    except _DAMAGE as error:
+        raise _explained(error) from error
+
+
+def _converted(image: Image.Image) -> Image.Image:
+    """The image in mode RGB by Pillow's own means, which can find a palette damaged; more than 8 bits are kept."""
+    if image.mode == "RGB" or _is_deep(image):
         return image
-    if image.mode == "F" or image.mode.startswith("I"):
-        image = Image.fromarray(_to_8_bits(np.asarray(image)))
-    elif image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
+    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
         image = image.convert("RGBA")  # the same colours; straight to RGB would warn about the transparency
     elif image.mode == "La":
         image = image.convert("LA")
     return image.convert("RGB")
+
+
+def _scaled(image: Image.Image) -> Image.Image:
+    """Grey of more than 8 bits as RGB; any other image as it is."""
+    return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB") if _is_deep(image) else image
+
+
+def _is_deep(image: Image.Image) -> bool:
+    return image.mode == "F" or image.mode.startswith("I")
 
 
 def _to_8_bits(samples: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
@@ -113,7 +131,7 @@ def _to_8_bits(samples: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 to 8; 1 also where there is none or it cannot be read."""
+    """The EXIF orientation; 1, upright, also where there is none or it cannot be read."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except _DAMAGE:

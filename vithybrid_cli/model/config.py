@@ -4,6 +4,7 @@ Field names and defaults are those of transformers 4.57's ``ViTHybridConfig`` an
 absent fields means here what it means there. What this package cannot compute is named in a ``ModelError``.
 """
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -69,8 +70,8 @@ class BitConfig:
             depths=depths,
             num_groups=fields.integer("num_groups", 32),
             hidden_act=fields.require("hidden_act", ACTIVATIONS, default="relu"),
-            embedding_dynamic_padding=bool(config.get("embedding_dynamic_padding", False)),
-            out_stage=_out_stage(config, len(depths)),
+            embedding_dynamic_padding=fields.boolean("embedding_dynamic_padding", False),
+            out_stage=_out_stage(fields, len(depths)),
         )
         _check_groups(backbone)
         return backbone
@@ -123,8 +124,8 @@ class EncoderConfig:
             num_attention_heads=fields.integer("num_attention_heads", 12),
             intermediate_size=fields.integer("intermediate_size", 3072),
             hidden_act=fields.require("hidden_act", ACTIVATIONS, default="gelu"),
-            layer_norm_eps=float(config.get("layer_norm_eps", 1e-12)),
-            qkv_bias=bool(config.get("qkv_bias", True)),
+            layer_norm_eps=fields.number("layer_norm_eps", 1e-12),
+            qkv_bias=fields.boolean("qkv_bias", True),
         )
         if encoder.hidden_size % encoder.num_attention_heads:
             raise ModelError(
@@ -159,7 +160,7 @@ class HybridConfig:
         for name in ("backbone", "use_pretrained_backbone", "use_timm_backbone", "backbone_kwargs"):
             if config.get(name):
                 raise ModelError(f"config.json: {name} = {config[name]!r} is not supported; a backbone_config is.")
-        backbone = config.get("backbone_config")
+        backbone = fields.mapping("backbone_config")
         hybrid = cls(
             backbone=BitConfig.from_dict(_DEFAULT_BACKBONE if backbone is None else backbone),
             encoder=EncoderConfig.from_dict(config),
@@ -167,7 +168,7 @@ class HybridConfig:
             image_size=fields.size("image_size", 224),
             patch_size=fields.size("patch_size", 1),
         )
-        _check_feature_map(config.get("backbone_featmap_shape"), hybrid)
+        _check_feature_map(fields.sequence("backbone_featmap_shape"), hybrid)
         return hybrid
 
     def to_dict(self) -> dict[str, Any]:
@@ -193,13 +194,14 @@ def read_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
 
     Raises ModelError when the indices are not 0 … n-1.
     """
-    names = config.get("id2label")
+    fields = _Fields(config, "config.json")
+    names = fields.mapping("id2label")
     if not names:
-        return tuple(f"LABEL_{index}" for index in range(int(config.get("num_labels", 2))))
+        return tuple(f"LABEL_{index}" for index in range(fields.integer("num_labels", 2)))
     try:
         by_index = {int(index): str(label) for index, label in names.items()}
         return tuple(by_index[index] for index in range(len(names)))
-    except (AttributeError, KeyError, ValueError) as error:
+    except (KeyError, TypeError, ValueError) as error:
         raise ModelError(f"config.json: id2label must name the classes 0 to {len(names) - 1}: {error}.") from error
 
 
@@ -217,12 +219,13 @@ def _check_groups(config: BitConfig) -> None:
         raise ModelError(f"backbone_config: num_groups {config.num_groups} does not divide {uneven[0]} channels.")
 
 
-def _out_stage(config: Mapping[str, Any], stages: int) -> int:
+def _out_stage(fields: "_Fields", stages: int) -> int:
     names = ["stem", *(f"stage{number}" for number in range(1, stages + 1))]
-    if features := config.get("out_features"):
+    if features := fields.sequence("out_features"):
         name = features[-1]
-    elif indices := config.get("out_indices"):
-        name = names[indices[-1]] if -len(names) <= indices[-1] < len(names) else f"index {indices[-1]}"
+    elif indices := fields.sequence("out_indices"):
+        index = indices[-1]
+        name = names[index] if isinstance(index, int) and -len(names) <= index < len(names) else f"index {index}"
     else:
         name = names[-1]
     if name not in names[1:]:
@@ -230,7 +233,7 @@ def _out_stage(config: Mapping[str, Any], stages: int) -> int:
     return names.index(name)
 
 
-def _check_feature_map(shape: Sequence[int] | None, config: HybridConfig) -> None:
+def _check_feature_map(shape: Sequence[Any] | None, config: HybridConfig) -> None:
     expected = [config.backbone.out_channels, *config.backbone.feature_size(config.image_size)]
     if shape is not None and list(shape[-3:]) != expected:
         raise ModelError(
@@ -244,7 +247,10 @@ def _one_or_two(size: tuple[int, int]) -> int | list[int]:
 
 
 class _Fields:
-    """Reads checked values out of one JSON object; ``where`` names it in errors."""
+    """Reads checked values out of one JSON object; ``where`` names it in errors.
+
+    ``null`` stands for an absent field only where there is no default to give, as in transformers.
+    """
 
     def __init__(self, config: Mapping[str, Any], where: str) -> None:
         self.config, self.where = config, where
@@ -264,6 +270,30 @@ class _Fields:
         if len(sides) != 2:
             raise ModelError(f"{self.where}: {name} must be one length or height and width, not {value!r}.")
         return sides[0], sides[1]
+
+    def number(self, name: str, default: float) -> float:
+        value = self.config.get(name, default)
+        if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
+            raise ModelError(f"{self.where}: {name} must be a number that is not negative, not {value!r}.")
+        return float(value)
+
+    def boolean(self, name: str, default: bool) -> bool:
+        value = self.config.get(name, default)
+        if not isinstance(value, bool):
+            raise ModelError(f"{self.where}: {name} must be true or false, not {value!r}.")
+        return value
+
+    def mapping(self, name: str) -> Mapping[str, Any] | None:
+        value = self.config.get(name)
+        if value is not None and not isinstance(value, Mapping):
+            raise ModelError(f"{self.where}: {name} must be an object, not {value!r}.")
+        return value
+
+    def sequence(self, name: str) -> Sequence[Any] | None:
+        value = self.config.get(name)
+        if value is not None and (not isinstance(value, Sequence) or isinstance(value, str)):
+            raise ModelError(f"{self.where}: {name} must be a list, not {value!r}.")
+        return value
 
     def require(self, name: str, known: tuple[Any, ...], default: Any) -> Any:
         value = self.config.get(name, default)

@@ -12,8 +12,8 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vithybrid_cli.checkpoints.folder import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS
 from vithybrid_cli.checkpoints.key_maps import TRANSFORMERS_HYBRID
+from vithybrid_cli.checkpoints.layout import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import HybridConfig
@@ -21,6 +21,7 @@ from vithybrid_cli.training.network import raw_name, raw_weights
 from vithybrid_cli.training.trainer import Trainer
 
 STATE = "training_state.safetensors"
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter; the first is a scalar
 _LISTED = 3  # differences between two runs in an error message
 _LONGEST = 60  # characters of a value there
 
@@ -100,20 +101,44 @@ def restore_state(out: Path, trainer: Trainer, run: str) -> int:
             tensors = {name: state.get_tensor(name) for name in state.keys()}  # noqa: SIM118 (no dict)
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{file} cannot be read: {error}. Start again with another --output.") from error
-    if not {"run", "epochs_done"} <= metadata.keys():
-        raise ModelError(f"{file} holds no state of a run. Start again with another --output.")
-    if differences := _differences(json.loads(metadata["run"]), json.loads(run)):
+    theirs, epochs_done = _description(file, metadata)
+    if differences := _differences(theirs, json.loads(run)):
         raise UsageError(f"{out} holds another run: {differences}. Resume with the same options.")
+    if damaged := _damaged(trainer, tensors):
+        raise ModelError(f"{file} lacks {damaged[0]}, or has it in another shape. Start again with another --output.")
     _put_back(trainer, tensors)
-    return int(metadata["epochs_done"])
+    return epochs_done
+
+
+def _description(file: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], int]:
+    """What the state says of its run, and how many epochs are done."""
+    try:
+        run, epochs_done = json.loads(metadata["run"]), int(metadata["epochs_done"])
+    except (KeyError, ValueError, RecursionError) as error:
+        raise _no_state(file) from error
+    if not isinstance(run, dict) or epochs_done < 1:
+        raise _no_state(file)
+    return run, epochs_done
+
+
+def _no_state(file: Path) -> ModelError:
+    return ModelError(f"{file} holds no state of a run. Start again with another --output.")
+
+
+def _damaged(trainer: Trainer, tensors: Mapping[str, Tensor]) -> list[str]:
+    """The tensors of a state that are missing or misshapen."""
+    expected: dict[str, torch.Size] = {}
+    for name, parameter in trainer.network.named_parameters():
+        expected |= {f"{key}/{raw_name(name)}": parameter.shape for key in ("weights", *_MOMENTS)}
+        expected[f"step/{raw_name(name)}"] = torch.Size()
+    return [name for name, shape in expected.items() if name not in tensors or tensors[name].shape != shape]
 
 
 def _put_back(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
     with torch.no_grad():
         for name, parameter in trainer.network.named_parameters():
             parameter.copy_(tensors[f"weights/{raw_name(name)}"])
-            keys = [key for key in ("step", "exp_avg", "exp_avg_sq") if f"{key}/{raw_name(name)}" in tensors]
-            moments = {key: tensors[f"{key}/{raw_name(name)}"].to(parameter.device) for key in keys}
+            moments = {key: tensors[f"{key}/{raw_name(name)}"].to(parameter.device) for key in _MOMENTS}
             # AdamW walks parameter and moments together: they need one memory layout
             trainer.optimizer.state[parameter] = {
                 key: value if key == "step" else torch.empty_like(parameter).copy_(value)
