@@ -219,7 +219,6 @@ def test_a_picture_that_preprocessing_leaves_at_another_size_is_an_error(tmp_pat
         pytest.param(1, 0.0, 1, id="one"),
         pytest.param(8, 0.0, 8, id="as many as there are"),
         pytest.param(1000, 0.0, 8, id="more than there are"),
-        pytest.param(0, 0.0, 0, id="none"),
         pytest.param(8, 1.0, 0, id="a threshold that nothing reaches"),
         pytest.param(8, 1e-12, 8, id="a threshold that all reach"),
     ],

@@ -82,6 +82,6 @@ def _require_readable(file: Path) -> None:
         raise _unreadable(str(file), os.strerror(errno.EACCES))
 
 
-def _unreadable(name: str, reason: str) -> UsageError:
+def _unreadable(name: str, reason: str | None) -> UsageError:
     where = "stdin" if name == STDIN else name
     return UsageError(f"the list in {where} cannot be read: {reason}. Give a list of paths.")

@@ -111,13 +111,15 @@ def train(
 
 
 def _check_output(output: Path, *, resume: bool) -> None:
-    """Raise UsageError rather than write over a checkpoint, or where nothing can be written."""
+    """Raise UsageError rather than write over a checkpoint."""
     from vithybrid_cli.checkpoints.folder import CONFIG
-    from vithybrid_cli.training.checkpoint import STATE, prepare
+    from vithybrid_cli.training.checkpoint import STATE
 
-    prepare(output)
-    if resume or not (output / CONFIG).exists():
-        return
+    try:
+        if resume or not (output / CONFIG).exists():
+            return
+    except OSError as error:
+        raise UsageError(f"{output} cannot be read: {error.strerror}. Give another --output.") from error
     remedy = "Give --resume to continue it, or another" if (output / STATE).exists() else "Give another"
     raise UsageError(f"{output} holds a checkpoint already. {remedy} --output.")
 
