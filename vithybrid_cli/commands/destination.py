@@ -6,24 +6,11 @@ import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
-from enum import StrEnum
 from pathlib import Path
 from typing import TextIO
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import Format, default_format
-
-
-class KeyFormat(StrEnum):
-    """How facts that are no rows are written."""
-
-    TEXT = "text"
-    JSON = "json"
-
-    @classmethod
-    def default(cls, stream: TextIO) -> "KeyFormat":
-        """Text where a person reads along, JSON into a pipe."""
-        return cls.TEXT if stream.isatty() else cls.JSON
 
 
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
