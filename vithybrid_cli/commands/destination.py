@@ -12,7 +12,6 @@ from typing import TextIO
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import Format, default_format
 
-
 _WRITE_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
