@@ -122,6 +122,7 @@ def test_closing_does_not_wait_for_the_next_path() -> None:
     results = load(iter(source.get, None), pixels_of, workers=2, look_ahead=8)
     next(results)
     results.close()
+    assert list(results) == []
     source.put(None)
 
 

@@ -19,8 +19,6 @@ from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import HybridConfig
 
-__all__ = ["CONFIG", "CheckpointFolder", "TensorShape", "tensor_shapes"]
-
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 
 

@@ -112,7 +112,7 @@ def train(
 
 def _check_output(output: Path, *, resume: bool) -> None:
     """Raise UsageError rather than write over a checkpoint."""
-    from vithybrid_cli.checkpoints.folder import CONFIG
+    from vithybrid_cli.checkpoints.layout import CONFIG
     from vithybrid_cli.training.checkpoint import STATE
 
     try:
@@ -125,8 +125,9 @@ def _check_output(output: Path, *, resume: bool) -> None:
 
 
 def _start(model: str | None, config: str | None, *, revision: str | None, offline: bool, quiet: bool) -> "Start":
-    from vithybrid_cli.checkpoints.folder import CONFIG, CheckpointFolder
+    from vithybrid_cli.checkpoints.folder import CheckpointFolder
     from vithybrid_cli.checkpoints.hub import locate
+    from vithybrid_cli.checkpoints.layout import CONFIG
     from vithybrid_cli.training.run import Start
 
     with fetch_progress(shown=not quiet) as progress:
