@@ -28,8 +28,9 @@ fix: .venv/developer
 
 # Trains the built-in model again from CIFAR-10 as pictures: $(DATA)/train/<label>/*.jpg and $(DATA)/test/<label>/*.jpg.
 tiny: .venv/installed
-	$(BIN)/vithybrid train $(DATA)/train -o runs/tiny --held-out $(DATA)/test --config tiny \
-		--epochs 30 --lr 1e-3 --weights-dtype float16
+	$(BIN)/vithybrid train $(DATA)/train -o runs/tiny-first --config tiny --epochs 30 --lr 1e-3 --weights-dtype float16
+	$(BIN)/vithybrid train $(DATA)/train -o runs/tiny --held-out $(DATA)/test -m runs/tiny-first \
+		--epochs 28 --lr 1e-3 --seed 1 --weights-dtype float16
 
 clean:
 	rm -rf .venv .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache

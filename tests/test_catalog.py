@@ -59,7 +59,6 @@ def test_the_row_of_the_built_in_model_agrees_with_its_files() -> None:
     assert shown == f"{parameters / 1e6:.1f} M, {size / 1e6:.0f} MB, {image_size}"
 
 
-@pytest.mark.xfail(reason="the target: 83.48 % was measured, see BENCHMARKS.md", strict=True)
 def test_the_built_in_model_labels_85_percent_of_its_test_pictures() -> None:
     assert catalog.TINY.top1 is not None
     assert catalog.TINY.top1 >= 85

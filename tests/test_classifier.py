@@ -64,6 +64,7 @@ class Recorder:
     """An engine that notes its batches; the logit of class i is high if the picture's first value is i."""
 
     image_size = (SIDE, SIDE)
+    parallel = 1
 
     def __init__(self, batch_size: int = 4, classes: int = 256) -> None:
         self.batch_size, self.classes = batch_size, classes

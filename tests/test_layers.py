@@ -30,6 +30,8 @@ TORCH_ROOMS = (
     "model/hybrid.py",
     "checkpoints/key_maps.py",
     "checkpoints/load.py",
+    "engines/cpu_linear.py",
+    "engines/torch_devices.py",
     "engines/torch_engine.py",
     "training/",
 )

@@ -13,7 +13,10 @@ from torch import nn
 
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.load import load_network
-from vithybrid_cli.engines.torch_engine import TorchEngine, choose_device, torch_dtype
+from vithybrid_cli.engines import cpu_linear
+from vithybrid_cli.engines.cpu_linear import PointwiseLinear, use_fastest_linears
+from vithybrid_cli.engines.torch_devices import choose_device, choose_devices, torch_dtype
+from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.bit import GroupNorm
@@ -216,6 +219,89 @@ def test_a_device_that_is_not_there_is_wrong_usage(name: str, message: str, monk
     with pytest.raises(UsageError) as caught:
         choose_device(name)
     assert message in str(caught.value)
+
+
+def test_a_gpu_without_its_number_means_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    both = [torch.device("cuda:0"), torch.device("cuda:1")]
+    assert choose_devices("cuda") == choose_devices("auto") == both
+    assert choose_devices("cuda:1") == both[1:]
+    assert choose_devices("cpu") == [torch.device("cpu")]
+
+
+def small_memory(engine: TorchEngine, room: int) -> list[int]:
+    """Let the engine's network run out of memory for more than ``room`` pictures; returns the batches it is given."""
+    given: list[int] = []
+
+    def refuse(network: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        given.append(len(inputs[0]))
+        if len(inputs[0]) > room:
+            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
+
+    engine.network.register_forward_pre_hook(refuse)
+    return given
+
+
+def test_a_batch_that_does_not_fit_is_computed_in_parts_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
+    engine = engine_of(SMALL)
+    pixels = pixels_for(engine, count=11)
+    expected = engine.logits(pixels)
+    given = small_memory(engine, room=3)
+    assert relative_error(engine.logits(pixels), expected) <= FLOAT32_TOLERANCE
+    assert given == [11, 5, 2, 2, 2, 2, 2, 1]
+    given.clear()
+    engine.logits(pixels[:4])
+    assert given == [2, 2]  # it has learnt what fits
+    assert [record.getMessage() for record in caplog.records] == [
+        "11 pictures at once do not fit into the free memory of cpu: computing fewer at a time. "
+        "A smaller --batch-size spares the attempts."
+    ]
+
+
+def test_one_picture_that_does_not_fit_is_an_error_that_says_what_to_do() -> None:
+    engine = engine_of(SMALL)
+    small_memory(engine, room=0)
+    with pytest.raises(UsageError, match=r"one picture does not fit into the free memory of cpu\. Close other"):
+        engine.logits(pixels_for(engine))
+
+
+@pytest.mark.parametrize("bias", [True, False])
+@pytest.mark.parametrize("batch", [1, 3])
+def test_a_linear_layer_as_a_convolution_computes_the_same_and_copies_nothing(batch: int, bias: bool) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(48, 64, bias=bias)
+    pointwise = PointwiseLinear(linear)
+    tokens = torch.randn(batch, 17, 48)
+    with torch.inference_mode():
+        actual, expected = pointwise(tokens), linear(tokens)
+    assert actual.is_contiguous()
+    torch.testing.assert_close(actual, expected, rtol=0, atol=1e-6)
+    assert pointwise.weight.data_ptr() == linear.weight.data_ptr()
+
+
+def slow(layer: type[nn.Module]) -> Callable[[nn.Module, torch.Tensor], float]:
+    """A clock by which one kind of layer takes twice as long as the other."""
+    return lambda module, tokens: 2.0 if isinstance(module, layer) else 1.0
+
+
+@pytest.mark.parametrize(
+    ("slower", "kept"),
+    [pytest.param(nn.Linear, PointwiseLinear, id="convolutions"), pytest.param(PointwiseLinear, nn.Linear, id="MKL")],
+)
+def test_the_faster_kind_of_linear_layer_is_taken_in_the_encoder(
+    slower: type[nn.Module], kept: type[nn.Module], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cpu_linear, "_seconds", slow(slower))
+    network = load_network(CheckpointFolder.read(SMALL))
+    use_fastest_linears(network.blocks)
+    found = [type(module) for module in network.blocks.modules() if isinstance(module, nn.Linear | PointwiseLinear)]
+    assert found == [kept] * 4 * len(network.blocks)
+
+
+def test_shorter_types_keep_their_linear_layers() -> None:
+    engine = engine_of(SMALL, "bfloat16")
+    assert not any(isinstance(module, PointwiseLinear) for module in engine.network.modules())
 
 
 @pytest.mark.gpu

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections import deque
 from collections.abc import Generator, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -25,6 +27,8 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from vithybrid_cli.engines import Engine
+
+Logits = npt.NDArray[np.float32]
 
 _NON_FINITE = "the network's outputs are no numbers; use --dtype float32, or check the weights"
 _LOOK_AHEAD_BATCHES = 2  # decoded ahead of the batch that is being computed
@@ -86,8 +90,8 @@ class Classifier:
 
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
         with closing(load((os.fspath(path) for path in paths), read, workers, look_ahead)) as loaded:
-            for batch in _batches(loaded, batch_size):
-                yield from self._results(batch, top_k, threshold)
+            for batch, logits in self._computed(_batches(loaded, batch_size)):
+                yield from self._results(batch, logits, top_k, threshold)
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """A Pillow image → float32 [3, H, W], equal to the reference processor, which leaves EXIF orientation alone."""
@@ -114,23 +118,46 @@ class Classifier:
             )
         return pixels
 
-    def _results(self, batch: list[Loaded], k: int, threshold: float) -> Iterator[ImageResult]:
+    def _computed(self, batches: Iterable[list[Loaded] | None]) -> Iterator[tuple[list[Loaded], Logits]]:
+        """Each batch with its logits, in order; as many at once as the engine takes."""
+        running: deque[tuple[list[Loaded], Future[Logits]]] = deque()
+        pool = ThreadPoolExecutor(self.engine.parallel, thread_name_prefix="network")
+        try:
+            for batch in batches:
+                if batch is not None:
+                    running.append((batch, pool.submit(self._logits, batch)))
+                while running and (batch is None or len(running) >= self.engine.parallel):
+                    first, logits = running.popleft()
+                    yield first, logits.result()
+            for first, logits in running:
+                yield first, logits.result()
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _logits(self, batch: list[Loaded]) -> Logits:
+        """The logits [N, C] of the N pictures that could be read."""
         pixels = [loaded for _, loaded in batch if not isinstance(loaded, ImageError)]
-        rows = iter(self.engine.logits(np.stack(pixels)) if pixels else ())
+        return self.engine.logits(np.stack(pixels)) if pixels else np.empty((0, len(self.labels)), np.float32)
+
+    def _results(self, batch: list[Loaded], logits: Logits, k: int, threshold: float) -> Iterator[ImageResult]:
+        rows = iter(logits)
         for path, loaded in batch:
             if isinstance(loaded, ImageError):
                 yield ImageResult(path, error=loaded)
             else:
                 yield self._result(path, next(rows), k, threshold)
 
-    def _result(self, path: str, logits: npt.NDArray[np.float32], k: int, threshold: float) -> ImageResult:
+    def _result(self, path: str, logits: Logits, k: int, threshold: float) -> ImageResult:
         if not np.isfinite(logits).all():
             return ImageResult(path, error=NonFiniteLogits(_NON_FINITE))
         return ImageResult(path, top_k(logits, self.labels, k, threshold))
 
 
-def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded]]:
-    """Cut a stream into lists with ``size`` pictures each, bad files aside; a pause (None) ends a list early."""
+def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded] | None]:
+    """Cut a stream into lists with ``size`` pictures each, bad files aside.
+
+    A pause (None) ends a list early and goes on as one: nothing more comes for a while.
+    """
     batch: list[Loaded] = []
     pictures = 0
     for item in loaded:
@@ -140,5 +167,7 @@ def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded
         if batch and (item is None or pictures in (0, size)):  # 0: bad files alone have nothing to wait for
             yield batch
             batch, pictures = [], 0
+        if item is None:
+            yield None
     if batch:
         yield batch

@@ -17,7 +17,8 @@ def open_engine(folder: CheckpointFolder, *, engine: str, device: str, dtype: st
     _require("dtype", dtype, DTYPES)
     _require("attention", attention, ATTENTIONS)
     from vithybrid_cli.checkpoints.load import load_network
-    from vithybrid_cli.engines.torch_engine import TorchEngine, choose_device, torch_dtype
+    from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
+    from vithybrid_cli.engines.torch_engine import TorchEngine
 
     chosen = choose_device(device)
     network = load_network(folder, cast(Literal["sdpa", "eager"], attention))

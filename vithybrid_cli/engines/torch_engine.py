@@ -1,12 +1,17 @@
 """The network on PyTorch: on a CPU, an NVIDIA GPU or Apple's MPS, in float32 or a shorter type."""
 
-from collections.abc import Callable
+import logging
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vithybrid_cli.engines.cpu_linear import use_fastest_linears
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.hybrid import HybridViT
@@ -15,9 +20,14 @@ from vithybrid_cli.model.hybrid import HybridViT
 _CPU_BATCH, _GPU_BATCH, _LARGEST_BATCH = 8, 64, 256
 _BATCH_AREA = 384 * 384
 
+_logger = logging.getLogger(__name__)
+
 
 class TorchEngine:
-    """Runs a network; see `vithybrid_cli.engines.Engine`."""
+    """Runs a network; see `vithybrid_cli.engines.Engine`.
+
+    Where a batch does not fit into the device's memory, it is computed in halves, and so are all that follow.
+    """
 
     def __init__(
         self, network: HybridViT, normalization: Normalization, device: torch.device, dtype: torch.dtype
@@ -25,9 +35,13 @@ class TorchEngine:
         self.device, self.dtype = device, dtype
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
         network.to(device, dtype)
+        if device.type == "cpu" and dtype is torch.float32:
+            use_fastest_linears(network.blocks)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
         self._values = torch.from_numpy(normalization.table().ravel()).to(device)  # of red 0 … 255, green, blue
         self._offsets = torch.tensor([0, 256, 512], dtype=torch.int32, device=device)
+        self._most = sys.maxsize  # pictures at once that are not known to be too many
+        self._streams = threading.local()
 
     @property
     def image_size(self) -> tuple[int, int]:
@@ -41,48 +55,67 @@ class TorchEngine:
         at_base = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
         return max(1, min(_LARGEST_BATCH, at_base * _BATCH_AREA // (height * width)))
 
-    @torch.inference_mode()
+    @property
+    def parallel(self) -> int:
+        """Two on a GPU, so that the pixels of one batch are copied while the other is computed; else one."""
+        return 2 if self.device.type == "cuda" else 1
+
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 pixels [N, H, W, 3] → logits [N, C]."""
-        on_device = torch.from_numpy(np.require(pixels, requirements=["C", "W"])).to(self.device)
+        """uint8 pixels [N, H, W, 3] → logits [N, C]. Raises UsageError when one picture does not fit into memory."""
+        with self._own_stream():
+            return np.concatenate(list(self._in_parts(pixels)))
+
+    @torch.inference_mode()
+    def logits_of(self, pixel_values: Tensor) -> Tensor:
+        """Normalised float32 pixels [N, 3, H, W] → float32 logits [N, C] on the CPU."""
+        values = pixel_values.to(self.device, self.dtype, memory_format=torch.channels_last)
+        return self.network(values).float().cpu()
+
+    def _own_stream(self) -> AbstractContextManager[object]:
+        """On a GPU, each thread's work in a stream of its own: in one, copying and computing would wait in line."""
+        if self.device.type != "cuda":
+            return nullcontext()
+        if not hasattr(self._streams, "stream"):
+            self._streams.stream = torch.cuda.Stream(self.device)
+        return torch.cuda.stream(self._streams.stream)
+
+    def _in_parts(self, pixels: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.float32]]:
+        """The logits of at most ``_most`` pictures after the other; an empty input is one part."""
+        start = 0
+        while start < max(len(pixels), 1):
+            part = pixels[start:][: self._most]
+            try:
+                logits = self._logits(part)
+            except torch.OutOfMemoryError as error:
+                self._halve(len(part), error)
+                continue
+            yield logits
+            start += max(len(part), 1)
+
+    @torch.inference_mode()
+    def _logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        on_host = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
+        if self.device.type == "cuda":
+            on_host = on_host.pin_memory()  # what is not pinned is copied in step with the program
+        on_device = on_host.to(self.device, non_blocking=True)
         # Looked up, since the device's own arithmetic would differ from the reference's in the last bit.
         values = self._values[on_device.int() + self._offsets]
         # [N, H, W, 3] seen as [N, 3, H, W] is channels_last already: nothing is copied
         return self.logits_of(values.permute(0, 3, 1, 2)).numpy()
 
-    @torch.inference_mode()
-    def logits_of(self, pixel_values: Tensor) -> Tensor:
-        """Normalised float32 pixels [N, 3, H, W] → float32 logits [N, C] on the CPU."""
-        try:
-            values = pixel_values.to(self.device, self.dtype, memory_format=torch.channels_last)
-            return self.network(values).float().cpu()
-        except torch.OutOfMemoryError as error:
-            count = len(pixel_values)
+    def _halve(self, count: int, error: torch.OutOfMemoryError) -> None:
+        """Go on with half of ``count`` pictures at once. Raises UsageError when that is none."""
+        if count <= 1:
             raise UsageError(
-                f"{count} pictures at once do not fit into the memory of {self.device}. Give a smaller --batch-size."
+                f"one picture does not fit into the free memory of {self.device}. "
+                "Close other programs that use it, or give --dtype float16 or --device cpu."
             ) from error
-
-
-def choose_device(name: str) -> torch.device:
-    """The device of ``--device``: auto, cpu, cuda, cuda:N or mps. Raises UsageError when it is not there."""
-    if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError as error:
-        raise UsageError(f"{name!r} is no device. Known: auto, cpu, cuda, cuda:N, mps.") from error
-    present: dict[str, Callable[[], bool]] = {
-        "cpu": lambda: device.index is None,
-        "cuda": lambda: torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
-        "mps": torch.backends.mps.is_available,
-    }
-    if device.type not in present:
-        raise UsageError(f"Device {name!r} is not supported. Known: auto, cpu, cuda, cuda:N, mps.")
-    if not present[device.type]():
-        raise UsageError(f"This machine, or the installed torch, has no device {name!r}. Use --device cpu.")
-    return device
-
-
-def torch_dtype(name: str) -> torch.dtype:
-    """float32, float16 or bfloat16 by name."""
-    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]
+        first_time = self._most == sys.maxsize
+        self._most = min(self._most, count // 2)
+        if first_time:
+            _logger.warning(
+                "%d pictures at once do not fit into the free memory of %s: computing fewer at a time. "
+                "A smaller --batch-size spares the attempts.",
+                count,
+                self.device,
+            )

@@ -45,6 +45,14 @@ class HybridViT(nn.Module):
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         x = self.embeddings(pixel_values)
+        for block in self.blocks[:-1]:
+            x = block(x)
+        x = self.blocks[-1](x, queries=1)  # the head reads the CLS token, so no other is needed after the last layer
+        return self.head(self.norm(x)[:, 0])
+
+    def last_hidden_state(self, pixel_values: Tensor) -> Tensor:
+        """Normalised pixels [B, 3, H, W] → all tokens after the final norm [B, 1 + N, D]."""
+        x = self.embeddings(pixel_values)
         for block in self.blocks:
             x = block(x)
-        return self.head(self.norm(x)[:, 0])
+        return self.norm(x)

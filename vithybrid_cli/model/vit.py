@@ -22,7 +22,7 @@ def eager_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: [B, N, D] → [B, N, D]."""
+    """Multi-head self-attention: [B, N, D] → [B, N, D], or [B, Q, D] where the first Q tokens alone ask."""
 
     def __init__(self, config: EncoderConfig, implementation: AttentionImplementation) -> None:
         super().__init__()
@@ -31,12 +31,12 @@ class Attention(nn.Module):
         self.proj = nn.Linear(config.hidden_size, config.hidden_size)
         self.attend = F.scaled_dot_product_attention if implementation == "sdpa" else eager_attention
 
-    def forward(self, x: Tensor) -> Tensor:
+    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:
         batch, tokens, width = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads)
         query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, N, d]
-        x = self.attend(query, key, value)
-        return self.proj(x.transpose(1, 2).reshape(batch, tokens, width))
+        x = self.attend(query[:, :, :queries], key, value)
+        return self.proj(x.transpose(1, 2).flatten(2))
 
 
 class Mlp(nn.Module):
@@ -53,7 +53,7 @@ class Mlp(nn.Module):
 
 
 class Block(nn.Module):
-    """One encoder layer: [B, N, D] → [B, N, D]."""
+    """One encoder layer: [B, N, D] → [B, N, D], or [B, Q, D] for the first Q tokens, which attend to all N."""
 
     def __init__(self, config: EncoderConfig, attention: AttentionImplementation) -> None:
         super().__init__()
@@ -62,6 +62,6 @@ class Block(nn.Module):
         self.norm2 = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.mlp = Mlp(config)
 
-    def forward(self, x: Tensor) -> Tensor:
-        x = x + self.attn(self.norm1(x))
+    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:
+        x = x[:, :queries] + self.attn(self.norm1(x), queries)
         return x + self.mlp(self.norm2(x))

@@ -1,0 +1,45 @@
+"""What torch may run on, and in which type, by the names that a user gives."""
+
+from collections.abc import Callable
+
+import torch
+
+from vithybrid_cli.errors import UsageError
+
+KNOWN_DEVICES = "auto, cpu, cuda, cuda:N, mps"
+
+
+def choose_device(name: str) -> torch.device:
+    """The device of ``--device``: auto, cpu, cuda, cuda:N or mps. Raises UsageError when it is not there."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    try:
+        device = torch.device(name)
+    except RuntimeError as error:
+        raise UsageError(f"{name!r} is no device. Known: {KNOWN_DEVICES}.") from error
+    present: dict[str, Callable[[], bool]] = {
+        "cpu": lambda: device.index is None,
+        "cuda": lambda: torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
+        "mps": torch.backends.mps.is_available,
+    }
+    if device.type not in present:
+        raise UsageError(f"Device {name!r} is not supported. Known: {KNOWN_DEVICES}.")
+    if not present[device.type]():
+        raise UsageError(f"This machine, or the installed torch, has no device {name!r}. Use --device cpu.")
+    return device
+
+
+def choose_devices(name: str) -> list[torch.device]:
+    """All devices that ``--device`` means: each NVIDIA GPU of the machine where none is named by its number.
+
+    Raises UsageError as `choose_device` does.
+    """
+    device = choose_device(name)
+    if device.type == "cuda" and device.index is None:
+        return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
+    return [device]
+
+
+def torch_dtype(name: str) -> torch.dtype:
+    """float32, float16 or bfloat16 by name."""
+    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]
