@@ -68,7 +68,7 @@ def test_a_device_that_fails_is_free_again() -> None:
     several = SeveralEngines([Device(meeting)])
     for _ in range(3):
         try:
-            several.logits(np.full((1, SIDE, SIDE, 3), "x"))  # type: ignore[arg-type] # fails within
+            several.logits(np.full((1, SIDE, SIDE, 3), "x"))  # fails within
         except IndexError:
             continue
     assert several.logits(np.zeros((1, SIDE, SIDE, 3), np.uint8)).shape == (1, 256)

@@ -102,11 +102,13 @@ class Classifier:
         """Normalised pixels float32 [N, 3, H, W] → logits float32 [N, C] (torch engine)."""
         import torch
 
+        from vithybrid_cli.engines.several import SeveralEngines
         from vithybrid_cli.engines.torch_engine import TorchEngine
 
-        if not isinstance(self.engine, TorchEngine):
+        engine = self.engine.engines[0] if isinstance(self.engine, SeveralEngines) else self.engine
+        if not isinstance(engine, TorchEngine):
             raise TypeError("Only the torch engine takes normalised pixels; load with engine='torch'.")
-        return self.engine.logits_of(torch.as_tensor(pixel_values)).numpy()
+        return engine.logits_of(torch.as_tensor(pixel_values)).numpy()
 
     def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         pixels = self.preprocessing.pixels(image)

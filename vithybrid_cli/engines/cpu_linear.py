@@ -37,7 +37,8 @@ class PointwiseLinear(nn.Module):
 def use_fastest_linears(blocks: nn.Module) -> None:
     """Replace each linear layer in ``blocks`` (float32, on the CPU) by a `PointwiseLinear` if those are not slower."""
     linears = {name: module for name, module in blocks.named_modules() if isinstance(module, nn.Linear)}
-    if linears and torch.backends.mkldnn.is_available() and _convolution_serves(next(iter(linears.values()))):
+    has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call] # it has no annotations
+    if linears and has_onednn and _convolution_serves(next(iter(linears.values()))):
         for name, linear in linears.items():
             parent, _, own_name = name.rpartition(".")
             setattr(blocks.get_submodule(parent), own_name, PointwiseLinear(linear))

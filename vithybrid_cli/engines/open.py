@@ -17,12 +17,18 @@ def open_engine(folder: CheckpointFolder, *, engine: str, device: str, dtype: st
     _require("dtype", dtype, DTYPES)
     _require("attention", attention, ATTENTIONS)
     from vithybrid_cli.checkpoints.load import load_network
-    from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
+    from vithybrid_cli.engines.several import SeveralEngines
+    from vithybrid_cli.engines.torch_devices import choose_devices, torch_dtype
     from vithybrid_cli.engines.torch_engine import TorchEngine
 
-    chosen = choose_device(device)
-    network = load_network(folder, cast(Literal["sdpa", "eager"], attention))
-    return TorchEngine(network, folder.preprocessing.normalization, chosen, torch_dtype(dtype))
+    normalization = folder.preprocessing.normalization
+    engines = [
+        TorchEngine(
+            load_network(folder, cast(Literal["sdpa", "eager"], attention)), normalization, chosen, torch_dtype(dtype)
+        )
+        for chosen in choose_devices(device)
+    ]
+    return engines[0] if len(engines) == 1 else SeveralEngines(engines)
 
 
 def _require(option: str, value: str, known: tuple[str, ...]) -> None:

@@ -35,7 +35,7 @@ def choose_devices(name: str) -> list[torch.device]:
     Raises UsageError as `choose_device` does.
     """
     device = choose_device(name)
-    if device.type == "cuda" and device.index is None:
+    if device.type == "cuda" and ":" not in name:
         return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
     return [device]
 

@@ -76,7 +76,7 @@ class TorchEngine:
         if self.device.type != "cuda":
             return nullcontext()
         if not hasattr(self._streams, "stream"):
-            self._streams.stream = torch.cuda.Stream(self.device)
+            self._streams.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call] # no annotations
         return torch.cuda.stream(self._streams.stream)
 
     def _in_parts(self, pixels: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.float32]]:
