@@ -5,7 +5,7 @@ BIN := .venv/bin
 PEERS := .venv-peers/bin
 DATA ?= data/cifar10
 
-.PHONY: demo test test-peers lint fix tiny clean
+.PHONY: demo test test-peers bench lint fix tiny clean
 
 demo: .venv/installed
 	$(BIN)/vithybrid classify examples -m tiny -k 3 --format table
@@ -16,6 +16,17 @@ test: .venv/developer lint
 # The full-size network against transformers 4.57.6 and timm, in an environment of their own.
 test-peers: .venv/developer .venv-peers/installed
 	$(BIN)/python -m pytest -m peers --peers=$(PEERS)/python
+
+# How fast it is on this machine: tiny in two minutes, then the network of base-384 with random weights. On two cores
+# that is expected to take 20 minutes, and 35 beside transformers and timm, which take part if the environment of
+# `make test-peers` is there.
+comma := ,
+AGAINST := pillow$(comma)openvino
+PEERS_IF_THERE := $(if $(wildcard .venv-peers/installed),--against transformers$(comma)timm --peers $(PEERS)/python)
+bench: .venv/installed
+	$(BIN)/vithybrid bench -m tiny --format table --against $(AGAINST)
+	$(BIN)/vithybrid bench -m base-384 --random-weights --format table --engine torch --engine openvino \
+		--dtype float32 --dtype bfloat16 -b 8 --against $(AGAINST) $(PEERS_IF_THERE)
 
 lint: .venv/developer
 	$(BIN)/ruff check
@@ -41,7 +52,8 @@ clean:
 	touch $@
 
 .venv/developer: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt build hatchling mypy pytest pytest-socket pytest-timeout ruff
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[heif,openvino]' \
+		build hatchling mypy pytest pytest-socket pytest-timeout ruff
 	touch $@
 
 .venv-peers/installed:

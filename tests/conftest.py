@@ -3,6 +3,7 @@
 import os
 import signal
 import subprocess
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,10 @@ os.environ["COLUMNS"] = "100"
 
 # A shell lets its background jobs ignore SIGINT, and programs that the tests start would inherit that and never end.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Networks that OpenVINO runs are converted once for all tests, and away from the developer's own cache.
+_CACHE = tempfile.TemporaryDirectory(prefix="vithybrid-tests-")
+os.environ["VITHYBRID_CACHE"] = _CACHE.name
 
 # What a developer's shell or a CI service says about colours and widths. Typer and rich believe it, in part when they
 # are imported, and then write escape codes into pipes and other line breaks into messages.

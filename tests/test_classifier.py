@@ -4,6 +4,7 @@ import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -47,7 +48,7 @@ Logits = npt.NDArray[np.float32]
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier.from_pretrained(SMALL)
+    return Classifier.from_pretrained(SMALL, engine="torch")
 
 
 @pytest.fixture
@@ -64,7 +65,7 @@ class Recorder:
     """An engine that notes its batches; the logit of class i is high if the picture's first value is i."""
 
     image_size = (SIDE, SIDE)
-    parallel = 1
+    name, device_type, parallel = "recorder", "cpu", 1
 
     def __init__(self, batch_size: int = 4, classes: int = 256) -> None:
         self.batch_size, self.classes = batch_size, classes
@@ -102,7 +103,7 @@ def test_the_folder_may_be_a_path_or_a_text() -> None:
 
 def test_logits_are_those_that_transformers_computed(golden: Path) -> None:
     expected = load_file(golden / "activations.safetensors")
-    classifier = Classifier.from_pretrained(golden, device="cpu")
+    classifier = Classifier.from_pretrained(golden, device="cpu", engine="torch")
     for pixel_values in (expected["pixel_values"], torch.from_numpy(expected["pixel_values"])):
         logits = classifier.logits(pixel_values)
         assert logits.dtype == np.float32
@@ -112,7 +113,9 @@ def test_logits_are_those_that_transformers_computed(golden: Path) -> None:
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_both_kinds_of_attention_give_the_reference_logits(attention: str) -> None:
     expected = load_file(SMALL / "activations.safetensors")
-    logits = Classifier.from_pretrained(SMALL, device="cpu", attention=attention).logits(expected["pixel_values"])
+    logits = Classifier.from_pretrained(SMALL, device="cpu", engine="torch", attention=attention).logits(
+        expected["pixel_values"]
+    )
     assert np.abs(logits - expected["logits"]).max() <= TOLERANCE * np.abs(expected["logits"]).max()
 
 
@@ -369,4 +372,4 @@ def test_logits_that_are_no_numbers_are_an_error_and_no_empty_result(tmp_path: P
 def test_numbers_below_one_are_refused(argument: str) -> None:
     classifier, _ = recording()
     with pytest.raises(UsageError, match=argument):
-        next(classifier.classify(["a.png"], **{argument: 0}))
+        next(classifier.classify(["a.png"], **dict[str, Any]({argument: 0})))

@@ -177,6 +177,13 @@ def test_wrong_usage_says_what_and_exits_with_2(pictures: Path, arguments: list[
     assert done.exit_code == 2
 
 
+def test_a_folder_that_is_not_there_is_told_before_the_model_is_looked_for(pictures: Path) -> None:
+    done = run("0.png", "-o", "no/such/folder.json", "-m", "./no-such-model")
+    assert done.exit_code == 2
+    assert "there is no folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_no_model_and_no_network_is_one_line_that_names_tiny(pictures: Path) -> None:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(pictures / "empty-cache")}
     command = [sys.executable, "-m", "vithybrid_cli", "classify", "0.png"]

@@ -17,6 +17,7 @@ import pytest
 from PIL import Image, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
+from vithybrid_cli.images import heif
 from vithybrid_cli.images.decode import decode, to_rgb
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 
@@ -309,7 +310,7 @@ def test_a_file_that_may_not_be_read_is_a_matter_of_permission(saved: Save, monk
         pytest.param(b"hello\n" * 50, "no picture", id="text"),
         pytest.param(b"\0" * 10000, "no picture", id="zeros"),
         pytest.param(b"\x89PNG\r\n\x1a\n", "no picture|damaged", id="only a signature"),
-        pytest.param(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100, "HEIC/HEIF format", id="HEIC"),
+        pytest.param(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100, "damaged", id="HEIC"),
         pytest.param(b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 9 9\n{} loop\n", "PostScript", id="EPS"),
         pytest.param(b"%PDF-1.4\n%", "no picture", id="PDF"),
         pytest.param(b"\x89HDF\r\n\x1a\n" + b"\0" * 50, "damaged|no picture", id="HDF5"),
@@ -320,6 +321,43 @@ def test_what_is_no_picture_is_unreadable_with_its_cause(tmp_path: Path, data: b
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.raises(UnreadableImage, match=cause):
         decode(tmp_path / "a.jpg")
+
+
+def test_a_phones_picture_is_read_and_not_turned_by_its_exif(saved: Save) -> None:
+    pytest.importorskip("pillow_heif")
+    assert heif.register()
+    wide = picture(size=(64, 48))
+    exif = Image.Exif()
+    exif[ORIENTATION] = 6  # HEIF has a rotation of its own, already applied when it is decoded, and EXIF's is void
+    decoded = decode(saved(wide, "a.heic", quality=-1, chroma=444, exif=exif))
+    assert decoded.mode == "RGB"
+    assert decoded.size == wide.size
+    assert np.abs(np.asarray(decoded, np.int16) - np.asarray(wide)).max() <= 4  # its colours are not stored as RGB
+
+
+def test_a_phones_picture_without_its_library_names_what_to_install(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heif, "register", lambda: False)
+    (tmp_path / "a.heic").write_bytes(b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + b"\0" * 100)
+    with pytest.raises(UnreadableImage, match=r"install it: pip install 'vithybrid-cli\[heif\]'"):
+        decode(tmp_path / "a.heic")
+
+
+@pytest.mark.parametrize(("side", "size"), [(40, (41, 51)), (41, (41, 51)), (42, (82, 101)), (400, (328, 404))])
+def test_a_draft_is_decoded_small_but_never_below_its_side(saved: Save, side: int, size: tuple[int, int]) -> None:
+    large = picture(size=(328, 404))
+    path = saved(large, "a.jpg", quality=95)
+    draft = decode(path, draft_side=side)
+    assert draft.size == size
+    red_and_green = np.s_[:, :, :2]  # blue has hard edges
+    whole = np.asarray(decode(path).resize(size, Image.Resampling.BOX), np.int16)
+    assert np.abs(np.asarray(draft, np.int16) - whole)[red_and_green].mean() < 2
+
+
+def test_a_draft_of_another_format_is_the_whole_picture(saved: Save) -> None:
+    path = saved(picture(size=(320, 400)), "a.png")
+    assert decode(path, draft_side=40) == decode(path)
 
 
 @pytest.mark.timeout(20)

@@ -30,7 +30,7 @@ TOP = (281, "tabby, tabby cat")
 
 @pytest.fixture(scope="module")
 def classifier() -> Classifier:
-    return Classifier.from_pretrained(MODEL, device="cpu")
+    return Classifier.from_pretrained(MODEL, device="cpu", engine="torch")
 
 
 def fetch(url: str, folder: Path) -> Path:

@@ -11,8 +11,12 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "vithybrid_cli"
 
 LAYER = {
+    "choices": 0,
     "errors": 0,
+    "cores": 0,
+    "batches": 1,
     "results": 1,
+    "measurements": 1,
     "images": 1,
     "model": 1,
     "evaluation": 2,
@@ -21,6 +25,7 @@ LAYER = {
     "engines": 3,
     "classifier": 4,
     "training": 4,
+    "bench": 4,
     "commands": 5,
 }
 OUTSIDE_THE_LAYERS = {"__init__", "__main__", "builtin"}
@@ -31,9 +36,11 @@ TORCH_ROOMS = (
     "checkpoints/key_maps.py",
     "checkpoints/load.py",
     "engines/cpu_linear.py",
+    "engines/openvino_convert.py",
     "engines/torch_devices.py",
     "engines/torch_engine.py",
     "training/",
+    "bench/peers/",
 )
 
 
@@ -88,12 +95,30 @@ def test_only_the_rooms_of_torch_import_it_at_the_top() -> None:
     assert others == []
 
 
+def test_openvino_is_imported_in_one_place_which_keeps_it_from_reporting_that() -> None:
+    tops = [path for path, tree in modules() if any(room(name) == "openvino" for name in imported(tree.body))]
+    within = [path for path, tree in modules() if any(room(name) == "openvino" for name in imported(ast.walk(tree)))]
+    assert tops == ["engines/openvino_runtime.py"]
+    assert within == ["engines/openvino_convert.py", "engines/openvino_runtime.py"]
+
+
 def test_only_commands_and_output_know_typer_and_rich() -> None:
     others = [
         path
         for path, tree in modules()
         if room(path) not in ("commands", "output")
         and any(room(name) in ("typer", "rich", "click") for name in imported(ast.walk(tree)))
+    ]
+    assert others == []
+
+
+def test_nothing_but_its_command_imports_what_measures() -> None:
+    others = [
+        path
+        for path, tree in modules()
+        if room(path) != "bench"
+        and path != "commands/bench.py"
+        and any(name.startswith("vithybrid_cli.bench") for name in imported(ast.walk(tree)))
     ]
     assert others == []
 
@@ -108,6 +133,7 @@ def test_nothing_imports_click() -> None:
         pytest.param(["--help"], id="help"),
         pytest.param(["classify", "--help"], id="help of classify"),
         pytest.param(["train", "--help"], id="help of train"),
+        pytest.param(["bench", "--help"], id="help of bench"),
         pytest.param(["--version"], id="version"),
         pytest.param(["models"], id="models"),
         pytest.param(["info", "tiny"], id="info"),

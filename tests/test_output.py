@@ -133,6 +133,19 @@ def interrupted(output_format: Format, stream: io.StringIO) -> None:
         raise KeyboardInterrupt
 
 
+@pytest.mark.parametrize("output_format", [pytest.param(item, id=item) for item in Format if item is not Format.TABLE])
+@pytest.mark.parametrize("done", [1, 3, 4])
+def test_a_writer_goes_on_where_another_one_was_broken_off(output_format: Format, done: int) -> None:
+    stream = io.StringIO(newline="")
+    first = open_writer(output_format, stream)
+    for result in RESULTS[:done]:
+        first.write(result)
+    with open_writer(output_format, stream, continued=True) as second:
+        for result in RESULTS[done:]:
+            second.write(result)
+    assert stream.getvalue() == render(output_format, RESULTS)
+
+
 @every_format
 def test_an_interrupted_run_leaves_what_was_done_and_valid(output_format: Format) -> None:
     stream = io.StringIO()

@@ -87,6 +87,13 @@ def test_the_wheel_states_version_python_licence_and_command(wheel: Path) -> Non
     assert metadata(wheel, "licenses/LICENSE") == (ROOT / "LICENSE").read_text(encoding="utf-8")
 
 
+def test_openvino_comes_with_its_extra_alone(wheel: Path) -> None:
+    fields = Parser().parsestr(metadata(wheel, "METADATA"))
+    needed = [line for line in fields.get_all("Requires-Dist", []) if line.startswith("openvino")]
+    assert "openvino" in fields.get_all("Provides-Extra", [])
+    assert [line.partition(";")[2].strip() for line in needed] == ["extra == 'openvino'"]
+
+
 def test_the_licence_is_the_whole_of_apache_2() -> None:
     text = (ROOT / "LICENSE").read_text(encoding="utf-8")
     assert text.split()[:4] == ["Apache", "License", "Version", "2.0,"]

@@ -1,11 +1,16 @@
 """The network in its published size, and its preprocessing, against transformers 4.57.6 and timm 1.0.31 themselves.
 
+And that ``vithybrid bench`` finds its way through both.
+
 The weights are random; in number, shape and name they are those of the published checkpoint. The pictures are
 photographs: those of ``examples/``, or of the folder that the environment variable VITHYBRID_PHOTOS names.
 """
 
 import json
 import os
+import subprocess
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +20,7 @@ from conftest import Peers
 from PIL import Image, ImageOps
 
 from vithybrid_cli import Classifier
+from vithybrid_cli.bench.peers import networks
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.find import find
 from vithybrid_cli.results import top_k
@@ -29,6 +35,14 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 Floats = npt.NDArray[np.float32]
 
 
+@pytest.fixture(scope="module", autouse=True)
+def networks_at_hand() -> Iterator[None]:
+    """The scripts of tests/peers open the peers' networks by the code with which they are benchmarked."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(Path(networks.__file__).parent))
+        yield
+
+
 @pytest.fixture(scope="module")
 def checkpoint(peers: Peers, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the full-size network."""
@@ -39,7 +53,7 @@ def checkpoint(peers: Peers, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def classifier(checkpoint: Path) -> Classifier:
-    return Classifier.from_pretrained(checkpoint, device="cpu")
+    return Classifier.from_pretrained(checkpoint, device="cpu", engine="torch")
 
 
 @pytest.fixture(scope="module")
@@ -140,3 +154,30 @@ def test_loaded_photographs_are_the_pixels_that_transformers_loads(
     for path, values in zip(pictures, np.load(pixel_values), strict=True):
         pixels = classifier.preprocessing.pixels(decode(path))
         np.testing.assert_array_max_ulp(classifier.preprocessing.normalization.apply(pixels), values, maxulp=1)
+
+
+def test_bench_takes_turns_with_both_peers(peers: Peers, checkpoint: Path) -> None:
+    options = [
+        "-m",
+        checkpoint,
+        "--engine",
+        "torch",
+        "--device",
+        "cpu",
+        "-b",
+        "1",
+        "--only",
+        "network",
+        "--only",
+        "start",
+    ]
+    least = ["--repeats", "1", "--seconds", "0", "--pictures", "1", "-f", "json"]
+    against = ["--against", "transformers,timm", "--peers", peers.python]
+    program = [sys.executable, "-m", "vithybrid_cli", "bench", *map(str, [*options, *least, *against])]
+    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert [m["error"] for m in report["measurements"] if m["error"]] == []
+    found = [(ratio["part"], ratio["against"]) for ratio in report["ratios"]]
+    assert found == [("network", "transformers"), ("network", "timm"), ("start", "transformers")]
+    assert report["software"]["transformers"]["versions"]["transformers"] == "4.57.6"

@@ -21,7 +21,7 @@ Logits = npt.NDArray[np.float32]
 class Device:
     """An engine that counts how many calls it has at once; the logit of class i is high if the first value is i."""
 
-    image_size = (SIDE, SIDE)
+    name, device_type, image_size = "device", "cuda", (SIDE, SIDE)
 
     def __init__(self, meeting: threading.Barrier, batch_size: int = 2, parallel: int = 1) -> None:
         self.meeting, self.batch_size, self.parallel = meeting, batch_size, parallel

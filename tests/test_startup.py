@@ -7,10 +7,11 @@ import sys
 import time
 from pathlib import Path
 
-from vithybrid_cli.images.loader import available_cores
+from vithybrid_cli.cores import available_cores
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PROGRAM = ["-m", "vithybrid_cli"]
+CLASSIFY = ["classify", str(EXAMPLES / "cat.png"), "-m", "tiny"]
 
 HELP_BUDGET = 0.25  # seconds more than `python -c pass`
 CLASSIFY_BUDGET = 1.0  # seconds more than `python -c "import torch"`
@@ -51,20 +52,37 @@ def test_help_comes_at_once() -> None:
 
 
 def test_one_picture_with_the_built_in_model_takes_little_more_than_importing_torch() -> None:
-    classify = [*PROGRAM, "classify", str(EXAMPLES / "cat.png"), "-m", "tiny"]
+    classify = [*PROGRAM, *CLASSIFY, "--engine", "torch"]
     assert extra_seconds(classify, ["-c", "import torch"], CLASSIFY_BUDGET, attempts=3) <= CLASSIFY_BUDGET
 
 
+def test_one_picture_on_openvino_is_done_before_torch_is_imported() -> None:
+    classify = [*PROGRAM, *CLASSIFY, "--engine", "openvino"]
+    seconds(classify)  # converts the network if this is its first use
+    assert extra_seconds(classify, ["-c", "import torch"], 0.0, attempts=3) <= 0.0
+
+
+def test_openvino_with_a_converted_network_does_without_torch() -> None:
+    seconds([*PROGRAM, *CLASSIFY, "--engine", "openvino"])
+    assert imported_by(*CLASSIFY, "--engine", "openvino") >= {"numpy", "PIL", "openvino"}
+    assert "torch" not in imported_by(*CLASSIFY)
+
+
 def test_help_imports_nothing_that_only_work_needs() -> None:
+    heavy = {"torch", "openvino", "numpy", "PIL", "huggingface_hub", "safetensors"}
+    assert imported_by("--help") & heavy == set()
+
+
+def imported_by(*arguments: str) -> set[str]:
+    """The modules that the program has imported when it ends, those within packages aside."""
     script = (
         "import sys\n"
         "from vithybrid_cli.commands.app import app\n"
         "try:\n"
-        "    app(['--help'])\n"
+        f"    app({list(arguments)!r})\n"
         "except SystemExit:\n"
         "    pass\n"
-        "heavy = {'torch', 'numpy', 'PIL', 'huggingface_hub', 'safetensors'}\n"
-        "print(sorted(heavy & sys.modules.keys()), file=sys.stderr)\n"
+        "print(*(name for name in sys.modules if '.' not in name), file=sys.stderr)\n"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-    assert done.stderr.splitlines()[-1] == "[]"
+    return set(done.stderr.splitlines()[-1].split())

@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
+from vithybrid_cli.batches import Batches
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.hub import locate
+from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ImageError, NonFiniteLogits, UnreadableImage, UsageError
 from vithybrid_cli.images.decode import decode, to_rgb
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
-from vithybrid_cli.images.loader import Loaded, available_cores, load
+from vithybrid_cli.images.loader import Loaded, load
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.results import ImageResult, top_k
 
@@ -74,10 +76,15 @@ class Classifier:
         batch_size: int | None = None,
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        pauses: bool = True,
+        fast_jpeg: bool = False,
     ) -> Generator[ImageResult, None, None]:
         """Results in the order of ``paths``, each as soon as its batch is known; a bad file is a result with an error.
 
         ``top_k`` labels at most, those of a probability of at least ``threshold``. Memory does not grow with ``paths``.
+        Where ``paths`` ``pauses``, as a list does that is still being written, what it has given so far is not held
+        back; where it does not, all batches but the last are full, on a slow disk too. ``fast_jpeg`` lets large JPEG
+        files be decoded at a part of their size, with slightly other pixels.
         Raises UsageError for a ``top_k``, ``batch_size`` or ``workers`` below 1.
         """
         batch_size = self.engine.batch_size if batch_size is None else batch_size
@@ -86,10 +93,11 @@ class Classifier:
             raise UsageError("top_k, batch_size and workers are at least 1.")
 
         def read(path: str) -> npt.NDArray[np.uint8]:
-            return self._pixels(decode(path, max_pixels))
+            return self._pixels(decode(path, max_pixels, draft_side))
 
+        draft_side = self.preprocessing.draft_side if fast_jpeg else None
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
-        with closing(load((os.fspath(path) for path in paths), read, workers, look_ahead)) as loaded:
+        with closing(load((os.fspath(path) for path in paths), read, workers, look_ahead, pauses)) as loaded:
             for batch, logits in self._computed(_batches(loaded, batch_size)):
                 yield from self._results(batch, logits, top_k, threshold)
 
@@ -161,14 +169,16 @@ def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded
     A pause (None) ends a list early and goes on as one: nothing more comes for a while.
     """
     batch: list[Loaded] = []
-    pictures = 0
+    cut = Batches(size)
     for item in loaded:
-        if item is not None:
+        if item is None:
+            cut.end()
+        else:
             batch.append(item)
-            pictures += not isinstance(item[1], ImageError)
-        if batch and (item is None or pictures in (0, size)):  # 0: bad files alone have nothing to wait for
+            cut.add(item[1] if isinstance(item[1], ImageError) else None)
+        if batch and not cut.within:
             yield batch
-            batch, pictures = [], 0
+            batch = []
         if item is None:
             yield None
     if batch:

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from vithybrid_cli import __version__
+from vithybrid_cli.commands.bench import bench
 from vithybrid_cli.commands.classify import classify
 from vithybrid_cli.commands.download import download
 from vithybrid_cli.commands.evaluate import evaluate
@@ -21,7 +22,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (classify, download, models, info, evaluate, train):
+for command in (classify, download, models, info, evaluate, train, bench):
     app.command()(guarded(command))
 
 

@@ -7,6 +7,7 @@ from typing import ParamSpec
 import typer
 
 from vithybrid_cli.commands.destination import discard_stdout
+from vithybrid_cli.commands.interrupts import Interrupted
 from vithybrid_cli.errors import ModelError, VitHybridError
 from vithybrid_cli.output import visible
 
@@ -16,7 +17,10 @@ P = ParamSpec("P")
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
-    """The command with its documented exit codes: 2 wrong usage, 3 no model, 130 interrupted; 0 for a closed pipe."""
+    """The command with its documented exit codes: 2 wrong usage, 3 no model, 130 interrupted; 0 for a closed pipe.
+
+    A command that ends itself in an orderly way on another signal than Ctrl-C's exits with 128 and its number.
+    """
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
@@ -25,6 +29,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
         except VitHybridError as error:
             typer.echo(f"vithybrid: {visible(str(error))}", err=True)
             raise typer.Exit(EXIT_MODEL if isinstance(error, ModelError) else EXIT_USAGE) from error
+        except Interrupted as interrupt:
+            raise typer.Exit(interrupt.exit_code) from interrupt
         except KeyboardInterrupt as interrupt:
             raise typer.Exit(EXIT_INTERRUPTED) from interrupt
         except BrokenPipeError:

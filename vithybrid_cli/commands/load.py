@@ -1,9 +1,15 @@
 """A model by the name that a user gave, fetched where needed, ready to classify."""
 
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
+
+import typer
 
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands.fetching import fetch_progress
+from vithybrid_cli.output import visible
 
 if TYPE_CHECKING:
     from vithybrid_cli.classifier import Classifier
@@ -20,9 +26,35 @@ def open_classifier(
     engine: str,
     quiet: bool,
 ) -> "Classifier":
-    """Load a model, showing a download's progress on stderr. Raises ModelError and UsageError."""
+    """Load a model, showing on stderr how far a download is, and what else takes long or goes wrong on the way.
+
+    Raises ModelError and UsageError.
+    """
     from vithybrid_cli.classifier import Classifier
 
     with fetch_progress(shown=not quiet) as progress:
         folder = locate(model, revision=revision, offline=offline, progress=progress)
-    return Classifier.from_pretrained(folder, device=device, dtype=dtype, attention=attention, engine=engine)
+    with _log_shown(shown=not quiet):
+        return Classifier.from_pretrained(folder, device=device, dtype=dtype, attention=attention, engine=engine)
+
+
+class _OnStderr(logging.Handler):
+    """Writes each message as a line."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        typer.echo(visible(record.getMessage()), err=True)
+
+
+@contextmanager
+def _log_shown(*, shown: bool) -> Iterator[None]:
+    """Show what this package logs, from information upwards, or nothing of it."""
+    logger = logging.getLogger("vithybrid_cli")
+    before = logger.level
+    handler = _OnStderr() if shown else logging.NullHandler()
+    logger.addHandler(handler)
+    logger.setLevel(logging.INFO)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(before)

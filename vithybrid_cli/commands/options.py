@@ -1,35 +1,14 @@
 """Options that several subcommands share, so that they are spelled and explained alike."""
 
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vithybrid_cli.choices import AttentionKind as AttentionKind
+from vithybrid_cli.choices import Dtype as Dtype
+from vithybrid_cli.choices import EngineKind as EngineKind
 from vithybrid_cli.output import Format
-
-
-class Dtype(StrEnum):
-    """What the network computes in."""
-
-    FLOAT32 = "float32"
-    FLOAT16 = "float16"
-    BFLOAT16 = "bfloat16"
-
-
-class AttentionKind(StrEnum):
-    """How attention is computed; both give the same result."""
-
-    SDPA = "sdpa"
-    EAGER = "eager"
-
-
-class EngineKind(StrEnum):
-    """What runs the network."""
-
-    AUTO = "auto"
-    TORCH = "torch"
-
 
 MODEL_PANEL, RUN_PANEL, OUTPUT_PANEL = "Model", "How it runs", "Output"  # sections of --help
 
@@ -58,8 +37,14 @@ Device = Annotated[
 ]
 
 DtypeOption = Annotated[Dtype, typer.Option("--dtype", rich_help_panel=RUN_PANEL, help="What the network computes in.")]
-Attention = Annotated[AttentionKind, typer.Option(rich_help_panel=RUN_PANEL, help="How attention is computed.")]
-Engine = Annotated[EngineKind, typer.Option(rich_help_panel=RUN_PANEL, help="What runs the network.")]
+Attention = Annotated[AttentionKind, typer.Option(rich_help_panel=RUN_PANEL, help="How torch computes attention.")]
+Engine = Annotated[
+    EngineKind,
+    typer.Option(
+        rich_help_panel=RUN_PANEL,
+        help="What runs the network: auto is openvino on a CPU where it is installed, else torch.",
+    ),
+]
 BatchSize = Annotated[
     int | None,
     typer.Option(
@@ -88,6 +73,14 @@ MaxPixels = Annotated[
     int,
     typer.Option(
         min=1, metavar="N", rich_help_panel=RUN_PANEL, help="Refuse pictures of more pixels (width × height)."
+    ),
+]
+FastJpeg = Annotated[
+    bool,
+    typer.Option(
+        "--fast-jpeg",
+        rich_help_panel=RUN_PANEL,
+        help="Decode large JPEGs at a part of their size: faster, not quite the same pixels.",
     ),
 ]
 Output = Annotated[

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 PLAIN_INTERVAL = 10.0  # seconds between plain lines
+WORTH_WAITING = 0.5  # seconds for which a run that goes on waits for the number of all inputs, to say how far it is
 WORTH_A_SUMMARY = 2.0  # seconds from which on a run is long enough for a last line
 
 
@@ -24,13 +25,21 @@ class Progress:
     """Counts pictures and failures; ``count`` (which may be slow) runs beside the work and gives the total.
 
     ``live`` allows a line that changes. Where results go to a terminal, or to a program that may write to one, it would
-    overwrite them.
+    overwrite them. A run that goes on with another has its ``done`` and ``failed`` ones, which do not count as speed.
     """
 
     def __init__(
-        self, *, enabled: bool, live: bool = True, total: int | None = None, count: Callable[[], int] | None = None
+        self,
+        *,
+        enabled: bool,
+        live: bool = True,
+        total: int | None = None,
+        count: Callable[[], int] | None = None,
+        done: int = 0,
+        failed: int = 0,
     ) -> None:
-        self.done = self.failed = 0
+        self.done, self.failed = done, failed
+        self._done_before = done
         self.total = total
         self._enabled = enabled
         self._count = count
@@ -39,10 +48,15 @@ class Progress:
 
     def __enter__(self) -> Self:
         if self._enabled and self._count is not None:
-            threading.Thread(target=self._count_inputs, args=(self._count,), daemon=True).start()
+            counting = threading.Thread(target=self._count_inputs, args=(self._count,), daemon=True)
+            counting.start()
+            if self._done_before:
+                counting.join(WORTH_WAITING)
+        if self._enabled and self._done_before:
+            self.report(f"resuming after {self.so_far}")
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("", total=None, failed="")
+            self._task = self._bar.add_task("", total=self.total, completed=self.done, failed="")
         return self
 
     def __exit__(
@@ -52,6 +66,11 @@ class Progress:
             self._bar.stop()
         if self._enabled and time.monotonic() - self._began >= WORTH_A_SUMMARY:
             self._write_line()
+
+    @property
+    def so_far(self) -> str:
+        """How many pictures are done, of how many if that is known."""
+        return f"{self.done} of {self.total} pictures" if self.total else f"{self.done} pictures"
 
     def advance(self, pictures: int = 1, *, failed: bool = False) -> None:
         """One or more inputs are done."""
@@ -77,12 +96,11 @@ class Progress:
             self.total = count()
 
     def _write_line(self) -> None:
-        rate = self.done / max(time.monotonic() - self._began, 1e-9)
-        of_total = f" of {self.total}" if self.total else ""
+        rate = (self.done - self._done_before) / max(time.monotonic() - self._began, 1e-9)
         open_ones = (self.total or 0) - self.done
         left = f", {open_ones / rate:.0f} s left" if open_ones > 0 and rate else ""
         failed = f", {self.failed} failed" if self.failed else ""
-        typer.echo(f"{self.done}{of_total} pictures, {rate:.1f}/s{left}{failed}", err=True)
+        typer.echo(f"{self.so_far}, {rate:.1f}/s{left}{failed}", err=True)
 
 
 def _bar() -> "RichProgress":

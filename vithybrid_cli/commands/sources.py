@@ -49,11 +49,14 @@ class Sources:
         if self.files_from is not None:
             yield from self._listed(str(self.files_from))
 
+    @property
+    def streamed(self) -> bool:
+        """Whether paths come from a stream, which can be read only once and may pause."""
+        return bool(self._stdin_uses) or (self.files_from is not None and not self.files_from.is_file())
+
     def counter(self) -> Callable[[], int] | None:
-        """Something that counts the paths, unless they come from a stream, which can be read only once."""
-        if self._stdin_uses or (self.files_from is not None and not self.files_from.is_file()):
-            return None
-        return lambda: sum(1 for _ in self.paths())
+        """Something that counts the paths, unless they come from a stream."""
+        return None if self.streamed else lambda: sum(1 for _ in self.paths())
 
     @property
     def _stdin_uses(self) -> int:

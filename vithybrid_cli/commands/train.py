@@ -69,8 +69,8 @@ def train(
 
       vithybrid train photos/train -o runs/mine -m google/vit-hybrid-base-bit-384 --epochs 3 --lr 2e-5 -b 16
     """
+    from vithybrid_cli.cores import available_cores
     from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
-    from vithybrid_cli.images.loader import available_cores
     from vithybrid_cli.training.data import read_folder
     from vithybrid_cli.training.run import Run
     from vithybrid_cli.training.trainer import Recipe

@@ -10,6 +10,14 @@ class Engine(Protocol):
     """A network on a device."""
 
     @property
+    def name(self) -> str:
+        """What runs the network, as ``--engine`` has it."""
+
+    @property
+    def device_type(self) -> str:
+        """What it runs on: cpu, cuda or mps."""
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the pictures it takes."""
 

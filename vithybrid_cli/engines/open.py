@@ -1,21 +1,36 @@
 """Chooses and opens the engine that a user asked for."""
 
+import ctypes
+import importlib.util
+from contextlib import suppress
+from enum import StrEnum
+from pathlib import Path
 from typing import Literal, cast
 
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.choices import AttentionKind, Dtype, EngineKind
 from vithybrid_cli.engines import Engine
 from vithybrid_cli.errors import UsageError
 
-ENGINES = ("auto", "torch")
-ATTENTIONS = ("sdpa", "eager")
-DTYPES = ("float32", "float16", "bfloat16")
+_NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
+_AMD_DRIVER = Path("/dev/kfd")  # torch calls AMD's devices cuda, too
 
 
 def open_engine(folder: CheckpointFolder, *, engine: str, device: str, dtype: str, attention: str) -> Engine:
-    """Load the network of ``folder`` into an engine. Raises UsageError for names that are not known or not there."""
-    _require("engine", engine, ENGINES)
-    _require("dtype", dtype, DTYPES)
-    _require("attention", attention, ATTENTIONS)
+    """Load the network of ``folder`` into an engine.
+
+    ``auto`` is OpenVINO on a CPU where it is installed, unless torch alone can do what is asked for; else torch. Raises
+    UsageError for names that are not known and for what is not there.
+    """
+    _require("engine", engine, EngineKind)
+    _require("dtype", dtype, Dtype)
+    _require("attention", attention, AttentionKind)
+    if engine == EngineKind.OPENVINO or (engine == EngineKind.AUTO and _suits_openvino(device, dtype, attention)):
+        return _open_openvino(folder, device, dtype, attention)
+    return _open_torch(folder, device, dtype, attention)
+
+
+def _open_torch(folder: CheckpointFolder, device: str, dtype: str, attention: str) -> Engine:
     from vithybrid_cli.checkpoints.load import load_network
     from vithybrid_cli.engines.several import SeveralEngines
     from vithybrid_cli.engines.torch_devices import choose_devices, torch_dtype
@@ -31,6 +46,51 @@ def open_engine(folder: CheckpointFolder, *, engine: str, device: str, dtype: st
     return engines[0] if len(engines) == 1 else SeveralEngines(engines)
 
 
-def _require(option: str, value: str, known: tuple[str, ...]) -> None:
-    if value not in known:
+def _open_openvino(folder: CheckpointFolder, device: str, dtype: str, attention: str) -> Engine:
+    if device not in ("auto", "cpu"):
+        raise UsageError(f"OpenVINO runs on the CPU here, not on {device!r}. Leave it out, or give --engine torch.")
+    if attention != AttentionKind.SDPA:
+        raise UsageError(f"OpenVINO has its own attention, not {attention!r}. Leave it out, or give --engine torch.")
+    try:
+        from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
+    except ImportError as error:
+        raise UsageError(
+            f"OpenVINO cannot be loaded ({error}). Install it with `pip install 'vithybrid-cli[openvino]'`, "
+            "or give --engine torch."
+        ) from error
+    return OpenVinoEngine.open(folder, dtype)
+
+
+def _suits_openvino(device: str, dtype: str, attention: str) -> bool:
+    """Whether OpenVINO is installed and can do what is asked for; told without importing it where that is possible."""
+    if device not in ("auto", "cpu") or attention != AttentionKind.SDPA:
+        return False
+    if importlib.util.find_spec("openvino") is None or (device == "auto" and _has_gpu()):
+        return False
+    if dtype == Dtype.FLOAT32:
+        return True
+    from vithybrid_cli.engines.openvino_graph import is_native
+
+    return is_native(dtype)
+
+
+def _has_gpu() -> bool:
+    """Whether torch finds a GPU; it takes a second to import, so it is only asked where there is a driver."""
+    if not _has_gpu_driver():
+        return False
+    from vithybrid_cli.engines.torch_devices import choose_device
+
+    return choose_device("auto").type != "cpu"
+
+
+def _has_gpu_driver() -> bool:
+    for library in _NVIDIA_DRIVERS:
+        with suppress(OSError):
+            ctypes.CDLL(library)
+            return True
+    return _AMD_DRIVER.exists()
+
+
+def _require(option: str, value: str, known: type[StrEnum]) -> None:
+    if value not in list(known):
         raise UsageError(f"{option} {value!r} is not known. Known: {', '.join(known)}.")

@@ -21,6 +21,16 @@ class SeveralEngines:
                     self._free.put(engine)
 
     @property
+    def name(self) -> str:
+        """What runs the network on each of them."""
+        return self.engines[0].name
+
+    @property
+    def device_type(self) -> str:
+        """What kind of devices they run on."""
+        return self.engines[0].device_type
+
+    @property
     def image_size(self) -> tuple[int, int]:
         """Height and width of the pictures they take."""
         return self.engines[0].image_size

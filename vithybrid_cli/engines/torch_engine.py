@@ -29,6 +29,8 @@ class TorchEngine:
     Where a batch does not fit into the device's memory, it is computed in halves, and so are all that follow.
     """
 
+    name = "torch"
+
     def __init__(
         self, network: HybridViT, normalization: Normalization, device: torch.device, dtype: torch.dtype
     ) -> None:
@@ -42,6 +44,11 @@ class TorchEngine:
         self._offsets = torch.tensor([0, 256, 512], dtype=torch.int32, device=device)
         self._most = sys.maxsize  # pictures at once that are not known to be too many
         self._streams = threading.local()
+
+    @property
+    def device_type(self) -> str:
+        """What it runs on: cpu, cuda or mps."""
+        return self.device.type
 
     @property
     def image_size(self) -> tuple[int, int]:

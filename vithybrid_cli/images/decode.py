@@ -16,6 +16,7 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
+from vithybrid_cli.images import heif
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 
 # What Pillow's plugins were seen to raise on damaged data. A Warning comes as an exception under `python -W error`.
@@ -47,18 +48,20 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 
-# ISO/IEC 23008-12: the brands of HEIF files, at byte 8, after `ftyp`.
-_HEIF_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
 
-
-def decode(path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS) -> Image.Image:
+def decode(
+    path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS, draft_side: int | None = None
+) -> Image.Image:
     """The picture in the file ``path`` as an upright image of mode RGB; of an animation the first frame.
+
+    With ``draft_side`` a JPEG file may be decoded at a half, a quarter or an eighth of its size, so that its sides are
+    still at least that long: much faster for large photographs, but not the same as resizing the whole picture.
 
     Only regular files are opened, so a pipe or a device cannot block. Raises MissingFile, NotAFile, PermissionDenied,
     UnreadableImage, or ImageTooLarge for more than ``max_pixels`` pixels (width × height), before they are decoded.
     """
     _require_regular_file(path)
-    image, orientation = _read(path, max_pixels)
+    image, orientation = _read(path, max_pixels, draft_side)
     try:
         image = _scaled(image)
         return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
@@ -75,7 +78,7 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return _scaled(_converted(image))
 
 
-def _read(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, int]:
+def _read(path: str | os.PathLike[str], max_pixels: int, draft_side: int | None) -> tuple[Image.Image, int]:
     """The picture as far as Pillow brings it, RGB or of more than 8 bits, and its EXIF orientation.
 
     Whatever Pillow raises here is laid to the file, so none of our own arithmetic belongs in it.
@@ -83,6 +86,8 @@ def _read(path: str | os.PathLike[str], max_pixels: int) -> tuple[Image.Image, i
     try:
         with _limit.at(max_pixels), Path(path).open("rb") as stream, _opened(stream) as image:
             _require_size(image.size, max_pixels)
+            if draft_side is not None:
+                image.draft(None, (draft_side, draft_side))
             image.load()
             return _converted(image), _orientation(image)
     except ImageError:
@@ -141,25 +146,29 @@ def _orientation(image: Image.Image) -> int:
 
 def _opened(stream: BinaryIO) -> Image.Image:
     """``Image.open``, and once more with all plugins: while another thread loads them it finds too few of them."""
+    image: Image.Image
     try:
         image = Image.open(stream)
     except UnidentifiedImageError:
         Image.init()
         try:
             image = Image.open(stream)
-        except UnidentifiedImageError as error:
-            raise _unidentified(stream) from error
+        except UnidentifiedImageError:
+            image = _opened_phone_picture(stream)
     if image.format == "EPS":
         raise UnreadableImage("PostScript is a program and is not run; convert it to PNG first")
     return image
 
 
-def _unidentified(stream: BinaryIO) -> ImageError:
+def _opened_phone_picture(stream: BinaryIO) -> Image.Image:
+    """A HEIC or HEIF file by its own library; raises UnreadableImage for what is nothing of the kind."""
     stream.seek(0)
-    head = stream.read(12)
-    if head[4:8] == b"ftyp" and head[8:12] in _HEIF_BRANDS:
-        return UnreadableImage("the HEIC/HEIF format is not supported; convert it to JPEG or PNG first")
-    return UnreadableImage("it is no picture in a supported format, or its beginning is damaged; open it elsewhere")
+    if not heif.is_heif(stream.read(heif.HEAD)):
+        raise UnreadableImage("it is no picture in a supported format, or its beginning is damaged; open it elsewhere")
+    if not heif.register():
+        raise UnreadableImage(f"HEIC and HEIF need one more library; install it: {heif.INSTALL}")
+    stream.seek(0)
+    return Image.open(stream)
 
 
 def _require_size(size: tuple[int, int], max_pixels: int) -> None:

@@ -1,6 +1,5 @@
 """Paths become pixels in order, with a bounded look-ahead over worker threads."""
 
-import os
 import threading
 from collections.abc import Callable, Generator, Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -19,15 +18,13 @@ Loaded = tuple[str, Pixels | ImageError]
 Results = Generator[Loaded | None, None, None]
 
 
-def available_cores() -> int:
-    """The cores that this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def load(paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int) -> Results:
+def load(
+    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int, pauses: bool = True
+) -> Results:
     """Each path with what ``read`` makes of it, in the order of ``paths``; an ImageError is given as a value.
 
-    None says that ``paths`` pauses, as a list does that is still being written: all it gave so far has come out.
+    None says that ``paths`` pauses, as a list does that is still being written: all it gave so far has come out. It is
+    not said where ``pauses`` is false.
 
     At most ``look_ahead`` (at least 1) pictures are being read or waiting at a time, by ``workers`` threads; with
     no workers each is read when it is asked for. ``paths`` is read in a thread of its own, so results come out
@@ -36,7 +33,7 @@ def load(paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look
     """
     if workers <= 0:
         return ((path, _value_or_error(read, path)) for path in paths)
-    return _load_ahead(paths, read, workers, max(look_ahead, 1))
+    return _load_ahead(paths, read, workers, max(look_ahead, 1), pauses)
 
 
 def _value_or_error(read: Callable[[str], Pixels], path: str) -> Pixels | ImageError:
@@ -99,12 +96,14 @@ class _Feed:
         return not self.stopped.is_set()
 
 
-def _load_ahead(paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int) -> Results:
+def _load_ahead(
+    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int, pauses: bool
+) -> Results:
     pool = ThreadPoolExecutor(min(workers, look_ahead), thread_name_prefix="decode")
     feed = _Feed(paths, read, pool, threading.Semaphore(look_ahead))
     feed.start()
     try:
-        while not isinstance(pending := _next(feed), _End):
+        while not isinstance(pending := _next(feed, PAUSE if pauses else None), _End):
             yield None if pending is None else _loaded(feed, pending)
             del pending
         if pending.error is not None:
@@ -114,10 +113,10 @@ def _load_ahead(paths: Iterable[str], read: Callable[[str], Pixels], workers: in
         pool.shutdown(wait=False, cancel_futures=True)
 
 
-def _next(feed: _Feed) -> _Pending | _End | None:
-    """What comes next, or None if there is nothing for a while."""
+def _next(feed: _Feed, pause: float | None) -> _Pending | _End | None:
+    """What comes next, or None if there is nothing for ``pause`` seconds."""
     try:
-        return feed.pending.get(timeout=PAUSE)
+        return feed.pending.get(timeout=pause)
     except Empty:
         return None
 

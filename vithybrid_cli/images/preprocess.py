@@ -97,6 +97,16 @@ class Preprocessing:
             return self.crop_size
         return self.size if self.do_resize and isinstance(self.size, tuple) else None
 
+    @property
+    def draft_side(self) -> int | None:
+        """The length in pixels that both sides of a picture should keep before they are resized: twice what is needed.
+
+        With less the resizing has little left to smooth. None where pictures are not resized.
+        """
+        if not self.do_resize:
+            return None
+        return 2 * (self.size if isinstance(self.size, int) else max(self.size))
+
     def pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """An RGB image resized and cropped, [H, W, 3], C-contiguous and writable.
 

@@ -11,21 +11,22 @@ from vithybrid_cli.output.json_records import JsonLinesWriter, JsonWriter
 __all__ = ["Format", "Writer", "default_format", "open_writer", "visible", "write_report"]
 
 
-def open_writer(output_format: Format, stream: TextIO, *, single: bool = False) -> Writer:
+def open_writer(output_format: Format, stream: TextIO, *, single: bool = False, continued: bool = False) -> Writer:
     """A writer of results to ``stream``, which stays open when the writer is closed.
 
     What opens the format (``[``, a header) is written at once, so that whatever ends the run after this call
     leaves valid output: open the writer when the model is loaded. ``single`` tells the table that one picture is
-    all there will be, which then gets a block of its own. A ``BrokenPipeError`` goes to the caller.
+    all there will be, which then gets a block of its own. With ``continued`` the stream stands after the last of some
+    results, and the new ones go on from there. A ``BrokenPipeError`` goes to the caller.
     """
     prepare_stream(output_format, stream)
     match output_format:
         case Format.JSON:
-            return JsonWriter(stream)
+            return JsonWriter(stream, continued=continued)
         case Format.JSONL:
             return JsonLinesWriter(stream)
         case Format.CSV | Format.TSV:
-            return DelimitedWriter(stream, delimiter="," if output_format is Format.CSV else "\t")
+            return DelimitedWriter(stream, "," if output_format is Format.CSV else "\t", continued=continued)
         case Format.TABLE:
             from vithybrid_cli.output.table import TableWriter  # rich takes 50 ms to import
 

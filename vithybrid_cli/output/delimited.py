@@ -38,11 +38,15 @@ class RowWriter:
 
 
 class DelimitedWriter(Writer):
-    """Rows of ``COLUMNS``, the header first; ``rank`` counts from 1 and ``score`` has six decimals."""
+    """Rows of ``COLUMNS``, the header first; ``rank`` counts from 1 and ``score`` has six decimals.
 
-    def __init__(self, stream: TextIO, delimiter: str) -> None:
+    ``continued``: the stream stands after a row, so the header is there.
+    """
+
+    def __init__(self, stream: TextIO, delimiter: str, *, continued: bool = False) -> None:
         self._rows = RowWriter(stream, delimiter)
-        self._rows.write(COLUMNS)
+        if not continued:
+            self._rows.write(COLUMNS)
 
     def write(self, result: ImageResult) -> None:
         self._rows.write(*_rows(result))

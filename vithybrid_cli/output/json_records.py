@@ -35,13 +35,14 @@ class JsonLinesWriter(Writer):
 
 
 class JsonWriter(Writer):
-    """One array with one object per line; ``[]`` when there is none."""
+    """One array with one object per line; ``[]`` when there is none. ``continued``: the stream stands after one."""
 
-    def __init__(self, stream: TextIO) -> None:
+    def __init__(self, stream: TextIO, *, continued: bool = False) -> None:
         self._stream = stream
-        self._before = "\n"
+        self._before = ",\n" if continued else "\n"
         self._closed = False
-        stream.write("[")
+        if not continued:
+            stream.write("[")
 
     def write(self, result: ImageResult) -> None:
         # One call to write, and the state after it: an interrupt at any point leaves an array that can be closed.

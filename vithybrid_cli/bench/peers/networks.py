@@ -1,12 +1,16 @@
-"""The hybrid network of transformers 4.57.6 and of timm 1.0.31 on the same weights; runs in the peers' environment."""
+"""The hybrid network of transformers 4.57.6 and of timm 1.0.31 on the same weights.
 
-import importlib
+Imports nothing of this package, so that tests/peers can use it as a module of its own.
+"""
+
 import importlib.abc
 import importlib.machinery
+import importlib.util
 import json
 import re
 import sys
 from collections.abc import Callable, Sequence
+from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -19,10 +23,15 @@ Network = Callable[[Tensor], Tensor]
 TIMM_NAME = "vit_base_r50_s16_384"
 
 
-def open_network(peer: str, folder: Path) -> Network:
-    """The network of ``folder`` (transformers' layout) as ``peer`` runs it: pixels [N, 3, H, W] → logits [N, C]."""
+def open_network(
+    peer: str, folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> Network:
+    """The network of ``folder`` (transformers' layout) as ``peer`` runs it: pixels [N, 3, H, W] → logits [N, C].
+
+    Both are of ``dtype`` and on ``device``.
+    """
     network = {"transformers": open_transformers, "timm": open_timm}[peer](folder)
-    network.eval()
+    network.eval().to(device, dtype)
 
     @torch.inference_mode()
     def logits(pixel_values: Tensor) -> Tensor:
@@ -44,20 +53,20 @@ def build_transformers(config: dict[str, Any]) -> nn.Module:
 
     Its own initialisation is left out: it sets ``mask_token``, which is None in a classifier, and fails.
     """
-    from transformers.modeling_utils import no_init_weights
-    from transformers.models.deprecated.vit_hybrid import ViTHybridConfig, ViTHybridForImageClassification
-
+    no_init_weights = import_module("transformers.modeling_utils").no_init_weights
+    vit_hybrid = import_module("transformers.models.deprecated.vit_hybrid")
     with no_init_weights():
-        return ViTHybridForImageClassification(ViTHybridConfig.from_dict(config)).eval()
+        network: nn.Module = vit_hybrid.ViTHybridForImageClassification(vit_hybrid.ViTHybridConfig.from_dict(config))
+    return network.eval()
 
 
 def open_timm(folder: Path) -> nn.Module:
     """timm's network of the published size, with the tensors of ``folder`` under timm's names."""
-    sys.meta_path.insert(0, _NoTorchvision())
-    import timm
-
+    if importlib.util.find_spec("torchvision") is None:
+        sys.meta_path.insert(0, _NoTorchvision())
     tensors = timm_tensors(load_file(folder / "model.safetensors"))
-    network = timm.create_model(TIMM_NAME, pretrained=False, num_classes=len(tensors["head.bias"]))
+    classes = len(tensors["head.bias"])
+    network: nn.Module = import_module("timm").create_model(TIMM_NAME, pretrained=False, num_classes=classes)
     network.load_state_dict(tensors, strict=True)
     return network
 
@@ -114,8 +123,8 @@ def _placeholder(name: str) -> type:
 class _NoTorchvision(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Gives timm empty classes for whatever it imports from torchvision.
 
-    timm imports it for transforms and for conversions that its hybrids do not use, and it is not installed: the
-    package index has no build for a torch without CUDA.
+    timm imports it for transforms and for conversions that its hybrids do not use, and where it is not installed that
+    is all it would be good for.
     """
 
     def find_spec(

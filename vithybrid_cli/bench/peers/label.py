@@ -1,0 +1,36 @@
+"""A whole process that labels pictures with transformers, batch by batch; in the Python that has it."""
+
+import json
+import sys
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vithybrid_cli.bench.peers.networks import open_transformers
+from vithybrid_cli.bench.serve import read_paths
+
+_BATCH, _TOP_K = 8, 5
+
+
+@torch.inference_mode()
+def main(arguments: dict[str, Any]) -> None:
+    """Write a line of JSON with five labels for each picture of the list ``pictures`` to stdout."""
+    model, dtype = Path(arguments["model"]), getattr(torch, arguments["dtype"])
+    device = arguments["device"]
+    if device == "auto":
+        device = "cuda" if torch.cuda.is_available() else "cpu"
+    load_image = import_module("transformers.image_utils").load_image
+    vit_hybrid = import_module("transformers.models.deprecated.vit_hybrid")
+    processor = vit_hybrid.ViTHybridImageProcessor.from_pretrained(str(model))
+    network: Any = open_transformers(model).eval().to(device, dtype)
+    paths = read_paths(arguments["pictures"])
+    for start in range(0, len(paths), _BATCH):
+        batch = paths[start : start + _BATCH]
+        inputs = processor(images=[load_image(path) for path in batch], return_tensors="pt")
+        logits = network(inputs["pixel_values"].to(device, dtype)).logits
+        best = logits.float().softmax(-1).topk(min(_TOP_K, logits.shape[-1]))
+        for path, scores, indices in zip(batch, best.values.tolist(), best.indices.tolist(), strict=True):
+            labels = [network.config.id2label[index] for index in indices]
+            sys.stdout.write(json.dumps({"path": path, "labels": labels, "scores": scores}) + "\n")

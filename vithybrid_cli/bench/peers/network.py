@@ -1,0 +1,49 @@
+"""The network alone of transformers or timm, in a worker process, in the Python that has them."""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from vithybrid_cli.bench.peers.networks import TIMM_NAME, open_network
+from vithybrid_cli.bench.random_weights import published
+from vithybrid_cli.bench.serve import Request, Service, repeated, serve, torch_facts, versions
+from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.measurements import Part, Timing
+
+
+def main(arguments: dict[str, Any]) -> None:
+    """Serve the network of ``peer`` on the weights of the folder ``model``."""
+    serve(lambda: _network(arguments))
+
+
+def _network(arguments: dict[str, Any]) -> Service:
+    peer, model = arguments["peer"], Path(arguments["model"])
+    device, dtype = chosen_device(arguments["device"]), getattr(torch, arguments["dtype"])
+    folder = CheckpointFolder.read(model)
+    _require_known(peer, folder)
+    network = open_network(peer, model, device, dtype)
+    pixels = np.load(arguments["pixels"])
+    values = torch.from_numpy(folder.preprocessing.normalization.apply(pixels))
+
+    def measure(request: Request) -> Timing:
+        batch = values[torch.arange(request.batch) % len(values)]  # repeated if they are fewer
+        # From pixels in the host's memory to logits there, as ours.
+        return repeated(lambda: network(batch.to(device, dtype)).float().cpu(), request)
+
+    return Service({Part.NETWORK: measure}, {"versions": versions((peer, "torch")), **torch_facts()})
+
+
+def chosen_device(name: str) -> torch.device:
+    """The device that our torch engine takes for the same ``--device``; of several GPUs the first."""
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    return torch.device(name)
+
+
+def _require_known(peer: str, folder: CheckpointFolder) -> None:
+    if peer == "timm" and replace(folder.config, labels=()) != replace(published(), labels=()):
+        raise UsageError(f"timm has this network only in the size of base-384, as {TIMM_NAME}; measure that with it")

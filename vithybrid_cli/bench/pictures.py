@@ -1,0 +1,62 @@
+"""Pictures to measure with: those that were given, or as many made for it, which are the same everywhere."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vithybrid_cli.errors import ImageError
+from vithybrid_cli.images.decode import decode
+from vithybrid_cli.images.find import find
+
+SIZE = (500, 375)  # width and height of a usual picture in ImageNet
+_QUALITY = 95
+_OCTAVES = 8
+# Each octave is so many times as strong as the next finer one, and the finest has this strength, in grey levels. The
+# spectrum of photographs falls as steeply, and the files get the size of ImageNet's, about 110 kB.
+_FALL, _GRAIN, _COLOUR = 1.2, 9.0, 25.0
+
+Noise = npt.NDArray[np.float32]
+
+
+def make_pictures(folder: Path, count: int) -> list[str]:
+    """Write ``count`` different JPEG files to a new ``folder``, every fourth of them upright."""
+    folder.mkdir()
+    width, height = SIZE
+    paths = [folder / f"{number:04}.jpg" for number in range(count)]
+    for number, path in enumerate(paths):
+        size = (height, width) if number % 4 == 3 else (width, height)
+        Image.fromarray(made(number, size)).save(path, quality=_QUALITY)
+    return [str(path) for path in paths]
+
+
+def made(seed: int, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """Clouds of noise, coarse ones stronger than fine ones as in a photograph; uint8 [H, W, 3] of (width, height)."""
+    random = np.random.default_rng(seed)
+    grey = np.zeros((1, 1), np.float32)
+    for octave in reversed(range(_OCTAVES)):
+        width, height = (-(-length // 2**octave) for length in size)
+        grey = _enlarged(grey, (width, height)) + _GRAIN * _FALL**octave * _noise(random, height, width)
+    channels = [128 + grey + _COLOUR * _enlarged(_noise(random, 4, 4), size) for _ in range(3)]
+    return np.asarray(np.clip(np.stack(channels, axis=-1), 0, 255), np.uint8)
+
+
+def _noise(random: np.random.Generator, height: int, width: int) -> Noise:
+    return random.standard_normal((height, width), np.float32)
+
+
+def _enlarged(noise: Noise, size: tuple[int, int]) -> Noise:
+    return np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC))
+
+
+def readable(inputs: Sequence[str]) -> Iterator[tuple[str, ImageError | None]]:
+    """Each picture that ``inputs`` name, with what is wrong with it: other libraries fail on the first bad one."""
+    for path in find(inputs):
+        try:
+            decode(path)
+        except ImageError as error:
+            yield path, error
+        else:
+            yield path, None

@@ -1,0 +1,102 @@
+"""A checkpoint with random weights, to measure a network without fetching it. Runs in a process of its own.
+
+Speed does not depend on the values, as long as they are as large as those of a trained network: with zeros or with
+numbers too small for the type, processors are slower or faster than in earnest.
+"""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vithybrid_cli.bench.serve import Service, serve
+from vithybrid_cli.bench.worker import Failed, Worker
+from vithybrid_cli.checkpoints import catalog
+from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.layout import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.model.config import HybridConfig
+
+_GAIN, _SPREAD = 0.3, 0.05
+
+if TYPE_CHECKING:
+    from torch import Generator, Tensor, nn
+
+
+def main(arguments: dict[str, Any]) -> None:
+    """Write the checkpoint that ``model`` describes to the folder ``out``."""
+
+    def write() -> Service:
+        write_random(*described(arguments["model"]), Path(arguments["out"]))
+        return Service({})
+
+    serve(write)
+
+
+def make(model: str, out: Path) -> None:
+    """Write a checkpoint for ``described(model)`` to ``out``. Raises UsageError or ModelError."""
+    try:
+        Worker("random_weights", {"model": model, "out": str(out)}).close()
+    except Failed as failure:
+        raise failure.as_ours() from failure
+
+
+def described(model: str) -> tuple[HybridConfig, Preprocessing]:
+    """Architecture and preprocessing of a catalog alias, or of a folder, which needs no weights.
+
+    Raises UsageError for another model of the hub: whose config would have to be fetched can be fetched whole.
+    """
+    from vithybrid_cli.checkpoints.hub import locate  # not in a peer's Python, whose huggingface_hub is another one
+
+    entry = catalog.resolve(model)
+    if entry is catalog.BASE_384:
+        config = published()
+        return config, Preprocessing.default(config.image_size)
+    if entry is None and not Path(model).expanduser().is_dir():
+        known = ", ".join(entry.alias for entry in catalog.ENTRIES)
+        raise UsageError(f"--random-weights needs an architecture. Give -m {known}, or a folder that holds {CONFIG}.")
+    folder = CheckpointFolder.read(locate(model))
+    return folder.config, folder.preprocessing
+
+
+def published() -> HybridConfig:
+    """The architecture of google/vit-hybrid-base-bit-384, which is what a config.json without details means."""
+    labels = 1000  # of ImageNet
+    return HybridConfig.from_dict({"model_type": "vit-hybrid", "image_size": 384, "num_labels": labels})
+
+
+def write_random(config: HybridConfig, preprocessing: Preprocessing, folder: Path, seed: int = 0) -> None:
+    """Write a checkpoint in the published layout with float32 weights."""
+    import torch
+    from safetensors.torch import save_file
+
+    from vithybrid_cli.checkpoints.key_maps import TRANSFORMERS_HYBRID
+    from vithybrid_cli.model.hybrid import HybridViT
+
+    with torch.device("meta"):
+        network = HybridViT(config)
+    generator = torch.Generator().manual_seed(seed)
+    tensors = {
+        f"{path}.{kind}" if path else kind: _random(module, kind, parameter, generator)
+        for path, module in network.named_modules()
+        for kind, parameter in module.named_parameters(recurse=False)
+    }
+    published_names = TRANSFORMERS_HYBRID.from_ours(tensors)
+    folder.mkdir(parents=True, exist_ok=True)
+    contiguous = {name: tensor.contiguous() for name, tensor in published_names.items()}
+    save_file(contiguous, folder / WEIGHTS, {"format": "pt"})
+    (folder / PREPROCESSOR_CONFIG).write_text(json.dumps(preprocessing.to_dict()), encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(config.to_dict()), encoding="utf-8")
+
+
+def _random(module: "nn.Module", kind: str, parameter: "Tensor", generator: "Generator") -> "Tensor":
+    """Values with which activations neither vanish nor grow from layer to layer."""
+    import torch
+    from torch import nn
+
+    scale, offset = _SPREAD, 0.0  # of a bias, the CLS token, and positions
+    if isinstance(module, nn.LayerNorm | nn.GroupNorm) and kind == "weight":
+        scale, offset = _SPREAD, _GAIN
+    elif kind == "weight":  # of a linear layer or convolution
+        scale = parameter[0].numel() ** -0.5
+    return torch.randn(parameter.shape, generator=generator).mul_(scale).add_(offset)

@@ -1,0 +1,67 @@
+"""Ctrl-C and SIGTERM end a run between two results, so that what is written is whole."""
+
+import signal
+import threading
+from collections.abc import Iterator
+from types import FrameType, TracebackType
+from typing import Any, Self
+
+from vithybrid_cli.batches import Batches
+from vithybrid_cli.results import ImageResult
+
+EXIT_SIGNALLED = 128  # shells add the signal's number
+
+
+class Interrupted(KeyboardInterrupt):
+    """A signal ended the run."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(number)
+        self.exit_code = EXIT_SIGNALLED + number
+
+
+class Interrupts:
+    """While this context is entered, the first SIGINT or SIGTERM waits for a good moment, and a second one does not.
+
+    A signal that is ignored, as SIGINT is in a shell's background jobs, stays ignored.
+    """
+
+    def __init__(self) -> None:
+        self._number: int | None = None
+        self._may_stop = False
+        self._before: dict[signal.Signals, Any] = {}
+
+    def __enter__(self) -> Self:
+        if threading.current_thread() is threading.main_thread():  # no other may set handlers, nor gets signals
+            for number in (signal.SIGINT, signal.SIGTERM):
+                if signal.getsignal(number) is not signal.SIG_IGN:
+                    self._before[number] = signal.signal(number, self._on_signal)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def between(self, results: Iterator[ImageResult], batches: Batches) -> Iterator[ImageResult]:
+        """``results`` until a signal comes. Raises Interrupted then.
+
+        The rest of a batch whose first result is here is known, and still given; for the next one nobody waits.
+        """
+        while self._number is None or batches.within:
+            self._may_stop = not batches.within
+            try:
+                result = next(results, None)
+            finally:
+                self._may_stop = False
+            if result is None:
+                return
+            batches.add(None if result.error is None else type(result.error).__name__)
+            yield result
+        raise Interrupted(self._number)
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        first, self._number = self._number is None, number
+        if self._may_stop or not first:
+            raise Interrupted(number)

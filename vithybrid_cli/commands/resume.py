@@ -1,0 +1,97 @@
+"""Finds where a run that was broken off goes on: what its file holds, checked against the inputs one by one."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+from vithybrid_cli.batches import Batches
+from vithybrid_cli.commands.run_record import START_OVER, Earlier, RunRecord
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.output.read_back import DamagedOutput, WrittenResult, is_closed, path_in, read_back
+
+
+@dataclass(frozen=True, slots=True)
+class Start:
+    """Where a run begins: the ``paths`` to label, and how many results stay as they are, some of them ``failed``.
+
+    These take up the first ``end`` bytes of the file. They are ``complete`` if no input is left, and ``closed`` if
+    nothing is left to be written either.
+    """
+
+    paths: Iterator[str]
+    done: int = 0
+    failed: int = 0
+    end: int = 0
+    complete: bool = False
+    closed: bool = False
+
+
+def start_of(record: RunRecord, paths: Iterator[str], *, strict: bool) -> Start:
+    """Where the run of ``record`` begins. Of ``paths`` no more is read than it has results, and one.
+
+    With ``strict`` the picture at which the earlier run stopped is tried again. Raises UsageError for results of other
+    inputs, and for a file that is not as a run leaves it.
+    """
+    if record.output is None or record.earlier is None:
+        return Start(paths)
+    try:
+        return _start(record.output, record.earlier, paths, strict=strict)
+    except DamagedOutput as error:
+        raise UsageError(f"{record.output} is damaged: {error}. Mend it, {START_OVER}") from error
+    except OSError as error:
+        raise UsageError(f"{record.output} cannot be read: {error.strerror}. Make it readable, {START_OVER}") from error
+
+
+def _start(output: Path, earlier: Earlier, paths: Iterator[str], *, strict: bool) -> Start:
+    read = _Read(Batches(earlier.batch_size))
+    with output.open("rb") as stream:
+        for result in read_back(earlier.output_format, stream, earlier.top_k):
+            path = next(paths, None)
+            if path is None or path_in(earlier.output_format, path) != result.path:
+                raise _other_inputs(output, read.whole.done + 1, result.path, path)
+            if strict and result.error is not None:
+                return Start(chain(read.again, [path], paths), *read.kept)
+            read.add(path, result)
+        following = next(paths, None)
+        if following is None and read.whole.done:
+            closed = is_closed(earlier.output_format, stream, read.whole.end)
+            return Start(paths, *read.whole, complete=True, closed=closed)
+    rest = paths if following is None else chain([following], paths)
+    return Start(chain(read.again, rest), *read.kept)
+
+
+class _Reached(NamedTuple):
+    """So many results, of which some failed, up to a byte of the file."""
+
+    done: int = 0
+    failed: int = 0
+    end: int = 0
+
+
+@dataclass(slots=True)
+class _Read:
+    """The results that were read; ``kept`` are those up to the last end of a batch, ``again`` the paths after it."""
+
+    batches: Batches
+    whole: _Reached = field(default_factory=_Reached)
+    kept: _Reached = field(default_factory=_Reached)
+    again: list[str] = field(default_factory=list)
+
+    def add(self, path: str, result: WrittenResult) -> None:
+        failed = self.whole.failed + (result.error is not None)
+        self.whole = _Reached(self.whole.done + 1, failed, result.end)
+        self.again.append(path)
+        self.batches.add(result.error)
+        if not self.batches.within:
+            self.kept = self.whole
+            self.again.clear()
+
+
+def _other_inputs(output: Path, number: int, written: str, given: str | None) -> UsageError:
+    now = "there are no more inputs" if given is None else f"input {number} is {given}"
+    return UsageError(
+        f"result {number} in {output} is for {written}, but {now}. Give the inputs of the first run in their order, "
+        f"{START_OVER}"
+    )

@@ -1,0 +1,73 @@
+"""A checkpoint's network becomes a graph of OpenVINO's. This needs torch; running the graph does not.
+
+What is changed here has to be told to the cache: `openvino_cache.CONVERSION`.
+"""
+
+import warnings
+
+import torch
+from torch import Tensor, nn
+from torch.jit import TracerWarning  # type: ignore[attr-defined] # documented, exported without saying so
+
+from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.load import load_network
+from vithybrid_cli.engines.openvino_runtime import openvino
+from vithybrid_cli.images.preprocess import Normalization
+
+
+class _FromPixels(nn.Module):
+    """A network with rescaling and normalisation before it: uint8 pixels [N, H, W, 3] → logits [N, C]."""
+
+    def __init__(self, network: nn.Module, normalization: Normalization) -> None:
+        super().__init__()
+        self.network = network
+        self.values = torch.from_numpy(normalization.table().ravel())  # of red 0 … 255, green, blue
+        self.offsets = torch.tensor([0, 256, 512], dtype=torch.int32)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        # Looked up, since arithmetic of OpenVINO's would differ from the reference's in the last bit.
+        values = self.values[pixels.int() + self.offsets]
+        return self.network(values.permute(0, 3, 1, 2))
+
+
+def convert(folder: CheckpointFolder) -> openvino.Model:
+    """The float32 graph of a checkpoint: uint8 pixels [N, H, W, 3] of any number N → float32 logits [N, C].
+
+    Raises ModelError as `load_network` does.
+    """
+    # Attention written out: the runtime knows the pattern, and runs it faster than the one operation of that name.
+    network = load_network(folder, "eager")
+    return graph_of(network, folder.preprocessing.normalization, folder.config.image_size)
+
+
+def graph_of(network: nn.Module, normalization: Normalization, image_size: tuple[int, int]) -> openvino.Model:
+    """The graph of a network on normalised pixels [N, 3, H, W], with the normalisation in it.
+
+    N is left open, so that the last, smaller batch of a run is not compiled anew. Besides, OpenVINO 2026.4 crashes when
+    it compiles a small float32 network for a fixed N.
+    """
+    # Imported here, since it would import OpenVINO ahead of `openvino_runtime`.
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    traced = _traced(_FromPixels(network, normalization).eval(), image_size)
+    decoder = TorchScriptPythonDecoder(traced)  # the frontend calls it until it is done, and does not keep it alive
+    frontend = openvino.frontend.FrontEndManager().load_by_framework("pytorch")
+    graph = frontend.convert(frontend.load(decoder))
+    graph.reshape([-1, *image_size, 3])
+    return graph
+
+
+def _traced(module: nn.Module, image_size: tuple[int, int]) -> torch.jit.ScriptModule:
+    """The operations of one run, recorded.
+
+    By the way that torch deprecates in favour of ``torch.export``, which takes four times as long. With gradients
+    allowed, though nothing asks for one: without, GroupNorm takes the way that makes up for a fault of torch's own
+    kernel, and OpenVINO would be given its steps instead of the norm that it has a kernel for.
+    """
+    picture = torch.zeros(1, *image_size, 3, dtype=torch.uint8)
+    with torch.enable_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)
+        # Sizes become constants, as they should: all pictures have one size.
+        warnings.simplefilter("ignore", TracerWarning)
+        traced: torch.jit.ScriptModule = torch.jit.trace(module, (picture,), check_trace=False)  # type: ignore[no-untyped-call]
+    return traced

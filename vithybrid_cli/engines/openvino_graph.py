@@ -1,0 +1,114 @@
+"""A checkpoint's graph, from the user's cache or converted now, and how it is compiled."""
+
+import logging
+import os
+from pathlib import Path
+
+from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.choices import Dtype
+from vithybrid_cli.cores import available_cores
+from vithybrid_cli.engines import openvino_cache
+from vithybrid_cli.engines.openvino_runtime import core, openvino
+from vithybrid_cli.errors import UsageError
+
+_CPU = "CPU"
+# OpenVINO's words for a type: what a processor computes in by itself, and what a graph is to be computed in.
+_CAPABILITY = {Dtype.FLOAT32: "FP32", Dtype.FLOAT16: "FP16", Dtype.BFLOAT16: "BF16"}
+_PRECISION = {Dtype.FLOAT32: "f32", Dtype.FLOAT16: "f16", Dtype.BFLOAT16: "bf16"}
+
+_LARGE = 64_000_000  # bytes of weights from which on converting takes so long that it is told
+
+_logger = logging.getLogger(__name__)
+
+
+class Graph:
+    """The network of a checkpoint, to be computed in one type.
+
+    Raises ModelError when the checkpoint cannot be loaded, UsageError when this processor does not compute in
+    ``dtype`` by itself: OpenVINO would take another type, or be slower than with float32.
+    """
+
+    def __init__(self, folder: CheckpointFolder, dtype: Dtype) -> None:
+        self._folder, self._dtype = folder, dtype
+        self._core = core()
+        _require_native(dtype)
+        self._entry = _entry_for(folder)
+        kept = self._entry and openvino_cache.read(self._core, self._entry)
+        self._is_new = kept is None
+        self._graph = self._converted() if kept is None else kept
+
+    def compiled(self, streams: int) -> openvino.CompiledModel:
+        """Ready to run on all cores of this process, shared by this many batches at once."""
+        try:
+            return self._core.compile_model(self._graph, _CPU, properties(self._dtype, streams))
+        except RuntimeError:  # what is broken in the cache can show as late as here
+            if self._is_new:
+                raise
+        self._is_new, self._graph = True, self._converted()
+        return self.compiled(streams)
+
+    def _converted(self) -> openvino.Model:
+        """Converted now and written to the cache, if there is one."""
+        if sum(file.stat().st_size for file in self._folder.weight_files()) >= _LARGE:
+            _logger.info("converting the network for OpenVINO, once for this model; later runs start faster")
+        from vithybrid_cli.engines.openvino_convert import convert  # imports torch
+
+        graph = convert(self._folder)
+        if self._entry is None:
+            return graph
+        try:
+            openvino_cache.write(graph, self._entry)
+        except OSError as error:
+            _warn_that_it_is_not_kept(error)
+        # Weights that are mapped from the cache take no memory of their own, as those that torch has loaded do.
+        return openvino_cache.read(self._core, self._entry) or graph
+
+
+def native_types() -> list[Dtype]:
+    """The types that this processor computes in by itself."""
+    capabilities = core().get_property(_CPU, "OPTIMIZATION_CAPABILITIES")
+    return [dtype for dtype, name in _CAPABILITY.items() if name in capabilities]
+
+
+def is_native(dtype: str) -> bool:
+    """Whether this processor computes in ``dtype`` by itself."""
+    return dtype in native_types()
+
+
+def properties(dtype: Dtype, streams: int) -> dict[str, str | int | bool]:
+    """How OpenVINO shall run a graph."""
+    # The precision is said, since left to itself OpenVINO takes bfloat16 for float32.
+    found: dict[str, str | int | bool] = {"INFERENCE_PRECISION_HINT": _PRECISION[dtype], "NUM_STREAMS": streams}
+    if available_cores() < (os.cpu_count() or 1):
+        # It knows the affinity of this process, but not what a container grants; and bound to cores, all containers of
+        # a machine would share the first few.
+        found |= {"INFERENCE_NUM_THREADS": available_cores(), "ENABLE_CPU_PINNING": False}
+    return found
+
+
+def _require_native(dtype: Dtype) -> None:
+    native = native_types()
+    if dtype not in native:
+        raise UsageError(
+            f"this processor has no instructions for {dtype}, and OpenVINO computes in what it has: "
+            f"{', '.join(native)}. Give one of these as --dtype, or --engine torch."
+        )
+
+
+def _entry_for(folder: CheckpointFolder) -> Path | None:
+    """Where the graph is kept; None where the user has no cache."""
+    try:
+        return openvino_cache.entry_for(folder)
+    except OSError as error:
+        _warn_that_it_is_not_kept(error)
+        return None
+
+
+def _warn_that_it_is_not_kept(error: OSError) -> None:
+    where = f": {error.filename}" if error.filename else ""
+    _logger.warning(
+        "the network that is converted for OpenVINO cannot be kept (%s%s), so each run converts it anew. "
+        "Set VITHYBRID_CACHE to a folder that can be written and has room for it.",
+        error.strerror or error,
+        where,
+    )
