@@ -277,7 +277,7 @@ def test_paths_are_drawn_as_results_are_taken_with_a_bounded_look_ahead(tmp_path
     drawn: list[int] = []
     results = classifier.classify(endless(plain_picture(tmp_path, 1), drawn), workers=2)
     assert drawn == []  # nothing happens before the first result is asked for
-    ahead = 4 + 2 * 4 + 2 + 1  # the batch at hand, two more, one per worker, and the one that waits for a place
+    ahead = 2 * 4 + 2 * 4 + 2 + 1  # two batches at hand, two more, one per worker, and the one that waits for a place
     next(results)
     assert settled(drawn) <= ahead
     for _ in range(399):
@@ -292,7 +292,7 @@ def test_thousands_of_paths_are_never_held_at_once(tmp_path: Path) -> None:
     paths = itertools.islice(endless(plain_picture(tmp_path, 1), drawn), 5000)
     ahead = [len(drawn) - taken for taken, _ in enumerate(classifier.classify(paths, workers=2))]
     assert len(ahead) == 5000
-    assert max(ahead) <= 8 + 2 * 8 + 2 + 1
+    assert max(ahead) <= 2 * 8 + 2 * 8 + 2 + 1
 
 
 def test_results_may_be_given_up_early_and_the_paths_are_closed(tmp_path: Path) -> None:
@@ -304,7 +304,8 @@ def test_results_may_be_given_up_early_and_the_paths_are_closed(tmp_path: Path) 
     at_close = settled(drawn)
     time.sleep(0.1)
     assert len(drawn) == at_close
-    assert engine.batches == [2]
+    assert set(engine.batches) == {2}
+    assert len(engine.batches) <= 2
     assert list(results) == []
 
 
@@ -315,14 +316,14 @@ def test_a_classifier_may_be_used_again_and_by_two_at_a_time(tmp_path: Path) -> 
     assert top_indices([result for pair in zip(first, second, strict=True) for result in pair]) == [1, 3, 2, 2, 3, 1]
 
 
-def test_an_exception_of_the_paths_is_not_swallowed(tmp_path: Path) -> None:
+def test_an_exception_of_the_paths_comes_after_the_results_before_it(tmp_path: Path) -> None:
     def paths() -> Iterator[Path]:
-        yield plain_picture(tmp_path, 1)
+        yield from (plain_picture(tmp_path, value) for value in (1, 2, 3))
         raise ZeroDivisionError("a bug")
 
-    classifier, _ = recording(batch_size=1)
+    classifier, _ = recording(batch_size=2)
     results = classifier.classify(paths())
-    assert top_indices([next(results)]) == [1]
+    assert top_indices(list(itertools.islice(results, 3))) == [1, 2, 3]
     with pytest.raises(ZeroDivisionError, match="a bug"):
         next(results)
 

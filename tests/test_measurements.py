@@ -3,6 +3,7 @@
 import pytest
 
 from vithybrid_cli.measurements import (
+    IN_TURN,
     OURS,
     SLOWER,
     Machine,
@@ -71,7 +72,12 @@ def test_the_whole_way_is_compared_with_whichever_of_its_parts_was_slower_in_the
         {DECODING: at(100), NETWORK: at(50), WHOLE: at(45)},
         {DECODING: at(40), NETWORK: at(50), WHOLE: at(30)},
     ]
-    assert ratios(turns) == {(Part.WHOLE, SLOWER): (0.9, 0.75)}
+    assert ratios(turns)[Part.WHOLE, SLOWER] == (0.9, 0.75)
+
+
+def test_the_whole_way_is_compared_with_its_parts_one_after_the_other() -> None:
+    turns: list[Turn] = [{DECODING: at(100), NETWORK: at(25), WHOLE: at(19)}]  # a picture takes 10 ms and 40 ms
+    assert ratios(turns)[Part.WHOLE, IN_TURN] == pytest.approx((0.95,))
 
 
 def test_decoding_and_the_whole_way_are_compared_with_pillow_alone() -> None:

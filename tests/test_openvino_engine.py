@@ -166,7 +166,7 @@ def test_calls_from_several_threads_do_not_mix(engine: OpenVinoEngine) -> None:
 
 def test_one_picture_runs_on_all_cores_and_a_batch_shares_them_with_others(recorded: Recorded) -> None:
     engine = recorded.engine
-    assert engine.parallel == 4
+    assert engine.parallel == 3
     assert recorded.streams == []
     engine.logits(pixels_for(engine, 1))
     assert recorded.streams == [1]
@@ -192,7 +192,7 @@ def test_the_logits_of_a_batch_do_not_depend_on_the_batches_before_it(empty_cach
 def test_streams_do_not_grow_without_bounds(cores: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_engine, "available_cores", lambda: cores)
     engine = open_engine(SMALL)
-    assert engine.parallel == min(cores, 8) + 1
+    assert engine.parallel == min(cores, 8)
 
 
 @pytest.mark.parametrize(

@@ -13,7 +13,7 @@ from torch import nn
 
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.load import load_network
-from vithybrid_cli.engines import cpu_linear
+from vithybrid_cli.engines import cpu_linear, torch_engine
 from vithybrid_cli.engines.cpu_linear import PointwiseLinear, use_fastest_linears
 from vithybrid_cli.engines.torch_devices import choose_device, choose_devices, torch_dtype
 from vithybrid_cli.engines.torch_engine import TorchEngine
@@ -178,11 +178,19 @@ def test_results_are_free_of_the_graph_and_of_later_calls() -> None:
     assert not any(parameter.requires_grad for parameter in engine.network.parameters())
 
 
-def test_the_batch_follows_the_size_of_the_pictures_and_the_device() -> None:
+def test_the_batch_follows_the_size_of_the_pictures_and_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
     engine = engine_of(SMALL)
     assert engine.image_size == (64, 64)
-    assert engine.batch_size == 256  # 8 × (384/64)² would be 288
-    for side, device, expected in [(384, "cpu", 8), (4096, "cpu", 1), (384, "cuda", 64)]:
+    for cores, side, device, expected in [
+        (1, 384, "cpu", 2),
+        (4, 384, "cpu", 4),
+        (64, 384, "cpu", 8),
+        (64, 4096, "cpu", 1),
+        (2, 64, "cpu", 72),
+        (64, 64, "cpu", 256),  # 8 × (384/64)² would be 288
+        (1, 384, "cuda", 64),
+    ]:
+        monkeypatch.setattr(torch_engine, "available_cores", lambda cores=cores: cores)
         engine.network.config = replace(engine.network.config, image_size=(side, side))
         engine.device = torch.device(device)
         assert engine.batch_size == expected

@@ -129,14 +129,18 @@ class Classifier:
         return pixels
 
     def _computed(self, batches: Iterable[list[Loaded] | None]) -> Iterator[tuple[list[Loaded], Logits]]:
-        """Each batch with its logits, in order; as many at once as the engine takes."""
+        """Each batch with its logits, in order; as many at once as the engine takes, and one that waits for its turn.
+
+        So the engine is not idle while the results of a batch are made use of.
+        """
         running: deque[tuple[list[Loaded], Future[Logits]]] = deque()
+        most = self.engine.parallel + 1
         pool = ThreadPoolExecutor(self.engine.parallel, thread_name_prefix="network")
         try:
             for batch in batches:
                 if batch is not None:
                     running.append((batch, pool.submit(self._logits, batch)))
-                while running and (batch is None or len(running) >= self.engine.parallel):
+                while running and (batch is None or len(running) == most):
                     first, logits = running.popleft()
                     yield first, logits.result()
             for first, logits in running:
@@ -166,20 +170,27 @@ class Classifier:
 def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded] | None]:
     """Cut a stream into lists with ``size`` pictures each, bad files aside.
 
-    A pause (None) ends a list early and goes on as one: nothing more comes for a while.
+    A pause (None) ends a list early and goes on as one: nothing more comes for a while. An exception of the stream
+    comes after such a pause, so that the pictures before it are labelled.
     """
     batch: list[Loaded] = []
     cut = Batches(size)
-    for item in loaded:
-        if item is None:
-            cut.end()
-        else:
-            batch.append(item)
-            cut.add(item[1] if isinstance(item[1], ImageError) else None)
-        if batch and not cut.within:
+    try:
+        for item in loaded:
+            if item is None:
+                cut.end()
+            else:
+                batch.append(item)
+                cut.add(item[1] if isinstance(item[1], ImageError) else None)
+            if batch and not cut.within:
+                yield batch
+                batch = []
+            if item is None:
+                yield None
+    except Exception:
+        if batch:
             yield batch
-            batch = []
-        if item is None:
-            yield None
+        yield None
+        raise
     if batch:
         yield batch

@@ -4,13 +4,14 @@ Machines drift. So what is compared takes turns, a ratio is that of one turn, an
 with its smallest and largest.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
 OURS = "vithybrid"
 SLOWER = "the slower of decoding and network"
+IN_TURN = "decoding and network in turn"  # what a CPU can do that both have to share
 
 
 class Part(StrEnum):
@@ -210,8 +211,8 @@ class Report:
             Ratio(ours, against, Spread(values))
             for ours in subjects
             if ours.program == OURS
-            for against, others in _rivals(ours, subjects)
-            if (values := tuple(_ratios(self.turns, ours, others)))
+            for against, others, rate in _rivals(ours, subjects)
+            if (values := tuple(_ratios(self.turns, ours, others, rate)))
         )
         return list(found)
 
@@ -231,23 +232,32 @@ class Report:
         return tuple(turn[subject] for turn in self.turns if subject in turn)
 
 
-def _rivals(ours: Subject, subjects: Sequence[Subject]) -> Iterator[tuple[str, list[Subject]]]:
-    """What a subject of ours is compared with: a name, and the subjects of which the slowest counts."""
+_Combined = Callable[[Sequence[float]], float]
+
+
+def _rivals(ours: Subject, subjects: Sequence[Subject]) -> Iterator[tuple[str, list[Subject], _Combined]]:
+    """What a subject of ours is compared with: a name, other subjects, and what their rates are together."""
     if ours.part is Part.WHOLE:
         network = Subject(Part.NETWORK, OURS, ours.engine, ours.dtype, ours.batch)
         decoding = Subject(Part.DECODE, OURS)
         if {network, decoding} <= set(subjects):
-            yield SLOWER, [decoding, network]
+            yield SLOWER, [decoding, network], min
+            yield IN_TURN, [decoding, network], _in_turn
     for other in subjects:
         alike = (other.part, other.dtype, other.batch) == (ours.part, ours.dtype, ours.batch)
         if other.program != OURS and (alike or (ours.part is Part.WHOLE and other.part is Part.DECODE)):
-            yield f"{other.program} decoding alone" if other.part is Part.DECODE else other.program, [other]
+            yield f"{other.program} decoding alone" if other.part is Part.DECODE else other.program, [other], min
 
 
-def _ratios(turns: Iterable[Turn], ours: Subject, others: Sequence[Subject]) -> Iterator[float]:
+def _in_turn(rates: Sequence[float]) -> float:
+    """The rate of doing one thing after the other with each picture."""
+    return 1 / sum(1 / rate for rate in rates)
+
+
+def _ratios(turns: Iterable[Turn], ours: Subject, others: Sequence[Subject], combined: _Combined) -> Iterator[float]:
     for turn in turns:
         if turn.keys() >= {ours, *others}:
-            yield turn[ours].rate / min(turn[other].rate for other in others)
+            yield turn[ours].rate / combined([turn[other].rate for other in others])
 
 
 def _subject_record(subject: Subject) -> dict[str, Any]:

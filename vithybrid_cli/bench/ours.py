@@ -61,7 +61,7 @@ def _network(arguments: dict[str, Any]) -> Service:
     # One call by itself. OpenVINO 2026.4 can lock up where two threads use its arrays for the first time at once.
     classifier.engine.logits(pixels[:1])
     # Kept, since on a GPU each thread has a stream of its own.
-    pool = ThreadPoolExecutor(classifier.engine.parallel) if classifier.engine.parallel > 1 else None
+    pool = ThreadPoolExecutor(classifier.engine.parallel)
 
     def network(request: Request) -> Timing:
         batch = np.resize(pixels, (request.batch, *pixels.shape[1:]))  # repeated if they are fewer

@@ -65,9 +65,10 @@ def repeated(
     pool: Executor | None = None,
     clock: Clock = time.perf_counter,
 ) -> Timing:
-    """Make calls of one batch each, ``parallel`` at a time in the threads of ``pool``, for as long as was asked for.
+    """Make calls of one batch each for as long as was asked for, in a ``pool`` of ``parallel`` threads where given.
 
-    A whole number of rounds, so that none runs with fewer calls than the others; as OpenVINO's benchmark_app does.
+    One more waits, as in `Classifier.classify`. A whole number of rounds, so that none runs with fewer calls than the
+    others; as OpenVINO's benchmark_app does.
     """
     running: deque[Future[object]] = deque()
     calls = 0
@@ -78,7 +79,7 @@ def repeated(
             call()
             continue
         running.append(pool.submit(call))
-        if len(running) == parallel:
+        if len(running) > parallel:
             running.popleft().result()
     for future in running:
         future.result()

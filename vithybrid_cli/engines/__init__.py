@@ -27,7 +27,7 @@ class Engine(Protocol):
 
     @property
     def parallel(self) -> int:
-        """How many calls of ``logits`` may be under way at once, each in a thread of its own."""
+        """How many calls of ``logits`` it computes at once, each in a thread of its own."""
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 pixels [N, H, W, 3] → logits [N, C]; rescaling and normalisation are the engine's work."""

@@ -56,8 +56,8 @@ class OpenVinoEngine:
 
     @property
     def parallel(self) -> int:
-        """One more than there are streams, so that one that ends a batch finds the next waiting."""
-        return self._together.count + 1
+        """As many calls as there are streams."""
+        return self._together.count
 
     def logits(self, pixels: Pixels) -> Logits:
         """uint8 pixels [N, H, W, 3] → logits [N, C]; waits while ``parallel`` calls are under way."""
@@ -92,7 +92,7 @@ class _Streams:
         with self._preparing:
             if not self.are_ready:
                 compiled = self._compiled(self.count)
-                for _ in range(self.count + 1):  # one waits, see `OpenVinoEngine.parallel`
+                for _ in range(self.count):
                     self._free.put(compiled.create_infer_request())
                 # Two threads that are the first to look into a tensor, both at once, wait for each other forever.
                 _ = openvino.Tensor(np.zeros(1, np.uint8)).data

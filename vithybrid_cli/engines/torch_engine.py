@@ -11,13 +11,15 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
+from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.cpu_linear import use_fastest_linears
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.hybrid import HybridViT
 
-# Pictures of 384×384 at once; a smaller picture allows proportionally more. A CPU gains nothing from more, a GPU does.
-_CPU_BATCH, _GPU_BATCH, _LARGEST_BATCH = 8, 64, 256
+# Pictures of 384×384 at once; a smaller picture allows proportionally more. On a CPU one for each core, within bounds:
+# more than that is slower (BENCHMARKS.md), as large temporary tensors are mapped into memory anew each time.
+_LEAST_CPU_BATCH, _MOST_CPU_BATCH, _GPU_BATCH, _LARGEST_BATCH = 2, 8, 64, 256
 _BATCH_AREA = 384 * 384
 
 _logger = logging.getLogger(__name__)
@@ -59,7 +61,8 @@ class TorchEngine:
     def batch_size(self) -> int:
         """How many pictures at once suit the device."""
         height, width = self.image_size
-        at_base = _CPU_BATCH if self.device.type == "cpu" else _GPU_BATCH
+        on_cpu = min(max(_LEAST_CPU_BATCH, available_cores()), _MOST_CPU_BATCH)
+        at_base = on_cpu if self.device.type == "cpu" else _GPU_BATCH
         return max(1, min(_LARGEST_BATCH, at_base * _BATCH_AREA // (height * width)))
 
     @property
