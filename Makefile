@@ -5,7 +5,7 @@ BIN := .venv/bin
 PEERS := .venv-peers/bin
 DATA ?= data/cifar10
 
-.PHONY: demo test test-peers bench lint fix tiny clean
+.PHONY: demo test test-peers test-gpu bench lint fix tiny clean
 
 demo: .venv/installed
 	$(BIN)/vithybrid classify examples -m tiny -k 3 --format table
@@ -16,6 +16,10 @@ test: .venv/developer lint
 # The full-size network against transformers 4.57.6 and timm, in an environment of their own.
 test-peers: .venv/developer .venv-peers/installed
 	$(BIN)/python -m pytest -m peers --peers=$(PEERS)/python
+
+# What only an NVIDIA GPU can show, with what is measured there; without one, each test is skipped and says so.
+test-gpu: .venv/developer
+	$(BIN)/python -m pytest -m gpu -s
 
 # How fast it is on this machine: tiny in two minutes, then the network of base-384 with random weights. On two cores
 # that is expected to take 20 minutes, and 35 beside transformers and timm, which take part if the environment of

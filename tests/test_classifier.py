@@ -62,7 +62,7 @@ def pictures(tmp_path: Path) -> list[Path]:
 
 
 class Recorder:
-    """An engine that notes its batches; the logit of class i is high if the picture's first value is i."""
+    """An engine that keeps its batches; the logit of class i is high if the picture's first value is i."""
 
     image_size = (SIDE, SIDE)
     name, device_type, parallel = "recorder", "cpu", 1
@@ -70,9 +70,11 @@ class Recorder:
     def __init__(self, batch_size: int = 4, classes: int = 256) -> None:
         self.batch_size, self.classes = batch_size, classes
         self.batches: list[int] = []
+        self.seen: list[Pixels] = []
 
     def logits(self, pixels: Pixels) -> Logits:
         self.batches.append(len(pixels))
+        self.seen.append(pixels)
         return 10 * np.eye(self.classes, dtype=np.float32)[pixels[:, 0, 0, 0]]
 
 
@@ -255,6 +257,19 @@ def test_batches_are_full_and_the_last_holds_the_rest(tmp_path: Path) -> None:
     assert engine.batches == [5, 5]
 
 
+@pytest.mark.parametrize(("suffix", "same"), [(".jpg", False), (".png", True)])
+def test_fast_jpeg_gives_slightly_other_pixels_of_large_jpegs_alone(tmp_path: Path, suffix: str, same: bool) -> None:
+    file = tmp_path / f"large{suffix}"
+    smooth = np.linspace(0, 255, 8 * SIDE).astype(np.uint8)
+    Image.fromarray(smooth[:, None] // 2 + smooth // 2).convert("RGB").save(file)
+    classifier, engine = recording()
+    for fast in (False, True):
+        list(classifier.classify([file], fast_jpeg=fast))
+    whole, fast_pixels = engine.seen
+    assert np.array_equal(whole, fast_pixels) == same
+    assert np.abs(whole.astype(int) - fast_pixels).max() <= 4
+
+
 def endless(path: Path, drawn: list[int]) -> Iterator[Path]:
     """The path again and again; ``drawn`` counts how often."""
     for index in itertools.count():
@@ -314,6 +329,21 @@ def test_a_classifier_may_be_used_again_and_by_two_at_a_time(tmp_path: Path) -> 
     paths = [plain_picture(tmp_path, value) for value in (1, 2, 3)]
     first, second = classifier.classify(paths), classifier.classify(reversed(paths))
     assert top_indices([result for pair in zip(first, second, strict=True) for result in pair]) == [1, 3, 2, 2, 3, 1]
+
+
+def test_a_file_that_vanishes_between_listing_and_reading_is_an_error_in_its_place(tmp_path: Path) -> None:
+    def paths() -> Iterator[Path]:
+        yield plain_picture(tmp_path, 1)
+        listed = plain_picture(tmp_path, 2)
+        listed.unlink()
+        yield listed
+        yield plain_picture(tmp_path, 3)
+
+    classifier, engine = recording(batch_size=2)
+    results = list(classifier.classify(paths()))
+    assert top_indices(results) == [1, None, 3]
+    assert isinstance(results[1].error, MissingFile)
+    assert engine.batches == [2]
 
 
 def test_an_exception_of_the_paths_comes_after_the_results_before_it(tmp_path: Path) -> None:

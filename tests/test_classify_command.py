@@ -164,6 +164,8 @@ def test_the_output_file_holds_what_stdout_would(pictures: Path) -> None:
         pytest.param(["0.png", "-o", "no/such/folder.json"], "cannot write", id="no output folder"),
         pytest.param(["0.png", "--device", "tpu"], "no device", id="unknown device"),
         pytest.param(["0.png", "--device", "cuda:99"], "--device cpu", id="absent device"),
+        pytest.param(["0.png", "--device", "cpu", "--dtype", "tf32"], "Give --dtype float32", id="TF32 on a CPU"),
+        pytest.param(["0.png", "--engine", "openvino", "--compile"], "Leave out --compile", id="compiled by another"),
         pytest.param(["0.png", "--top-k", "0"], "top-k", id="no labels"),
         pytest.param(["0.png", "--threshold", "2"], "threshold", id="impossible threshold"),
         pytest.param(["0.png", "--format", "xml"], "xml", id="unknown format"),

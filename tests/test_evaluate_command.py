@@ -99,7 +99,9 @@ def test_the_confusions_are_the_pairs_that_differ(pictures: list[list[int]]) -> 
     assert counts == sorted(counts, reverse=True)
 
 
-@pytest.mark.parametrize("options", [["-b", "1"], ["-b", "4", "-j", "3"], ["--attention", "eager"], ["--no-progress"]])
+@pytest.mark.parametrize(
+    "options", [["-b", "1"], ["-b", "4", "-j", "3"], ["--attention", "eager"], ["--no-progress"], ["--fast-jpeg"]]
+)
 def test_how_it_runs_does_not_change_the_numbers(pictures: list[list[int]], options: list[str]) -> None:
     assert run("labelled", *options).stdout == run("labelled").stdout
 

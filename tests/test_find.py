@@ -178,6 +178,15 @@ def test_only_the_folder_at_hand_is_listed(tree: Tree, monkeypatch: pytest.Monke
     assert listed == ["p", "p/a"]
 
 
+def test_a_folder_that_grows_while_it_is_read_gives_what_it_held_when_it_was_entered(tree: Tree) -> None:
+    tree("p/a.jpg p/b/1.jpg p/c.jpg")
+    paths = []
+    for number, path in enumerate(find(["p"])):
+        paths.append(path)
+        tree(f"p/0{number}.jpg p/z{number}.jpg p/b/0.jpg p/y{number}/1.jpg")
+    assert paths == ["p/a.jpg", "p/b/0.jpg", "p/b/1.jpg", "p/c.jpg"]  # of p/b, too: it was entered later
+
+
 def test_a_very_deep_tree_is_walked(tree: Tree, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for _ in range(1200):
         Path("d").mkdir()

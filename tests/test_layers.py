@@ -37,8 +37,10 @@ TORCH_ROOMS = (
     "checkpoints/load.py",
     "engines/cpu_linear.py",
     "engines/openvino_convert.py",
+    "engines/torch_compile.py",
     "engines/torch_devices.py",
     "engines/torch_engine.py",
+    "engines/torch_self_test.py",
     "training/",
     "bench/peers/",
 )

@@ -3,6 +3,7 @@
 import importlib.util
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -17,9 +18,16 @@ from vithybrid_cli.errors import UsageError
 SMALL = CheckpointFolder.read(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
 
 
-def opened(engine: str = "auto", device: str = "auto", dtype: str = "float32", attention: str = "sdpa") -> type[Engine]:
+def opened(
+    engine: str = "auto",
+    device: str = "auto",
+    dtype: str = "float32",
+    attention: str = "sdpa",
+    compiled: bool = False,
+) -> type[Engine]:
     """The kind of engine that these options give."""
-    return type(opening.open_engine(SMALL, engine=engine, device=device, dtype=dtype, attention=attention))
+    options = {"device": device, "dtype": dtype, "attention": attention}
+    return type(opening.open_engine(SMALL, engine=engine, compiled=compiled, **options))
 
 
 def natively(monkeypatch: pytest.MonkeyPatch, *dtypes: str) -> None:
@@ -56,6 +64,30 @@ def test_what_only_torch_can_do_runs_on_torch(monkeypatch: pytest.MonkeyPatch) -
     assert opened(engine="torch") is TorchEngine
     assert opened(attention="eager") is TorchEngine
     assert opened(dtype="bfloat16") is TorchEngine
+    assert opened(compiled=True) is TorchEngine
+
+
+@pytest.mark.parametrize("engine", ["auto", "torch"])
+@pytest.mark.parametrize("device", ["auto", "cpu"])
+def test_tf32_is_refused_where_there_is_no_nvidia_gpu(engine: str, device: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        opened(engine, device, "tf32")
+    assert str(caught.value) == "tf32 is what NVIDIA GPUs compute in, and not cpu. Give --dtype float32."
+
+
+def test_tf32_is_float32_that_a_gpu_computes_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    made: list[tuple[object, ...]] = []
+
+    def make(network: object, normalization: object, device: object, dtype: object, *, tf32: bool, **_: object) -> None:
+        made.append((device, dtype, tf32))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr("vithybrid_cli.engines.torch_engine.TorchEngine", make)
+    for dtype in ("tf32", "float32", "float16"):
+        opened(device="cuda", dtype=dtype)
+    gpu = torch.device("cuda:0")
+    assert made == [(gpu, torch.float32, True), (gpu, torch.float32, False), (gpu, torch.float16, False)]
 
 
 def test_a_shorter_type_runs_on_openvino_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -80,9 +112,11 @@ def test_a_driver_alone_is_no_gpu(available: bool, expected: bool, monkeypatch: 
     [
         pytest.param({"device": "cuda"}, "runs on the CPU here, not on 'cuda'. Leave it out", id="a GPU"),
         pytest.param({"attention": "eager"}, "has its own attention, not 'eager'. Leave it out", id="an attention"),
+        pytest.param({"dtype": "tf32"}, "tf32 is what NVIDIA GPUs compute in. Give --dtype float32", id="TF32"),
+        pytest.param({"compiled": True}, "compiles each network by itself. Leave out --compile", id="compiling"),
     ],
 )
-def test_openvino_says_what_it_does_not_do(options: dict[str, str], message: str) -> None:
+def test_openvino_says_what_it_does_not_do(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         opened("openvino", **options)
     assert message in str(caught.value)

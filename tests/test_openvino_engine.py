@@ -3,6 +3,7 @@
 import logging
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -251,6 +252,22 @@ def test_a_network_is_converted_once_for_all_types(empty_cache: Path, monkeypatc
     assert len(entries(empty_cache)) == 1
 
 
+@pytest.mark.parametrize("streams", [1, 3])
+def test_what_was_compiled_before_gives_the_same_logits_to_the_last_bit(
+    empty_cache: Path, streams: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(openvino_engine, "available_cores", lambda: streams)
+    engine = open_engine(SMALL)
+    batches = [pixels_for(engine, count) for count in (1, 2, 5)]
+    expected = [engine.logits(batch) for batch in batches]
+    forbid_converting(monkeypatch)
+    monkeypatch.setattr(openvino.Core, "read_model", None)
+    monkeypatch.setattr(openvino.Core, "compile_model", None)
+    again = open_engine(SMALL)
+    for batch, logits in zip(batches, expected, strict=True):
+        np.testing.assert_array_equal(again.logits(batch), logits)
+
+
 def test_other_weights_in_the_same_place_give_their_own_logits(empty_cache: Path, tmp_path: Path) -> None:
     checkpoint = Path(shutil.copytree(SMALL, tmp_path / "checkpoint"))
     before = open_engine(checkpoint)
@@ -265,7 +282,9 @@ def test_other_weights_in_the_same_place_give_their_own_logits(empty_cache: Path
 
 
 def test_what_is_broken_in_the_cache_is_made_anew(empty_cache: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    pixels = pixels_for(open_engine(SMALL))
+    before = open_engine(SMALL)
+    pixels = pixels_for(before)
+    before.logits(pixels)
     (entry,) = entries(empty_cache)
     os.truncate(entry / "model.bin", 1000)
     assert relative_error(open_engine(SMALL).logits(pixels), reference_logits(SMALL, pixels)) <= TOLERANCE
@@ -284,7 +303,8 @@ def test_a_graph_that_cannot_be_compiled_is_made_anew_once(empty_cache: Path, mo
 
     monkeypatch.setattr(openvino.Core, "compile_model", failing_first)
     assert relative_error(open_engine(SMALL).logits(pixels), reference_logits(SMALL, pixels)) <= TOLERANCE
-    failing += [True, True]
+    shutil.rmtree(entries(empty_cache)[0] / "compiled")
+    failing += [True] * 3  # what is kept, what is kept anew, and that without the cache
     with pytest.raises(RuntimeError, match="Check failed"):
         open_engine(SMALL).logits(pixels)
 
@@ -345,8 +365,9 @@ def test_two_processes_may_convert_at_once_and_nothing_is_sent_or_left(empty_cac
     outputs = [process.communicate() for process in both]
     assert [error for _, error in outputs] == [b"", b""]
     assert outputs[0] == outputs[1]
-    assert sorted(path.name for path in entries(empty_cache)[0].iterdir()) == ["model.bin", "model.xml"]
-    assert len(entries(empty_cache)) == 1
+    (entry,) = entries(empty_cache)
+    assert sorted(path.name for path in entry.iterdir()) == ["compiled", "model.bin", "model.xml"]
+    assert len(list((entry / "compiled").iterdir())) == 1
     assert list(home.iterdir()) == []
 
 
@@ -360,6 +381,27 @@ def test_a_long_conversion_is_told_unless_quiet(
     assert [line.partition(" for this")[0] for line in done.stderr.splitlines()] == expected
     again = CliRunner().invoke(app, arguments, catch_exceptions=False)
     assert (again.stderr, again.stdout) == ("", done.stdout)
+
+
+@pytest.mark.parametrize("during", ["visit_subgraph", "try_decode_get_attr", "get_op_type"])
+def test_ctrl_c_during_a_conversion_is_ctrl_c_and_leaves_nothing(
+    empty_cache: Path, during: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Not at the top, where it would import OpenVINO ahead of `openvino_runtime`, with its telemetry.
+    from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
+
+    called, signals = getattr(TorchScriptPythonDecoder, during), [signal.SIGINT]
+
+    def interrupted(*arguments: object) -> object:
+        if signals:
+            os.kill(os.getpid(), signals.pop())
+        return called(*arguments)
+
+    monkeypatch.setattr(TorchScriptPythonDecoder, during, interrupted)
+    arguments = ["classify", str(EXAMPLES / "cat.png"), "-m", str(SMALL), "--engine", "openvino"]
+    done = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    assert (done.exit_code, done.output, signals) == (130, "", [])
+    assert not (empty_cache / "openvino").exists()
 
 
 def test_ctrl_c_is_safe_after_networks_have_come_and_gone() -> None:

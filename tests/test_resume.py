@@ -244,6 +244,7 @@ def test_the_record_tells_all_that_decides_the_results(folder: Path) -> None:
     assert sorted(record) == [
         "attention",
         "batch_size",
+        "compile",
         "device",
         "dtype",
         "engine",
@@ -268,6 +269,7 @@ def test_the_record_tells_all_that_decides_the_results(folder: Path) -> None:
         pytest.param(["-b", "2"], "--batch-size 3, now 2", id="batch size"),
         pytest.param(["--dtype", "float16"], "--dtype float32, now float16", id="dtype"),
         pytest.param(["--attention", "eager"], "--attention sdpa, now eager", id="attention"),
+        pytest.param(["--compile"], "--compile False, now True", id="compile"),
         pytest.param(["--max-pixels", "9"], "--max-pixels 178956970, now 9", id="limit"),
         pytest.param(["-f", "csv"], "--format jsonl, now csv", id="format"),
         pytest.param(["--engine", "torch"], "--engine fake, now torch", id="engine"),

@@ -1,7 +1,7 @@
 """The torch engine: pixels as they are decoded become the logits of the network on the reference's input."""
 
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,9 +13,15 @@ from torch import nn
 
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.load import load_network
-from vithybrid_cli.engines import cpu_linear, torch_engine
+from vithybrid_cli.engines import cpu_linear, torch_devices, torch_engine
 from vithybrid_cli.engines.cpu_linear import PointwiseLinear, use_fastest_linears
-from vithybrid_cli.engines.torch_devices import choose_device, choose_devices, torch_dtype
+from vithybrid_cli.engines.torch_devices import (
+    choose_device,
+    choose_devices,
+    set_tf32,
+    torch_dtype,
+    use_granted_cores,
+)
 from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
@@ -238,6 +244,51 @@ def test_a_gpu_without_its_number_means_all_of_them(monkeypatch: pytest.MonkeyPa
     assert choose_devices("cpu") == [torch.device("cpu")]
 
 
+@pytest.fixture
+def precisions() -> Iterator[Callable[[], tuple[str, str, str]]]:
+    """What float32 products are computed in on a GPU, its convolutions and the CPU; put back after the test."""
+    backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
+
+    def now() -> tuple[str, str, str]:
+        products, convolutions, on_cpu = (backend.fp32_precision for backend in backends)
+        return products, convolutions, on_cpu
+
+    before = now()
+    yield now
+    torch.set_float32_matmul_precision("highest")
+    for backend, precision in zip(backends, before, strict=True):
+        backend.fp32_precision = precision
+
+
+def test_tf32_is_a_gpus_choice_in_both_directions(precisions: Callable[[], tuple[str, str, str]]) -> None:
+    *_, on_cpu = precisions()
+    for allowed, expected, older_name in [(True, "tf32", "high"), (False, "ieee", "highest"), (True, "tf32", "high")]:
+        set_tf32(allowed)
+        assert precisions() == (expected, expected, on_cpu)
+        assert torch.get_float32_matmul_precision() == older_name  # what Inductor asks for
+
+
+@pytest.mark.parametrize(
+    ("granted", "own", "expected"),
+    [
+        pytest.param(2, 8, [2], id="a container grants less"),
+        pytest.param(8, 8, [], id="all are granted"),
+        pytest.param(8, 1, [], id="the user wants fewer"),
+    ],
+)
+def test_torch_takes_no_more_cores_than_are_granted(
+    granted: int, own: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken: list[int] = []
+    monkeypatch.setattr(torch_devices, "available_cores", lambda: granted)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: own)
+    monkeypatch.setattr(torch, "set_num_threads", taken.append)
+    use_granted_cores()
+    assert taken == expected
+    engine_of(SMALL)
+    assert taken == expected * 2  # an engine on a CPU does so by itself
+
+
 def small_memory(engine: TorchEngine, room: int) -> list[int]:
     """Let the engine's network run out of memory for more than ``room`` pictures; returns the batches it is given."""
     given: list[int] = []
@@ -310,13 +361,3 @@ def test_the_faster_kind_of_linear_layer_is_taken_in_the_encoder(
 def test_shorter_types_keep_their_linear_layers() -> None:
     engine = engine_of(SMALL, "bfloat16")
     assert not any(isinstance(module, PointwiseLinear) for module in engine.network.modules())
-
-
-@pytest.mark.gpu
-@pytest.mark.parametrize(("dtype", "tolerance"), [pytest.param("float32", 1e-3, id="float32"), *SHORT_TOLERANCES])
-def test_a_gpu_gives_the_logits_of_the_cpu(golden: Path, dtype: str, tolerance: float) -> None:
-    checkpoint = CheckpointFolder.read(golden)
-    normalization = checkpoint.preprocessing.normalization
-    engine = TorchEngine(load_network(checkpoint), normalization, choose_device("cuda"), torch_dtype(dtype))
-    pixels = pixels_for(engine)
-    assert relative_error(engine.logits(pixels), reference_logits(golden, pixels)) <= tolerance

@@ -9,6 +9,15 @@ class Dtype(StrEnum):
     FLOAT32 = "float32"
     FLOAT16 = "float16"
     BFLOAT16 = "bfloat16"
+    TF32 = "tf32"  # float32 whose products an NVIDIA GPU computes with ten bits after the point
+
+
+class WeightsDtype(StrEnum):
+    """What weights are stored in."""
+
+    FLOAT32 = "float32"
+    FLOAT16 = "float16"
+    BFLOAT16 = "bfloat16"
 
 
 class AttentionKind(StrEnum):

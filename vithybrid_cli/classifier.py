@@ -55,8 +55,9 @@ class Classifier:
         dtype: str = "float32",
         attention: str = "sdpa",
         engine: str = "auto",
+        compile: bool = False,  # noqa: A002 (what it is called everywhere in torch)
     ) -> Classifier:
-        """Load a checkpoint by catalog alias, hub id or folder.
+        """Load a checkpoint by catalog alias, hub id or folder. To ``compile`` is torch's to do, at the first batch.
 
         Raises ModelError when it cannot be found, fetched or loaded, UsageError for a device, type or engine that is
         not there.
@@ -64,7 +65,7 @@ class Classifier:
         from vithybrid_cli.engines.open import open_engine
 
         folder = CheckpointFolder.read(locate(model, revision=revision, offline=offline))
-        running = open_engine(folder, engine=engine, device=device, dtype=dtype, attention=attention)
+        running = open_engine(folder, engine=engine, device=device, dtype=dtype, attention=attention, compiled=compile)
         return cls(running, folder.preprocessing, folder.config.labels)
 
     def classify(

@@ -58,6 +58,7 @@ def classify(
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
     engine: options.Engine = options.EngineKind.AUTO,
+    compiled: options.Compile = False,
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
@@ -90,6 +91,7 @@ def classify(
         threshold=threshold,
         dtype=dtype,
         attention=attention,
+        compile=compiled,
         max_pixels=max_pixels,
         fast_jpeg=fast_jpeg,
         **_chosen(engine, device, batch_size),
@@ -107,6 +109,7 @@ def classify(
         dtype=dtype,
         attention=attention,
         engine=engine,
+        compiled=compiled,
         quiet=quiet or no_progress,
     )
     size = batch_size or (record.earlier.batch_size if record.earlier else classifier.engine.batch_size)

@@ -33,9 +33,11 @@ def evaluate(
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
     engine: options.Engine = options.EngineKind.AUTO,
+    compiled: options.Compile = False,
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
+    fast_jpeg: options.FastJpeg = False,
     revision: options.Revision = None,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
@@ -58,6 +60,7 @@ def evaluate(
         dtype=dtype,
         attention=attention,
         engine=engine,
+        compiled=compiled,
         quiet=quiet or no_progress,
     )
     labels = match_labels(names, classifier.labels)
@@ -73,6 +76,7 @@ def evaluate(
         batch_size=batch_size,
         workers=workers,
         max_pixels=max_pixels,
+        fast_jpeg=fast_jpeg,
         quiet=quiet,
     )
     with opened(output) as stream:
@@ -90,6 +94,7 @@ def measure(
     batch_size: int | None = None,
     workers: int | None = None,
     max_pixels: int = DEFAULT_MAX_PIXELS,
+    fast_jpeg: bool = False,
     quiet: bool = False,
 ) -> "Report":
     """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders.
@@ -107,7 +112,9 @@ def measure(
             pending.append(index)
             yield path
 
-    results = classifier.classify(paths(), TOP_K, batch_size=batch_size, workers=workers, max_pixels=max_pixels)
+    results = classifier.classify(
+        paths(), TOP_K, batch_size=batch_size, workers=workers, max_pixels=max_pixels, fast_jpeg=fast_jpeg
+    )
     with closing(results), progress:
         for result in results:
             evaluation.add(pending.popleft(), result)

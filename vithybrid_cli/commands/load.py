@@ -24,6 +24,7 @@ def open_classifier(
     dtype: str,
     attention: str,
     engine: str,
+    compiled: bool,
     quiet: bool,
 ) -> "Classifier":
     """Load a model, showing on stderr how far a download is, and what else takes long or goes wrong on the way.
@@ -35,7 +36,9 @@ def open_classifier(
     with fetch_progress(shown=not quiet) as progress:
         folder = locate(model, revision=revision, offline=offline, progress=progress)
     with _log_shown(shown=not quiet):
-        return Classifier.from_pretrained(folder, device=device, dtype=dtype, attention=attention, engine=engine)
+        return Classifier.from_pretrained(
+            folder, device=device, dtype=dtype, attention=attention, engine=engine, compile=compiled
+        )
 
 
 class _OnStderr(logging.Handler):

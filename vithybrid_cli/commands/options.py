@@ -8,6 +8,7 @@ import typer
 from vithybrid_cli.choices import AttentionKind as AttentionKind
 from vithybrid_cli.choices import Dtype as Dtype
 from vithybrid_cli.choices import EngineKind as EngineKind
+from vithybrid_cli.choices import WeightsDtype as WeightsDtype
 from vithybrid_cli.output import Format
 
 MODEL_PANEL, RUN_PANEL, OUTPUT_PANEL = "Model", "How it runs", "Output"  # sections of --help
@@ -36,13 +37,28 @@ Device = Annotated[
     ),
 ]
 
-DtypeOption = Annotated[Dtype, typer.Option("--dtype", rich_help_panel=RUN_PANEL, help="What the network computes in.")]
+DtypeOption = Annotated[
+    Dtype,
+    typer.Option(
+        "--dtype",
+        rich_help_panel=RUN_PANEL,
+        help="What the network computes in; tf32 is for NVIDIA GPUs: faster than float32, and less exact.",
+    ),
+]
 Attention = Annotated[AttentionKind, typer.Option(rich_help_panel=RUN_PANEL, help="How torch computes attention.")]
 Engine = Annotated[
     EngineKind,
     typer.Option(
         rich_help_panel=RUN_PANEL,
         help="What runs the network: auto is openvino on a CPU where it is installed, else torch.",
+    ),
+]
+Compile = Annotated[
+    bool,
+    typer.Option(
+        "--compile",
+        rich_help_panel=RUN_PANEL,
+        help="Have torch compile the network first: that takes minutes, and all pictures after it less time.",
     ),
 ]
 BatchSize = Annotated[

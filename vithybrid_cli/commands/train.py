@@ -48,7 +48,9 @@ def train(
     label_smoothing: Annotated[float, typer.Option(min=0, max=1, help="Taken from the true label.")] = 0.1,
     min_area: Annotated[float, typer.Option(min=0.01, max=1, help="Smallest random crop, as a part of it.")] = 0.5,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of weights, order, crops and flips.")] = 0,
-    weights_dtype: Annotated[options.Dtype, typer.Option(help="How the weights are stored.")] = options.Dtype.FLOAT32,
+    weights_dtype: Annotated[
+        options.WeightsDtype, typer.Option(help="How the weights are stored.")
+    ] = options.WeightsDtype.FLOAT32,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder.")] = False,
     device: options.Device = "auto",
     workers: options.Workers = None,

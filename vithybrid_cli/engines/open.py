@@ -16,8 +16,10 @@ _NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
 _AMD_DRIVER = Path("/dev/kfd")  # torch calls AMD's devices cuda, too
 
 
-def open_engine(folder: CheckpointFolder, *, engine: str, device: str, dtype: str, attention: str) -> Engine:
-    """Load the network of ``folder`` into an engine.
+def open_engine(
+    folder: CheckpointFolder, *, engine: str, device: str, dtype: str, attention: str, compiled: bool = False
+) -> Engine:
+    """Load the network of ``folder`` into an engine, which has torch compile it if ``compiled``.
 
     ``auto`` is OpenVINO on a CPU where it is installed, unless torch alone can do what is asked for; else torch. Raises
     UsageError for names that are not known and for what is not there.
@@ -25,32 +27,53 @@ def open_engine(folder: CheckpointFolder, *, engine: str, device: str, dtype: st
     _require("engine", engine, EngineKind)
     _require("dtype", dtype, Dtype)
     _require("attention", attention, AttentionKind)
-    if engine == EngineKind.OPENVINO or (engine == EngineKind.AUTO and _suits_openvino(device, dtype, attention)):
-        return _open_openvino(folder, device, dtype, attention)
-    return _open_torch(folder, device, dtype, attention)
+    if engine == EngineKind.OPENVINO:
+        _require_possible_on_openvino(device, dtype, attention, compiled)
+        return _open_openvino(folder, dtype)
+    if engine == EngineKind.AUTO and not compiled and _suits_openvino(device, dtype, attention):
+        return _open_openvino(folder, dtype)
+    return _open_torch(folder, device, dtype, attention, compiled)
 
 
-def _open_torch(folder: CheckpointFolder, device: str, dtype: str, attention: str) -> Engine:
+def _open_torch(folder: CheckpointFolder, device: str, dtype: str, attention: str, compiled: bool) -> Engine:
     from vithybrid_cli.checkpoints.load import load_network
     from vithybrid_cli.engines.several import SeveralEngines
     from vithybrid_cli.engines.torch_devices import choose_devices, torch_dtype
     from vithybrid_cli.engines.torch_engine import TorchEngine
 
-    normalization = folder.preprocessing.normalization
+    devices = choose_devices(device)
+    if dtype == Dtype.TF32 and devices[0].type != "cuda":
+        raise UsageError(f"tf32 is what NVIDIA GPUs compute in, and not {devices[0]}. Give --dtype float32.")
     engines = [
         TorchEngine(
-            load_network(folder, cast(Literal["sdpa", "eager"], attention)), normalization, chosen, torch_dtype(dtype)
+            load_network(folder, cast(Literal["sdpa", "eager"], attention)),
+            folder.preprocessing.normalization,
+            chosen,
+            torch_dtype(dtype),
+            tf32=dtype == Dtype.TF32,
+            compiled=compiled,
         )
-        for chosen in choose_devices(device)
+        for chosen in devices
     ]
     return engines[0] if len(engines) == 1 else SeveralEngines(engines)
 
 
-def _open_openvino(folder: CheckpointFolder, device: str, dtype: str, attention: str) -> Engine:
+def _require_possible_on_openvino(device: str, dtype: str, attention: str, compiled: bool) -> None:
+    """Raise UsageError for what torch alone can do."""
     if device not in ("auto", "cpu"):
         raise UsageError(f"OpenVINO runs on the CPU here, not on {device!r}. Leave it out, or give --engine torch.")
     if attention != AttentionKind.SDPA:
         raise UsageError(f"OpenVINO has its own attention, not {attention!r}. Leave it out, or give --engine torch.")
+    if dtype == Dtype.TF32:
+        raise UsageError(
+            "OpenVINO runs on the CPU here, and tf32 is what NVIDIA GPUs compute in. Give --dtype float32, or "
+            "--engine torch."
+        )
+    if compiled:
+        raise UsageError("OpenVINO compiles each network by itself. Leave out --compile, or give --engine torch.")
+
+
+def _open_openvino(folder: CheckpointFolder, dtype: str) -> Engine:
     try:
         from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
     except ImportError as error:
@@ -63,7 +86,7 @@ def _open_openvino(folder: CheckpointFolder, device: str, dtype: str, attention:
 
 def _suits_openvino(device: str, dtype: str, attention: str) -> bool:
     """Whether OpenVINO is installed and can do what is asked for; told without importing it where that is possible."""
-    if device not in ("auto", "cpu") or attention != AttentionKind.SDPA:
+    if device not in ("auto", "cpu") or attention != AttentionKind.SDPA or dtype == Dtype.TF32:
         return False
     if importlib.util.find_spec("openvino") is None or (device == "auto" and _has_gpu()):
         return False

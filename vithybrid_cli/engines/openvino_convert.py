@@ -4,6 +4,7 @@ What is changed here has to be told to the cache: `openvino_cache.CONVERSION`.
 """
 
 import warnings
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from torch import Tensor, nn
@@ -46,15 +47,22 @@ def graph_of(network: nn.Module, normalization: Normalization, image_size: tuple
     N is left open, so that the last, smaller batch of a run is not compiled anew. Besides, OpenVINO 2026.4 crashes when
     it compiles a small float32 network for a fixed N.
     """
+    traced = _traced(_FromPixels(network, normalization).eval(), image_size)
+    # In another thread, where no signal is handled: the frontend calls Python, and makes an exception of its own of
+    # what is raised there, or goes on without what it has asked for. So Ctrl-C would be a failure, or worse, a success.
+    with ThreadPoolExecutor(1, thread_name_prefix="convert") as thread:
+        graph = thread.submit(_read_by_openvino, traced).result()
+    graph.reshape([-1, *image_size, 3])
+    return graph
+
+
+def _read_by_openvino(traced: torch.jit.ScriptModule) -> openvino.Model:
     # Imported here, since it would import OpenVINO ahead of `openvino_runtime`.
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
-    traced = _traced(_FromPixels(network, normalization).eval(), image_size)
     decoder = TorchScriptPythonDecoder(traced)  # the frontend calls it until it is done, and does not keep it alive
     frontend = openvino.frontend.FrontEndManager().load_by_framework("pytorch")
-    graph = frontend.convert(frontend.load(decoder))
-    graph.reshape([-1, *image_size, 3])
-    return graph
+    return frontend.convert(frontend.load(decoder))
 
 
 def _traced(module: nn.Module, image_size: tuple[int, int]) -> torch.jit.ScriptModule:

@@ -8,10 +8,9 @@ from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.choices import Dtype
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines import openvino_cache
-from vithybrid_cli.engines.openvino_runtime import core, openvino
+from vithybrid_cli.engines.openvino_runtime import CPU, core, openvino
 from vithybrid_cli.errors import UsageError
 
-_CPU = "CPU"
 # OpenVINO's words for a type: what a processor computes in by itself, and what a graph is to be computed in.
 _CAPABILITY = {Dtype.FLOAT32: "FP32", Dtype.FLOAT16: "FP16", Dtype.BFLOAT16: "BF16"}
 _PRECISION = {Dtype.FLOAT32: "f32", Dtype.FLOAT16: "f16", Dtype.BFLOAT16: "bf16"}
@@ -33,19 +32,23 @@ class Graph:
         self._core = core()
         _require_native(dtype)
         self._entry = _entry_for(folder)
-        kept = self._entry and openvino_cache.read(self._core, self._entry)
-        self._is_new = kept is None
-        self._graph = self._converted() if kept is None else kept
+        self._new: openvino.Model | None = None  # converted by this process
+        if self._entry is None or not openvino_cache.holds(self._entry):
+            self._new = self._converted()
 
     def compiled(self, streams: int) -> openvino.CompiledModel:
         """Ready to run on all cores of this process, shared by this many batches at once."""
-        try:
-            return self._core.compile_model(self._graph, _CPU, properties(self._dtype, streams))
-        except RuntimeError:  # what is broken in the cache can show as late as here
-            if self._is_new:
-                raise
-        self._is_new, self._graph = True, self._converted()
-        return self.compiled(streams)
+        wanted = properties(self._dtype, streams)
+        new = self._new
+        kept = None if self._entry is None else openvino_cache.compiled(self._core, self._entry, wanted)
+        if kept is not None:
+            # Weights that are mapped from the cache take no memory of their own, as those that torch has loaded do.
+            self._new = None
+            return kept
+        if new is None:  # what is kept is broken
+            self._new = self._converted()
+            return self.compiled(streams)
+        return self._core.compile_model(new, CPU, wanted)
 
     def _converted(self) -> openvino.Model:
         """Converted now and written to the cache, if there is one."""
@@ -54,19 +57,17 @@ class Graph:
         from vithybrid_cli.engines.openvino_convert import convert  # imports torch
 
         graph = convert(self._folder)
-        if self._entry is None:
-            return graph
-        try:
-            openvino_cache.write(graph, self._entry)
-        except OSError as error:
-            _warn_that_it_is_not_kept(error)
-        # Weights that are mapped from the cache take no memory of their own, as those that torch has loaded do.
-        return openvino_cache.read(self._core, self._entry) or graph
+        if self._entry is not None:
+            try:
+                openvino_cache.write(graph, self._entry)
+            except OSError as error:
+                _warn_that_it_is_not_kept(error)
+        return graph
 
 
 def native_types() -> list[Dtype]:
     """The types that this processor computes in by itself."""
-    capabilities = core().get_property(_CPU, "OPTIMIZATION_CAPABILITIES")
+    capabilities = core().get_property(CPU, "OPTIMIZATION_CAPABILITIES")
     return [dtype for dtype, name in _CAPABILITY.items() if name in capabilities]
 
 
@@ -75,7 +76,7 @@ def is_native(dtype: str) -> bool:
     return dtype in native_types()
 
 
-def properties(dtype: Dtype, streams: int) -> dict[str, str | int | bool]:
+def properties(dtype: Dtype, streams: int) -> openvino_cache.Properties:
     """How OpenVINO shall run a graph."""
     # The precision is said, since left to itself OpenVINO takes bfloat16 for float32.
     found: dict[str, str | int | bool] = {"INFERENCE_PRECISION_HINT": _PRECISION[dtype], "NUM_STREAMS": streams}

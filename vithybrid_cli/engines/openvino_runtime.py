@@ -16,6 +16,8 @@ if "openvino" not in sys.modules:
 
 import openvino as openvino  # noqa: E402 # after that
 
+CPU = "CPU"  # its name for the device
+
 
 @functools.cache
 def core() -> openvino.Core:

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import UsageError
 
 KNOWN_DEVICES = "auto, cpu, cuda, cuda:N, mps"
@@ -41,5 +42,32 @@ def choose_devices(name: str) -> list[torch.device]:
 
 
 def torch_dtype(name: str) -> torch.dtype:
-    """float32, float16 or bfloat16 by name."""
-    return {"float32": torch.float32, "float16": torch.float16, "bfloat16": torch.bfloat16}[name]
+    """float32, float16 or bfloat16 by name; tf32 is a way to compute with float32."""
+    return {
+        "float32": torch.float32,
+        "tf32": torch.float32,
+        "float16": torch.float16,
+        "bfloat16": torch.bfloat16,
+    }[name]
+
+
+def set_tf32(allowed: bool) -> None:
+    """Let NVIDIA GPUs compute float32 products in TF32, or not.
+
+    torch keeps this for the whole process: the engine that was made last decides for all.
+    """
+    precision = "tf32" if allowed else "ieee"
+    on_cpu = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined] # torch's stubs lack all of these
+    # By the older name first, since Inductor of torch 2.13 asks for that one, and it is an error where only the newer
+    # was set (https://github.com/pytorch/pytorch/issues/196728). It is meant for the CPU as well, which we do not want.
+    torch.set_float32_matmul_precision("high" if allowed else "highest")
+    torch.backends.mkldnn.matmul.fp32_precision = on_cpu  # type: ignore[attr-defined]
+    torch.backends.cuda.matmul.fp32_precision = precision
+    # By itself torch has TF32 here.
+    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+
+
+def use_granted_cores() -> None:
+    """Let torch start no more threads than a container grants it cores; by itself it knows the affinity alone."""
+    if available_cores() < torch.get_num_threads():
+        torch.set_num_threads(available_cores())

@@ -3,7 +3,7 @@
 import logging
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, nullcontext
 
 import numpy as np
@@ -13,6 +13,8 @@ from torch import Tensor
 
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.cpu_linear import use_fastest_linears
+from vithybrid_cli.engines.torch_devices import set_tf32, use_granted_cores
+from vithybrid_cli.engines.torch_self_test import SelfTest
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.hybrid import HybridViT
@@ -34,18 +36,34 @@ class TorchEngine:
     name = "torch"
 
     def __init__(
-        self, network: HybridViT, normalization: Normalization, device: torch.device, dtype: torch.dtype
+        self,
+        network: HybridViT,
+        normalization: Normalization,
+        device: torch.device,
+        dtype: torch.dtype,
+        *,
+        tf32: bool = False,
+        compiled: bool = False,
     ) -> None:
+        """``network`` is moved to ``device``. Raises UsageError for a GPU of Apple's that computes something else."""
         self.device, self.dtype = device, dtype
+        self_test = SelfTest.of(network, normalization) if device.type == "mps" else None
+        if device.type == "cuda":
+            set_tf32(tf32)
+        elif device.type == "cpu":
+            use_granted_cores()
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
         network.to(device, dtype)
         if device.type == "cpu" and dtype is torch.float32:
             use_fastest_linears(network.blocks)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
+        self._run = self._compiled() if compiled else self.network
         self._values = torch.from_numpy(normalization.table().ravel()).to(device)  # of red 0 … 255, green, blue
         self._offsets = torch.tensor([0, 256, 512], dtype=torch.int32, device=device)
         self._most = sys.maxsize  # pictures at once that are not known to be too many
         self._streams = threading.local()
+        if self_test is not None:
+            self_test.require(self.logits, dtype)
 
     @property
     def device_type(self) -> str:
@@ -79,7 +97,13 @@ class TorchEngine:
     def logits_of(self, pixel_values: Tensor) -> Tensor:
         """Normalised float32 pixels [N, 3, H, W] → float32 logits [N, C] on the CPU."""
         values = pixel_values.to(self.device, self.dtype, memory_format=torch.channels_last)
-        return self.network(values).float().cpu()
+        return self._run(values).float().cpu()
+
+    def _compiled(self) -> Callable[[Tensor], Tensor]:
+        from vithybrid_cli.engines.torch_compile import CompiledNetwork  # it imports much, for those who ask for it
+
+        network = CompiledNetwork(self.network, self.device)
+        return lambda values: network(values, self._most)
 
     def _own_stream(self) -> AbstractContextManager[object]:
         """On a GPU, each thread's work in a stream of its own: in one, copying and computing would wait in line."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from vithybrid_cli.bench.peers.networks import open_transformers
+from vithybrid_cli.bench.peers.networks import open_transformers, torch_dtype
 from vithybrid_cli.bench.serve import read_paths
 
 _BATCH, _TOP_K = 8, 5
@@ -17,7 +17,7 @@ _BATCH, _TOP_K = 8, 5
 @torch.inference_mode()
 def main(arguments: dict[str, Any]) -> None:
     """Write a line of JSON with five labels for each picture of the list ``pictures`` to stdout."""
-    model, dtype = Path(arguments["model"]), getattr(torch, arguments["dtype"])
+    model, dtype = Path(arguments["model"]), torch_dtype(arguments["dtype"])
     device = arguments["device"]
     if device == "auto":
         device = "cuda" if torch.cuda.is_available() else "cpu"

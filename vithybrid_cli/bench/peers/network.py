@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vithybrid_cli.bench.peers.networks import TIMM_NAME, open_network
+from vithybrid_cli.bench.peers.networks import TIMM_NAME, open_network, torch_dtype
 from vithybrid_cli.bench.random_weights import published
 from vithybrid_cli.bench.serve import Request, Service, repeated, serve, torch_facts, versions
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
@@ -22,7 +22,7 @@ def main(arguments: dict[str, Any]) -> None:
 
 def _network(arguments: dict[str, Any]) -> Service:
     peer, model = arguments["peer"], Path(arguments["model"])
-    device, dtype = chosen_device(arguments["device"]), getattr(torch, arguments["dtype"])
+    device, dtype = chosen_device(arguments["device"]), torch_dtype(arguments["dtype"])
     folder = CheckpointFolder.read(model)
     _require_known(peer, folder)
     network = open_network(peer, model, device, dtype)

@@ -30,6 +30,8 @@ def main(arguments: dict[str, Any]) -> None:
 def _network(arguments: dict[str, Any]) -> Service:
     if arguments["device"] not in ("auto", "cpu"):
         raise UsageError("OpenVINO by hand is measured on the CPU only; give --device cpu")
+    if arguments["dtype"] not in _PRECISIONS:
+        raise UsageError(f"OpenVINO has no {arguments['dtype']}")
     from vithybrid_cli.engines.openvino_convert import convert  # here, since these two need what may not be installed
     from vithybrid_cli.engines.openvino_runtime import openvino
 
