@@ -21,7 +21,6 @@ from vithybrid_cli.errors import ImageError, NonFiniteLogits, UnreadableImage, U
 from vithybrid_cli.images.decode import decode, to_rgb
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.loader import Loaded, load
-from vithybrid_cli.images.memory import keep_for
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.results import ImageResult, top_k
 
@@ -99,7 +98,6 @@ class Classifier:
 
         draft_side = self.preprocessing.draft_side if fast_jpeg else None
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
-        keep_for(workers)
         with closing(load((os.fspath(path) for path in paths), read, workers, look_ahead, pauses)) as loaded:
             for batch, logits in self._computed(_batches(loaded, batch_size)):
                 yield from self._results(batch, logits, top_k, threshold)

@@ -26,7 +26,6 @@ from vithybrid_cli.classifier import Classifier
 from vithybrid_cli.errors import ImageError
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.loader import load
-from vithybrid_cli.images.memory import keep_for
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.measurements import Part, Timing
 
@@ -81,7 +80,6 @@ def decoding(
     def read(path: str) -> npt.NDArray[np.uint8]:
         return preprocessing.pixels(decode(path))
 
-    keep_for(workers)
     began = clock()
     enough = _enough(request, began, clock)
     with closing(load(cycled(paths, 1, enough), read, workers, _LOOK_AHEAD + workers)) as loaded:
