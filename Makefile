@@ -30,7 +30,7 @@ PEERS_IF_THERE := $(if $(wildcard .venv-peers/installed),--against transformers$
 bench: .venv/installed
 	$(BIN)/vithybrid bench -m tiny --format table --against $(AGAINST)
 	$(BIN)/vithybrid bench -m base-384 --random-weights --format table --engine torch --engine openvino \
-		--dtype float32 --dtype bfloat16 -b 8 --against $(AGAINST) $(PEERS_IF_THERE)
+		--dtype float32 --dtype bfloat16 --against $(AGAINST) $(PEERS_IF_THERE)
 
 lint: .venv/developer
 	$(BIN)/ruff check

@@ -14,7 +14,7 @@ from vithybrid_cli.commands.destination import format_of, format_of_file, is_fil
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.identity import settled_model
 from vithybrid_cli.commands.interrupts import Interrupts
-from vithybrid_cli.commands.load import open_classifier
+from vithybrid_cli.commands.load import Running, open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.resume import Start, start_of
 from vithybrid_cli.commands.run_record import RunRecord, open_record
@@ -101,17 +101,8 @@ def classify(
     if start.complete:
         _end(record, start, quiet=quiet)
         return
-    classifier = open_classifier(
-        str(folder),
-        revision=None,
-        offline=offline,
-        device=device,
-        dtype=dtype,
-        attention=attention,
-        engine=engine,
-        compiled=compiled,
-        quiet=quiet or no_progress,
-    )
+    running = Running(device, dtype, attention, engine, compiled)
+    classifier = open_classifier(str(folder), running, revision=None, offline=offline, quiet=quiet or no_progress)
     size = batch_size or (record.earlier.batch_size if record.earlier else classifier.engine.batch_size)
     record.settle(**_chosen(classifier.engine.name, classifier.engine.device_type, size))
     results = classifier.classify(

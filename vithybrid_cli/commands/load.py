@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import typer
@@ -15,18 +16,18 @@ if TYPE_CHECKING:
     from vithybrid_cli.classifier import Classifier
 
 
-def open_classifier(
-    model: str,
-    *,
-    revision: str | None,
-    offline: bool,
-    device: str,
-    dtype: str,
-    attention: str,
-    engine: str,
-    compiled: bool,
-    quiet: bool,
-) -> "Classifier":
+@dataclass(frozen=True, slots=True)
+class Running:
+    """How a network is run: the options of that name."""
+
+    device: str
+    dtype: str
+    attention: str
+    engine: str
+    compile: bool
+
+
+def open_classifier(model: str, running: Running, *, revision: str | None, offline: bool, quiet: bool) -> "Classifier":
     """Load a model, showing on stderr how far a download is, and what else takes long or goes wrong on the way.
 
     Raises ModelError and UsageError.
@@ -36,9 +37,7 @@ def open_classifier(
     with fetch_progress(shown=not quiet) as progress:
         folder = locate(model, revision=revision, offline=offline, progress=progress)
     with _log_shown(shown=not quiet):
-        return Classifier.from_pretrained(
-            folder, device=device, dtype=dtype, attention=attention, engine=engine, compile=compiled
-        )
+        return Classifier.from_pretrained(folder, **asdict(running))
 
 
 class _OnStderr(logging.Handler):
