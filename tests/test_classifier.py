@@ -319,8 +319,7 @@ def test_results_may_be_given_up_early_and_the_paths_are_closed(tmp_path: Path) 
     at_close = settled(drawn)
     time.sleep(0.1)
     assert len(drawn) == at_close
-    assert set(engine.batches) == {2}
-    assert len(engine.batches) <= 2
+    assert engine.batches in ([2], [2, 2])  # the one that waited may have had its turn
     assert list(results) == []
 
 

@@ -16,6 +16,7 @@ from typer.testing import CliRunner
 
 from vithybrid_cli import Classifier
 from vithybrid_cli.commands.app import app
+from vithybrid_cli.images.decode import decode
 
 MODEL = str(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
 LABELS = (
@@ -104,6 +105,21 @@ def test_the_confusions_are_the_pairs_that_differ(pictures: list[list[int]]) -> 
 )
 def test_how_it_runs_does_not_change_the_numbers(pictures: list[list[int]], options: list[str]) -> None:
     assert run("labelled", *options).stdout == run("labelled").stdout
+
+
+@pytest.mark.parametrize(("options", "fast"), [([], False), (["--fast-jpeg"], True)])
+def test_fast_jpeg_reaches_the_decoder(
+    pictures: list[list[int]], options: list[str], fast: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked: list[bool] = []
+
+    def noted(path: str, max_pixels: int, draft_side: int | None) -> Image.Image:
+        asked.append(draft_side is not None)
+        return decode(path, max_pixels, draft_side)
+
+    monkeypatch.setattr("vithybrid_cli.classifier.decode", noted)
+    assert run("labelled", *options).exit_code == 0
+    assert asked == [fast] * len(pictures)
 
 
 def test_into_a_pipe_goes_the_same_object_on_one_line(pictures: list[list[int]]) -> None:

@@ -72,7 +72,8 @@ def test_the_whole_way_is_compared_with_whichever_of_its_parts_was_slower_in_the
         {DECODING: at(100), NETWORK: at(50), WHOLE: at(45)},
         {DECODING: at(40), NETWORK: at(50), WHOLE: at(30)},
     ]
-    assert ratios(turns)[Part.WHOLE, SLOWER] == (0.9, 0.75)
+    in_turn = pytest.approx((1.35, 1.35))  # of a rate of 33 and 22
+    assert ratios(turns) == {(Part.WHOLE, SLOWER): (0.9, 0.75), (Part.WHOLE, IN_TURN): in_turn}
 
 
 def test_the_whole_way_is_compared_with_its_parts_one_after_the_other() -> None:

@@ -24,7 +24,15 @@ def self_test() -> SelfTest:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16])
 def test_a_faithful_device_passes_in_each_type(dtype: torch.dtype, self_test: SelfTest) -> None:
     engine = TorchEngine(load_network(SMALL), SMALL.preprocessing.normalization, torch.device("cpu"), dtype)
-    self_test.require(engine.logits, dtype)
+    asked: list[Pixels] = []
+
+    def logits(pixels: Pixels) -> Logits:
+        asked.append(pixels)
+        return engine.logits(pixels)
+
+    self_test.require(logits, dtype)
+    assert len(asked) == 1
+    assert asked[0] is self_test.pixels
 
 
 def test_the_picture_is_the_same_each_time(self_test: SelfTest) -> None:

@@ -58,8 +58,6 @@ def _network(arguments: dict[str, Any]) -> Service:
     paths = read_paths(arguments["pictures"])
     pixels = np.load(arguments["pixels"])
     workers: int = arguments["workers"]
-    # One call by itself. OpenVINO 2026.4 can lock up where two threads use its arrays for the first time at once.
-    classifier.engine.logits(pixels[:1])
     # Kept, since on a GPU each thread has a stream of its own.
     pool = ThreadPoolExecutor(classifier.engine.parallel)
 

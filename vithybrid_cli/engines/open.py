@@ -28,9 +28,10 @@ def open_engine(
     _require("dtype", dtype, Dtype)
     _require("attention", attention, AttentionKind)
     if engine == EngineKind.OPENVINO:
-        _require_possible_on_openvino(device, dtype, attention, compiled)
+        if reason := _why_torch_alone(device, dtype, attention, compiled):
+            raise UsageError(reason)
         return _open_openvino(folder, dtype)
-    if engine == EngineKind.AUTO and not compiled and _suits_openvino(device, dtype, attention):
+    if engine == EngineKind.AUTO and _suits_openvino(device, dtype, attention, compiled):
         return _open_openvino(folder, dtype)
     return _open_torch(folder, device, dtype, attention, compiled)
 
@@ -38,12 +39,11 @@ def open_engine(
 def _open_torch(folder: CheckpointFolder, device: str, dtype: str, attention: str, compiled: bool) -> Engine:
     from vithybrid_cli.checkpoints.load import load_network
     from vithybrid_cli.engines.several import SeveralEngines
-    from vithybrid_cli.engines.torch_devices import choose_devices, torch_dtype
+    from vithybrid_cli.engines.torch_devices import choose_devices, require_possible, torch_dtype
     from vithybrid_cli.engines.torch_engine import TorchEngine
 
     devices = choose_devices(device)
-    if dtype == Dtype.TF32 and devices[0].type != "cuda":
-        raise UsageError(f"tf32 is what NVIDIA GPUs compute in, and not {devices[0]}. Give --dtype float32.")
+    require_possible(dtype, devices[0])
     engines = [
         TorchEngine(
             load_network(folder, cast(Literal["sdpa", "eager"], attention)),
@@ -58,19 +58,20 @@ def _open_torch(folder: CheckpointFolder, device: str, dtype: str, attention: st
     return engines[0] if len(engines) == 1 else SeveralEngines(engines)
 
 
-def _require_possible_on_openvino(device: str, dtype: str, attention: str, compiled: bool) -> None:
-    """Raise UsageError for what torch alone can do."""
+def _why_torch_alone(device: str, dtype: str, attention: str, compiled: bool) -> str | None:
+    """What of this OpenVINO does not do, and what to give instead; None where it may."""
     if device not in ("auto", "cpu"):
-        raise UsageError(f"OpenVINO runs on the CPU here, not on {device!r}. Leave it out, or give --engine torch.")
+        return f"OpenVINO runs on the CPU here, not on {device!r}. Leave it out, or give --engine torch."
     if attention != AttentionKind.SDPA:
-        raise UsageError(f"OpenVINO has its own attention, not {attention!r}. Leave it out, or give --engine torch.")
+        return f"OpenVINO has its own attention, not {attention!r}. Leave it out, or give --engine torch."
     if dtype == Dtype.TF32:
-        raise UsageError(
+        return (
             "OpenVINO runs on the CPU here, and tf32 is what NVIDIA GPUs compute in. Give --dtype float32, or "
             "--engine torch."
         )
     if compiled:
-        raise UsageError("OpenVINO compiles each network by itself. Leave out --compile, or give --engine torch.")
+        return "OpenVINO compiles each network by itself. Leave out --compile, or give --engine torch."
+    return None
 
 
 def _open_openvino(folder: CheckpointFolder, dtype: str) -> Engine:
@@ -84,9 +85,9 @@ def _open_openvino(folder: CheckpointFolder, dtype: str) -> Engine:
     return OpenVinoEngine.open(folder, dtype)
 
 
-def _suits_openvino(device: str, dtype: str, attention: str) -> bool:
+def _suits_openvino(device: str, dtype: str, attention: str, compiled: bool = False) -> bool:
     """Whether OpenVINO is installed and can do what is asked for; told without importing it where that is possible."""
-    if device not in ("auto", "cpu") or attention != AttentionKind.SDPA or dtype == Dtype.TF32:
+    if _why_torch_alone(device, dtype, attention, compiled):
         return False
     if importlib.util.find_spec("openvino") is None or (device == "auto" and _has_gpu()):
         return False

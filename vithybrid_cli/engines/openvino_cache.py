@@ -192,13 +192,13 @@ def _rename(folder: Path, entry: Path) -> None:
         raise
 
 
-def _forget_old(caches: Path) -> None:
+def _forget_old(folder: Path) -> None:
     """Remove what was not used for longest, and what others have begun and left."""
     with suppress(OSError):  # another process may be doing the same
-        used = {folder: folder.stat().st_mtime for folder in caches.iterdir()}
-        finished = [folder for folder in sorted(used, key=used.__getitem__) if not folder.name.startswith(_UNFINISHED)]
-        for folder in finished[:-_KEPT]:
-            remove(folder)
-        for folder in used.keys() - set(finished):
-            if time.time() - used[folder] > _ABANDONED:
-                remove(folder)
+        used = {path: path.stat().st_mtime for path in folder.iterdir()}
+        finished = [path for path in sorted(used, key=used.__getitem__) if not path.name.startswith(_UNFINISHED)]
+        for path in finished[:-_KEPT]:
+            remove(path)
+        for path in used.keys() - set(finished):
+            if time.time() - used[path] > _ABANDONED:
+                remove(path)

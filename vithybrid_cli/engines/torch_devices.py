@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 import torch
 
+from vithybrid_cli.choices import Dtype
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import UsageError
 
@@ -49,6 +50,12 @@ def torch_dtype(name: str) -> torch.dtype:
         "float16": torch.float16,
         "bfloat16": torch.bfloat16,
     }[name]
+
+
+def require_possible(dtype: str, device: torch.device) -> None:
+    """Raise UsageError for tf32 on what is no NVIDIA GPU: it would be float32 under another name."""
+    if dtype == Dtype.TF32 and device.type != "cuda":
+        raise UsageError(f"tf32 is what NVIDIA GPUs compute in, and not {device}. Give --dtype float32.")
 
 
 def set_tf32(allowed: bool) -> None:

@@ -79,8 +79,9 @@ class TorchEngine:
     def batch_size(self) -> int:
         """How many pictures at once suit the device."""
         height, width = self.image_size
-        on_cpu = min(max(_LEAST_CPU_BATCH, available_cores()), _MOST_CPU_BATCH)
-        at_base = on_cpu if self.device.type == "cpu" else _GPU_BATCH
+        at_base = _GPU_BATCH
+        if self.device.type == "cpu":
+            at_base = min(max(_LEAST_CPU_BATCH, available_cores()), _MOST_CPU_BATCH)
         return max(1, min(_LARGEST_BATCH, at_base * _BATCH_AREA // (height * width)))
 
     @property

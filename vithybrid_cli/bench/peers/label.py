@@ -8,8 +8,9 @@ from typing import Any
 
 import torch
 
-from vithybrid_cli.bench.peers.networks import open_transformers, torch_dtype
+from vithybrid_cli.bench.peers.networks import open_transformers
 from vithybrid_cli.bench.serve import read_paths
+from vithybrid_cli.engines.torch_devices import choose_device, require_possible, set_tf32, torch_dtype
 
 _BATCH, _TOP_K = 8, 5
 
@@ -18,9 +19,10 @@ _BATCH, _TOP_K = 8, 5
 def main(arguments: dict[str, Any]) -> None:
     """Write a line of JSON with five labels for each picture of the list ``pictures`` to stdout."""
     model, dtype = Path(arguments["model"]), torch_dtype(arguments["dtype"])
-    device = arguments["device"]
-    if device == "auto":
-        device = "cuda" if torch.cuda.is_available() else "cpu"
+    device = choose_device(arguments["device"])
+    require_possible(arguments["dtype"], device)
+    if device.type == "cuda":  # where torch by itself has TF32 in convolutions, which would stand beside our float32
+        set_tf32(arguments["dtype"] == "tf32")
     load_image = import_module("transformers.image_utils").load_image
     vit_hybrid = import_module("transformers.models.deprecated.vit_hybrid")
     processor = vit_hybrid.ViTHybridImageProcessor.from_pretrained(str(model))

@@ -7,10 +7,11 @@ from typing import Any
 import numpy as np
 import torch
 
-from vithybrid_cli.bench.peers.networks import TIMM_NAME, open_network, torch_dtype
+from vithybrid_cli.bench.peers.networks import TIMM_NAME, open_network
 from vithybrid_cli.bench.random_weights import published
 from vithybrid_cli.bench.serve import Request, Service, repeated, serve, torch_facts, versions
 from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.engines.torch_devices import choose_device, require_possible, set_tf32, torch_dtype
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.measurements import Part, Timing
 
@@ -22,7 +23,10 @@ def main(arguments: dict[str, Any]) -> None:
 
 def _network(arguments: dict[str, Any]) -> Service:
     peer, model = arguments["peer"], Path(arguments["model"])
-    device, dtype = chosen_device(arguments["device"]), torch_dtype(arguments["dtype"])
+    device, dtype = choose_device(arguments["device"]), torch_dtype(arguments["dtype"])
+    require_possible(arguments["dtype"], device)
+    if device.type == "cuda":  # where torch by itself has TF32 in convolutions, which would stand beside our float32
+        set_tf32(arguments["dtype"] == "tf32")
     folder = CheckpointFolder.read(model)
     _require_known(peer, folder)
     network = open_network(peer, model, device, dtype)
@@ -35,13 +39,6 @@ def _network(arguments: dict[str, Any]) -> Service:
         return repeated(lambda: network(batch.to(device, dtype)).float().cpu(), request)
 
     return Service({Part.NETWORK: measure}, {"versions": versions((peer, "torch")), **torch_facts()})
-
-
-def chosen_device(name: str) -> torch.device:
-    """The device that our torch engine takes for the same ``--device``; of several GPUs the first."""
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    return torch.device(name)
 
 
 def _require_known(peer: str, folder: CheckpointFolder) -> None:

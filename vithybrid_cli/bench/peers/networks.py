@@ -23,17 +23,6 @@ Network = Callable[[Tensor], Tensor]
 TIMM_NAME = "vit_base_r50_s16_384"
 
 
-def torch_dtype(name: str) -> torch.dtype:
-    """The type that ``--dtype`` means. Products of float32 are then computed in TF32 on a GPU only if that is meant.
-
-    By itself torch computes convolutions in TF32 there, which would be compared with our float32.
-    """
-    precision = "tf32" if name == "tf32" else "ieee"
-    torch.backends.cuda.matmul.fp32_precision = precision
-    torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined] # torch's stubs lack it
-    return {"tf32": torch.float32}.get(name) or getattr(torch, name)
-
-
 def open_network(
     peer: str, folder: Path, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> Network:
