@@ -30,13 +30,13 @@ from vithybrid_cli.bench.run import Log, Run
 from vithybrid_cli.bench.serve import Request, read_paths, repeated
 from vithybrid_cli.bench.worker import Crew, Failed, Fallback, Worker, why_ended
 from vithybrid_cli.checkpoints import catalog
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.errors import ImageError, ModelError, UsageError
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.measurements import OURS, Part, Subject, Timing
-from vithybrid_cli.model.hybrid import HybridViT
+from vithybrid_cli.model.build import build
 
 GOLDEN = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
 TRACEBACK = "Traceback (most recent call last):\n"
@@ -505,7 +505,7 @@ def test_the_files_of_a_run_hold_all_pictures_the_first_and_pixels(tmp_path: Pat
 def test_the_network_without_its_download_has_the_published_size() -> None:
     config, preprocessing = described("base-384")
     with torch.device("meta"):
-        network = HybridViT(config)
+        network = build(config)
     assert config == published()
     assert sum(parameter.numel() for parameter in network.parameters()) == catalog.BASE_384.parameters
     assert (config.image_size, preprocessing.output_size) == ((384, 384), (384, 384))
@@ -516,7 +516,7 @@ def test_a_folder_needs_no_weights_to_get_random_ones(tmp_path: Path) -> None:
     (tmp_path / "bare" / "config.json").write_bytes((GOLDEN / "config.json").read_bytes())
     config, preprocessing = described(str(tmp_path / "bare"))
     write_random(config, preprocessing, tmp_path / "made")
-    folder = CheckpointFolder.read(tmp_path / "made")
+    folder = Checkpoint.read(tmp_path / "made")
     logits = load_network(folder)(torch.rand(2, 3, *config.image_size))
     assert folder.preprocessing == preprocessing == Preprocessing.default(config.image_size)
     assert logits.isfinite().all()

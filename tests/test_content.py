@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from vithybrid_cli.checkpoints import content
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.content import file_sha256, weights_sha256
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.user_cache import cache_folder
 from vithybrid_cli.errors import ModelError
 
@@ -102,7 +102,7 @@ def test_a_file_that_cannot_be_read_is_a_model_error(cache: Path, tmp_path: Path
 
 def test_a_checkpoint_has_one_digest_for_each_weights_file(cache: Path) -> None:
     expected = sha256((SMALL / "model.safetensors").read_bytes())
-    assert weights_sha256(CheckpointFolder.read(SMALL)) == (expected,)
+    assert weights_sha256(Checkpoint.read(SMALL)) == (expected,)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from typer.testing import CliRunner
 
 from vithybrid_cli.bench.pictures import made
 from vithybrid_cli.bench.random_weights import described, write_random
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.engines.open import open_engine
@@ -53,15 +53,15 @@ def report(record_property: Callable[[str, object], None]) -> Report:
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> CheckpointFolder:
+def base(tmp_path_factory: pytest.TempPathFactory) -> Checkpoint:
     """The network of base-384 with random weights."""
     folder = tmp_path_factory.mktemp("base-384")
     write_random(*described("base-384"), folder)
-    return CheckpointFolder.read(folder)
+    return Checkpoint.read(folder)
 
 
 def engine_of(
-    folder: CheckpointFolder,
+    folder: Checkpoint,
     dtype: str = "float32",
     device: str = GPU,
     *,
@@ -73,7 +73,7 @@ def engine_of(
     return engine
 
 
-def pictures(folder: CheckpointFolder, count: int) -> Pixels:
+def pictures(folder: Checkpoint, count: int) -> Pixels:
     """Different pictures of the size that the network takes."""
     height, width = folder.config.image_size
     return np.stack([made(seed, (width, height)) for seed in range(count)])
@@ -108,7 +108,7 @@ def random_values(engine: TorchEngine, count: int) -> torch.Tensor:
 
 
 def test_float32_is_float32(golden: Path, report: Report) -> None:
-    folder = CheckpointFolder.read(golden)
+    folder = Checkpoint.read(golden)
     pixels = pictures(folder, 8)
     error = largest_error(engine_of(folder).logits(pixels), engine_of(folder, device="cpu").logits(pixels))
     report(f"largest float32 error, {golden.name}", error)
@@ -117,7 +117,7 @@ def test_float32_is_float32(golden: Path, report: Report) -> None:
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
 def test_a_shorter_type_stays_within_its_tolerance(golden: Path, dtype: str, report: Report) -> None:
-    folder = CheckpointFolder.read(golden)
+    folder = Checkpoint.read(golden)
     pixels = pictures(folder, 8)
     expected = engine_of(folder, device="cpu").logits(pixels)
     error = largest_error(engine_of(folder, dtype).logits(pixels), expected) / float(np.abs(expected).max())
@@ -130,9 +130,9 @@ def test_a_shorter_type_stays_within_its_tolerance(golden: Path, dtype: str, rep
 @pytest.mark.parametrize("dtype", ["float16", "bfloat16"])
 @pytest.mark.parametrize(("model", "least"), [("base-384", 0.995), ("tiny", 0.98)])
 def test_shorter_types_find_the_labels_of_float32(
-    model: str, least: float, dtype: str, base: CheckpointFolder, report: Report
+    model: str, least: float, dtype: str, base: Checkpoint, report: Report
 ) -> None:
-    folder = base if model == "base-384" else CheckpointFolder.read(locate(model))
+    folder = base if model == "base-384" else Checkpoint.read(locate(model))
     pixels = pictures(folder, 200)
     expected = in_batches(engine_of(folder), pixels)
     logits = in_batches(engine_of(folder, dtype), pixels)
@@ -146,7 +146,7 @@ def test_shorter_types_find_the_labels_of_float32(
 
 
 def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
-    base: CheckpointFolder, report: Report, caplog: pytest.LogCaptureFixture
+    base: Checkpoint, report: Report, caplog: pytest.LogCaptureFixture
 ) -> None:
     engine = engine_of(base)
     pixels = pictures(base, 64)
@@ -171,7 +171,7 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
 def test_a_compiled_network_gives_the_same_in_every_thread(
     golden: Path, dtype: str, tolerance: float, report: Report
 ) -> None:
-    folder = CheckpointFolder.read(golden)
+    folder = Checkpoint.read(golden)
     pixels = pictures(folder, 8)
     expected = engine_of(folder).logits(pixels)
     engine = engine_of(folder, dtype, compiled=True)
@@ -197,9 +197,7 @@ def test_classify_finds_the_labels_that_it_finds_on_the_cpu() -> None:
 
 @torch.inference_mode()
 @pytest.mark.parametrize(("batch", "least"), [(1, 1.61), (2, 1.44), (4, 1.39), (8, 1.42)])
-def test_sdpa_is_faster_than_attention_written_out(
-    batch: int, least: float, base: CheckpointFolder, report: Report
-) -> None:
+def test_sdpa_is_faster_than_attention_written_out(batch: int, least: float, base: Checkpoint, report: Report) -> None:
     sdpa, eager = engine_of(base), engine_of(base, attention="eager")
     values = random_values(sdpa, batch)
     rounds = [
@@ -214,7 +212,7 @@ def test_sdpa_is_faster_than_attention_written_out(
 
 
 @torch.inference_mode()
-def test_base_384_in_float16_keeps_the_card_busy(base: CheckpointFolder, report: Report) -> None:
+def test_base_384_in_float16_keeps_the_card_busy(base: Checkpoint, report: Report) -> None:
     matrix = torch.randn(MATRIX_SIDE, MATRIX_SIDE, device=GPU, dtype=torch.float16)
     rate = 2 * MATRIX_SIDE**3 / min(milliseconds(partial(torch.matmul, matrix, matrix), 20) for _ in range(3)) / 1e9
     report("TFLOP/s of a float16 product", rate)

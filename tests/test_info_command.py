@@ -27,7 +27,7 @@ LABELS = [
 ]
 TEXT = """\
 folder            {folder}
-layout            transformers (safetensors)
+layout            transformers
 weights
   files           model.safetensors
   bytes           426,624

@@ -30,9 +30,12 @@ LAYER = {
 }
 OUTSIDE_THE_LAYERS = {"__init__", "__main__", "builtin"}
 TORCH_ROOMS = (
+    "model/beit.py",
     "model/bit.py",
+    "model/build.py",
+    "model/embeddings.py",
+    "model/interpolate.py",
     "model/vit.py",
-    "model/hybrid.py",
     "checkpoints/key_maps.py",
     "checkpoints/load.py",
     "engines/cpu_linear.py",

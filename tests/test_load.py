@@ -10,14 +10,14 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
-from vithybrid_cli.checkpoints.key_maps import TRANSFORMERS_HYBRID
-from vithybrid_cli.checkpoints.load import load_network
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.load import load_network, transformers_map
+from vithybrid_cli.checkpoints.transformers_config import read_config
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.model.bit import SameConv2d, standardize
-from vithybrid_cli.model.config import HybridConfig
-from vithybrid_cli.model.hybrid import HybridViT
+from vithybrid_cli.model.bit import StandardizedConv2d, standardize
+from vithybrid_cli.model.build import build
+from vithybrid_cli.model.config import VitConfig
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def rewrite(folder: Path, **changes: torch.Tensor | None) -> None:
 def test_one_message_names_missing_unexpected_and_misshapen_tensors(folder: Path) -> None:
     rewrite(folder, classifier__bias=None, pooler__weight=torch.zeros(3), vit__layernorm__weight=torch.zeros(7))
     with pytest.raises(ModelError) as raised:
-        load_network(CheckpointFolder.read(folder))
+        load_network(Checkpoint.read(folder))
     message = str(raised.value)
     assert "missing: classifier.bias" in message
     assert "unexpected: pooler.weight" in message
@@ -51,7 +51,7 @@ def test_one_message_names_missing_unexpected_and_misshapen_tensors(folder: Path
 def misfits(folder: Path) -> str:
     """What a load says of the weights, after the name of their folder."""
     with pytest.raises(ModelError) as raised:
-        load_network(CheckpointFolder.read(folder))
+        load_network(Checkpoint.read(folder))
     return str(raised.value).split("; ", 1)[1]
 
 
@@ -64,7 +64,9 @@ def test_a_missing_query_is_named_with_its_published_name(folder: Path) -> None:
 
 
 def width(folder: Path) -> int:
-    return CheckpointFolder.read(folder).config.encoder.hidden_size
+    config = Checkpoint.read(folder).config
+    assert isinstance(config, VitConfig)
+    return config.encoder.hidden_size
 
 
 @pytest.mark.parametrize(
@@ -95,11 +97,11 @@ def test_a_tensor_under_the_name_it_has_in_our_network_is_no_published_one(folde
 
 
 def test_standardisation_is_folded_in_float32_before_any_cast(golden: Path) -> None:
-    folder = CheckpointFolder.read(golden)
+    folder = Checkpoint.read(golden)
     network = load_network(folder)
-    published = TRANSFORMERS_HYBRID.to_ours(load_file(golden / "model.safetensors"))
+    published = transformers_map(folder.config).to_ours(load_file(golden / "model.safetensors"))
     for name, module in network.named_modules():
-        if isinstance(module, SameConv2d):
+        if isinstance(module, StandardizedConv2d):
             torch.testing.assert_close(module.weight, standardize(published[f"{name}.weight"]), rtol=0, atol=0)
 
 
@@ -112,12 +114,12 @@ def test_standardize_is_the_batch_norm_that_the_reference_uses() -> None:
 def test_a_checkpoint_in_float16_is_computed_in_float32(folder: Path) -> None:
     tensors = load_file(folder / "model.safetensors")
     save_file({name: tensor.half() for name, tensor in tensors.items()}, folder / "model.safetensors")
-    network = load_network(CheckpointFolder.read(folder))
+    network = load_network(Checkpoint.read(folder))
     assert {parameter.dtype for parameter in network.parameters()} == {torch.float32}
 
 
 def test_shards_load_like_one_file(folder: Path) -> None:
-    whole = load_network(CheckpointFolder.read(folder)).state_dict()
+    whole = load_network(Checkpoint.read(folder)).state_dict()
     tensors = load_file(folder / "model.safetensors")
     names = sorted(tensors)
     parts = {"model-00001-of-00002.safetensors": names[::2], "model-00002-of-00002.safetensors": names[1::2]}
@@ -126,7 +128,7 @@ def test_shards_load_like_one_file(folder: Path) -> None:
     index = {"weight_map": {name: file for file, part in parts.items() for name in part}}
     (folder / "model.safetensors.index.json").write_text(json.dumps(index), encoding="utf-8")
     (folder / "model.safetensors").unlink()
-    sharded = load_network(CheckpointFolder.read(folder)).state_dict()
+    sharded = load_network(Checkpoint.read(folder)).state_dict()
     assert {name for name in whole if not torch.equal(whole[name], sharded[name])} == set()
 
 
@@ -150,13 +152,13 @@ def test_a_bad_index_of_shards_is_an_error(folder: Path, content: str, says: str
     (folder / "model.safetensors").unlink()
     (folder / "model.safetensors.index.json").write_text(content, encoding="utf-8")
     with pytest.raises(ModelError, match=says):
-        load_network(CheckpointFolder.read(folder))
+        load_network(Checkpoint.read(folder))
 
 
 def test_a_pickle_is_refused_with_the_reason(folder: Path) -> None:
     (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
     with pytest.raises(ModelError, match="can run any code"):
-        load_network(CheckpointFolder.read(folder))
+        load_network(Checkpoint.read(folder))
 
 
 @pytest.mark.parametrize("size", [0, 4, 1000, -1], ids=["empty", "no header", "cut header", "cut data"])
@@ -164,24 +166,24 @@ def test_damaged_weights_are_an_error_with_the_next_step(folder: Path, size: int
     content = (folder / "model.safetensors").read_bytes()
     (folder / "model.safetensors").write_bytes(content[:size])
     with pytest.raises(ModelError, match="Fetch the checkpoint again"):
-        load_network(CheckpointFolder.read(folder))
+        load_network(Checkpoint.read(folder))
 
 
 @pytest.mark.parametrize("text", ["{", "[]", "\xff"], ids=["cut", "no object", "no UTF-8"])
 def test_a_broken_config_is_named(folder: Path, text: str) -> None:
     (folder / "config.json").write_bytes(text.encode("latin-1"))
     with pytest.raises(ModelError, match=r"config\.json"):
-        CheckpointFolder.read(folder)
+        Checkpoint.read(folder)
 
 
 def test_a_folder_without_a_config_is_no_checkpoint(tmp_path: Path) -> None:
     with pytest.raises(ModelError, match=r"holds no config\.json"):
-        CheckpointFolder.read(tmp_path)
+        Checkpoint.read(tmp_path)
 
 
 def test_without_preprocessor_config_the_checkpoints_own_size_and_half_are_used(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
-    read = CheckpointFolder.read(folder)
+    read = Checkpoint.read(folder)
     height, width = read.config.image_size
     assert read.preprocessing == Preprocessing.default((height, width))
     assert (read.preprocessing.size, read.preprocessing.crop_size) == (height, (height, width))
@@ -190,7 +192,8 @@ def test_without_preprocessor_config_the_checkpoints_own_size_and_half_are_used(
 
 def test_renaming_to_our_names_and_back_changes_nothing(golden: Path) -> None:
     published = load_file(golden / "model.safetensors")
-    back = TRANSFORMERS_HYBRID.from_ours(TRANSFORMERS_HYBRID.to_ours(published))
+    key_map = transformers_map(Checkpoint.read(golden).config)
+    back = key_map.from_ours(key_map.to_ours(published))
     assert back.keys() == published.keys()
     assert all(np.array_equal(back[name].numpy(), published[name].numpy()) for name in published)
 
@@ -198,7 +201,7 @@ def test_renaming_to_our_names_and_back_changes_nothing(golden: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "says"),
     [
-        pytest.param("model.safetensors", "Give the folder", id="weights alone"),
+        pytest.param("model.gguf", "no weights file", id="another kind"),
         pytest.param("pytorch_model.bin", "can run any code", id="pickle"),
         pytest.param("model.joblib", "can run any code", id="joblib"),
     ],
@@ -206,7 +209,7 @@ def test_renaming_to_our_names_and_back_changes_nothing(golden: Path) -> None:
 def test_a_single_file_is_answered_with_what_to_give_instead(folder: Path, file: str, says: str) -> None:
     (folder / file).touch()
     with pytest.raises(ModelError, match=says):
-        CheckpointFolder.read(folder / file)
+        Checkpoint.read(folder / file)
 
 
 def test_the_published_network_has_the_published_number_of_parameters_and_tensors() -> None:
@@ -219,6 +222,6 @@ def test_the_published_network_has_the_published_number_of_parameters_and_tensor
     }
     config = {"model_type": "vit-hybrid", "image_size": 384, "backbone_config": backbone, "num_labels": 1000}
     with torch.device("meta"):
-        state = HybridViT(HybridConfig.from_dict(config)).state_dict()
+        state = build(read_config(config)).state_dict()
     assert sum(tensor.numel() for tensor in state.values()) == 98_950_952
-    assert len([name for ours in state for name in TRANSFORMERS_HYBRID.their_names(ours)]) == 356
+    assert len([name for ours in state for name in transformers_map(read_config(config)).their_names(ours)]) == 356

@@ -8,14 +8,14 @@ from typing import Any
 import pytest
 import torch
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.engines import Engine, openvino_graph
 from vithybrid_cli.engines import open as opening
 from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
 from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import UsageError
 
-SMALL = CheckpointFolder.read(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
+SMALL = Checkpoint.read(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
 
 
 def opened(

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.engines import openvino_cache
 from vithybrid_cli.engines.openvino_cache import Properties, compiled, entry_for, holds, read, write
 from vithybrid_cli.engines.openvino_runtime import core, openvino
@@ -63,7 +63,7 @@ def kept_compiled(entry: Path, factor: float = 3.0) -> Path:
 
 
 def name_for(folder: Path) -> str:
-    return entry_for(CheckpointFolder.read(folder)).name
+    return entry_for(Checkpoint.read(folder)).name
 
 
 def change(file: Path, **values: object) -> None:

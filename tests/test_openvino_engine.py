@@ -18,7 +18,7 @@ import torch
 from torch import nn
 from typer.testing import CliRunner
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.choices import Dtype
 from vithybrid_cli.commands.app import app
@@ -57,7 +57,7 @@ class Recorded:
 @pytest.fixture
 def recorded(monkeypatch: pytest.MonkeyPatch) -> Recorded:
     monkeypatch.setattr(openvino_engine, "available_cores", lambda: 3)
-    folder, streams = CheckpointFolder.read(SMALL), list[int]()
+    folder, streams = Checkpoint.read(SMALL), list[int]()
     graph = Graph(folder, Dtype.FLOAT32)
 
     def compiled(count: int) -> openvino.CompiledModel:
@@ -74,7 +74,7 @@ def empty_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def open_engine(folder: Path, dtype: str = "float32") -> OpenVinoEngine:
-    return OpenVinoEngine.open(CheckpointFolder.read(folder), dtype)
+    return OpenVinoEngine.open(Checkpoint.read(folder), dtype)
 
 
 def pixels_for(engine: OpenVinoEngine, count: int = 3) -> Pixels:
@@ -84,7 +84,7 @@ def pixels_for(engine: OpenVinoEngine, count: int = 3) -> Pixels:
 
 def reference_logits(folder: Path, pixels: Pixels) -> Logits:
     """The network on torch, on what the reference's processor makes of the pixels."""
-    checkpoint = CheckpointFolder.read(folder)
+    checkpoint = Checkpoint.read(folder)
     with torch.inference_mode():
         values = torch.from_numpy(checkpoint.preprocessing.normalization.apply(pixels))
         return np.asarray(load_network(checkpoint)(values).numpy())
@@ -222,7 +222,7 @@ def test_a_read_only_array_is_taken_and_not_changed(engine: OpenVinoEngine) -> N
 
 
 def test_no_pictures_give_no_rows(engine: OpenVinoEngine) -> None:
-    assert engine.logits(pixels_for(engine, 0)).shape == (0, len(CheckpointFolder.read(SMALL).config.labels))
+    assert engine.logits(pixels_for(engine, 0)).shape == (0, len(Checkpoint.read(SMALL).config.labels))
 
 
 def test_results_are_free_of_later_calls(engine: OpenVinoEngine) -> None:
@@ -409,9 +409,9 @@ def test_ctrl_c_is_safe_after_networks_have_come_and_gone() -> None:
         "import os, signal, sys\n"
         "from pathlib import Path\n"
         "import numpy as np\n"
-        "from vithybrid_cli.checkpoints.folder import CheckpointFolder\n"
+        "from vithybrid_cli.checkpoints.checkpoint import Checkpoint\n"
         "from vithybrid_cli.engines.openvino_engine import OpenVinoEngine\n"
-        "folder = CheckpointFolder.read(Path(sys.argv[1]))\n"
+        "folder = Checkpoint.read(Path(sys.argv[1]))\n"
         "first, second = (OpenVinoEngine.open(folder, 'float32') for _ in range(2))\n"
         "for engine in (first, second):\n"
         "    engine.logits(np.zeros((1, *engine.image_size, 3), np.uint8))\n"

@@ -8,19 +8,19 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
-from vithybrid_cli.model.hybrid import HybridViT
-from vithybrid_cli.model.vit import AttentionImplementation
+from vithybrid_cli.model.vit import AttentionImplementation, VisionTransformer
 
 TOLERANCE = 1e-5  # of the largest activation of a stage
 
 ATTENTIONS: tuple[AttentionImplementation, ...] = ("sdpa", "eager")
 
 
-def stages_of(network: HybridViT) -> dict[str, nn.Module]:
+def stages_of(network: VisionTransformer) -> dict[str, nn.Module]:
     """The modules whose outputs transformers' activations name."""
     backbone = network.embeddings.backbone
+    assert backbone is not None
     return {
         "stem": backbone.stem,
         **{f"stage{index + 1}": stage for index, stage in enumerate(backbone.stages)},
@@ -48,7 +48,8 @@ def relative_error(actual: Tensor, expected: Tensor) -> float:
 @pytest.mark.parametrize("attention", ATTENTIONS)
 def test_every_stage_equals_what_transformers_computed(golden: Path, attention: AttentionImplementation) -> None:
     expected = load_file(golden / "activations.safetensors")
-    network = load_network(CheckpointFolder.read(golden), attention)
+    network = load_network(Checkpoint.read(golden), attention)
+    assert isinstance(network, VisionTransformer)
     outputs: dict[str, Tensor] = {}
     with torch.inference_mode():
         outputs["logits"] = network(expected["pixel_values"])
@@ -63,7 +64,7 @@ def test_every_stage_equals_what_transformers_computed(golden: Path, attention: 
 
 def test_the_loss_of_training_is_the_published_one(golden: Path) -> None:
     expected = load_file(golden / "activations.safetensors")
-    network = load_network(CheckpointFolder.read(golden))
+    network = load_network(Checkpoint.read(golden))
     labels = torch.tensor([0, len(network.config.labels) - 1])  # what the reference was given
     with torch.inference_mode():
         loss = nn.functional.cross_entropy(network(expected["pixel_values"]), labels)
@@ -73,7 +74,7 @@ def test_the_loss_of_training_is_the_published_one(golden: Path) -> None:
 @pytest.mark.parametrize("batch", [1, 2, 5])
 def test_a_picture_gets_the_same_logits_in_any_batch(golden: Path, batch: int) -> None:
     pixels = load_file(golden / "activations.safetensors")["pixel_values"][:1]
-    network = load_network(CheckpointFolder.read(golden))
+    network = load_network(Checkpoint.read(golden))
     with torch.inference_mode():
         alone, together = network(pixels), network(pixels.expand(batch, -1, -1, -1))
     assert relative_error(together, alone.expand(batch, -1)) <= TOLERANCE

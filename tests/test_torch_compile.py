@@ -15,13 +15,13 @@ from torch import Tensor, nn
 from torch._dynamo.utils import counters
 from torch._inductor.exc import InductorError, InvalidCxxCompiler, TritonMissing
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.engines.torch_compile import CompiledNetwork
 from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import UsageError
 
-SMALL = CheckpointFolder.read(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
+SMALL = Checkpoint.read(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
 CPU = torch.device("cpu")
 ROOM_ENOUGH = 1000  # pictures
 

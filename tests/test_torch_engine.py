@@ -11,7 +11,7 @@ import pytest
 import torch
 from torch import nn
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.engines import cpu_linear, torch_devices, torch_engine
 from vithybrid_cli.engines.cpu_linear import PointwiseLinear, use_fastest_linears
@@ -26,6 +26,7 @@ from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.bit import GroupNorm
+from vithybrid_cli.model.vit import VisionTransformer
 
 SMALL = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
 FLOAT32_TOLERANCE = 1e-5  # of the largest logit
@@ -36,7 +37,7 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def engine_of(folder: Path, dtype: str = "float32") -> TorchEngine:
-    checkpoint = CheckpointFolder.read(folder)
+    checkpoint = Checkpoint.read(folder)
     network = load_network(checkpoint)
     return TorchEngine(network, checkpoint.preprocessing.normalization, torch.device("cpu"), torch_dtype(dtype))
 
@@ -48,7 +49,7 @@ def pixels_for(engine: TorchEngine, count: int = 3) -> Pixels:
 
 def reference_logits(folder: Path, pixels: Pixels) -> npt.NDArray[np.float32]:
     """The plain network, in the other memory layout, on what the reference's processor makes of the pixels."""
-    checkpoint = CheckpointFolder.read(folder)
+    checkpoint = Checkpoint.read(folder)
     with torch.inference_mode():
         values = torch.from_numpy(checkpoint.preprocessing.normalization.apply(pixels))
         return np.asarray(load_network(checkpoint)(values).numpy())
@@ -78,7 +79,7 @@ def test_pixels_give_the_logits_of_the_network_on_the_normalised_input(golden: P
 )
 def test_the_network_sees_the_reference_processors_values_to_the_last_bit(normalization: Normalization) -> None:
     seen: list[torch.Tensor] = []
-    network = load_network(CheckpointFolder.read(SMALL))
+    network = load_network(Checkpoint.read(SMALL))
     network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     engine = TorchEngine(network, normalization, torch.device("cpu"), torch.float32)
     pixels = pixels_for(engine)
@@ -126,7 +127,7 @@ def test_a_shorter_type_stays_within_its_tolerance(golden: Path, dtype: str, tol
 def test_normalised_pixels_give_the_same_logits_as_the_pixels(golden: Path) -> None:
     engine = engine_of(golden)
     pixels = pixels_for(engine)
-    values = torch.from_numpy(CheckpointFolder.read(golden).preprocessing.normalization.apply(pixels))
+    values = torch.from_numpy(Checkpoint.read(golden).preprocessing.normalization.apply(pixels))
     assert relative_error(engine.logits_of(values).numpy(), engine.logits(pixels)) <= FLOAT32_TOLERANCE
 
 
@@ -171,7 +172,7 @@ def test_a_read_only_array_is_taken_without_a_warning() -> None:
 def test_no_pictures_give_no_rows(golden: Path) -> None:
     engine = engine_of(golden)
     logits = engine.logits(pixels_for(engine, count=0))
-    assert logits.shape == (0, len(CheckpointFolder.read(golden).config.labels))
+    assert logits.shape == (0, len(Checkpoint.read(golden).config.labels))
 
 
 def test_results_are_free_of_the_graph_and_of_later_calls() -> None:
@@ -352,8 +353,9 @@ def test_the_faster_kind_of_linear_layer_is_taken_in_the_encoder(
     slower: type[nn.Module], kept: type[nn.Module], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(cpu_linear, "_seconds", slow(slower))
-    network = load_network(CheckpointFolder.read(SMALL))
-    use_fastest_linears(network.blocks)
+    network = load_network(Checkpoint.read(SMALL))
+    assert isinstance(network, VisionTransformer)
+    use_fastest_linears(network)
     found = [type(module) for module in network.blocks.modules() if isinstance(module, nn.Linear | PointwiseLinear)]
     assert found == [kept] * 4 * len(network.blocks)
 

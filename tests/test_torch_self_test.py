@@ -7,13 +7,13 @@ import numpy as np
 import pytest
 import torch
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.engines.torch_self_test import Logits, Pixels, SelfTest
 from vithybrid_cli.errors import UsageError
 
-SMALL = CheckpointFolder.read(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
+SMALL = Checkpoint.read(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
 
 
 @pytest.fixture(scope="module")

@@ -16,7 +16,7 @@ from PIL import Image
 from safetensors import safe_open
 from typer.testing import CliRunner
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands.app import app
 
@@ -120,7 +120,7 @@ def test_the_config_is_named_by_its_folder_or_its_file(place: Path, config: str)
 
 def test_without_a_config_it_is_the_one_of_tiny(place: Path) -> None:
     assert train("-o", "out", recipe=["--epochs", "1", "-b", "16", "-q"]).exit_code == 0
-    tiny, out = (CheckpointFolder.read(locate(name)).config for name in ("tiny", "./out"))
+    tiny, out = (Checkpoint.read(locate(name)).config for name in ("tiny", "./out"))
     assert out == replace(tiny, labels=("blue", "red"))
 
 

@@ -15,13 +15,15 @@ import torch
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from torch import nn
 
 from vithybrid_cli import Classifier
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
+from vithybrid_cli.checkpoints.transformers_config import read_config
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.model.config import BitConfig, EncoderConfig, HybridConfig
+from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
 from vithybrid_cli.training.checkpoint import STATE
 from vithybrid_cli.training.data import LabelledFolder, read_folder
 from vithybrid_cli.training.run import Run, Start
@@ -29,14 +31,16 @@ from vithybrid_cli.training.trainer import Recipe, Step, has_bfloat16, schedule
 
 GOLDEN = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
 CPU = torch.device("cpu")
-CONFIG = HybridConfig(
-    BitConfig(embedding_size=8, hidden_sizes=(16,), depths=(1,), num_groups=4, out_stage=1),
+CONFIG = VitConfig(
     EncoderConfig(hidden_size=16, num_hidden_layers=1, num_attention_heads=2, intermediate_size=32),
     labels=("a", "b"),
     image_size=(16, 16),
+    patch_size=(1, 1),
+    backbone=BitConfig(embedding_size=8, hidden_sizes=(16,), depths=(1,), num_groups=4, out_stage=1),
+    family="hybrid",
 )
 RECIPE = Recipe(epochs=2, batch_size=4, learning_rate=1e-2, warmup_epochs=0.5)
-SMALL = Start(CheckpointFolder(Path("small"), CONFIG, Preprocessing.default((16, 16))), with_weights=False)
+SMALL = Start(Checkpoint(Path("small"), CONFIG, Preprocessing.default((16, 16))), with_weights=False)
 
 
 def pictures(folder: Path, count: int = 8, labels: tuple[str, ...] = ("blue", "red")) -> LabelledFolder:
@@ -88,7 +92,7 @@ def train(
 
 
 def checkpoint(folder: Path, *, with_weights: bool = True) -> Start:
-    return Start(CheckpointFolder.read(folder), with_weights)
+    return Start(Checkpoint.read(folder), with_weights)
 
 
 def weights(folder: Path) -> bytes:
@@ -154,7 +158,7 @@ def test_the_loss_is_the_smoothed_cross_entropy_of_the_logits(
     trained: Path, data: LabelledFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smoothing: float
 ) -> None:
     monkeypatch.setattr("vithybrid_cli.training.trainer.has_bfloat16", lambda device: False)
-    folder = CheckpointFolder.read(trained)
+    folder = Checkpoint.read(trained)
     preprocessed = [folder.preprocessing.pixels(Image.open(path)) for path in data.paths]
     pixels = torch.from_numpy(np.stack([folder.preprocessing.normalization.apply(part) for part in preprocessed]))
     shares = load_network(folder)(pixels).log_softmax(dim=1)
@@ -182,14 +186,14 @@ def test_the_config_names_the_folders_as_labels_and_the_type_of_the_weights(trai
     assert config["id2label"] == {"0": "blue", "1": "red"}
     assert config["label2id"] == {"blue": 0, "red": 1}
     assert (config["model_type"], config["torch_dtype"]) == ("vit-hybrid", "float32")
-    assert HybridConfig.from_dict(config) == replace(CONFIG, labels=("blue", "red"))
+    assert read_config(config) == replace(CONFIG, labels=("blue", "red"))
 
 
 def test_the_preprocessing_is_that_of_the_start(data: LabelledFolder, tmp_path: Path) -> None:
     preprocessing = replace(Preprocessing.default((16, 16)), image_mean=(0.4, 0.5, 0.6), resample=2)
     start = Start(replace(SMALL.folder, preprocessing=preprocessing), with_weights=False)
     train(data, tmp_path, replace(RECIPE, epochs=1), start)
-    assert CheckpointFolder.read(tmp_path).preprocessing == preprocessing
+    assert Checkpoint.read(tmp_path).preprocessing == preprocessing
 
 
 def test_names_and_shapes_of_the_tensors_are_those_of_transformers(tmp_path: Path) -> None:
@@ -369,7 +373,9 @@ def test_fine_tuning_on_other_labels_begins_with_the_weights_and_a_new_head(trai
     data = pictures(tmp_path, count=2, labels=("blue", "green", "red"))
     network = Run(checkpoint(trained), data, RECIPE, tmp_path / "out", device=CPU).trainer.network
     before = load_file(trained / "model.safetensors")
-    assert (network.norm.weight == before["vit.layernorm.weight"]).all()
+    assert isinstance(network.norm, nn.LayerNorm)
+    assert torch.equal(network.norm.weight, before["vit.layernorm.weight"])
+    assert isinstance(network.head, nn.Linear)
     assert network.head.weight.shape == (3, 16)
     assert not network.head.weight.any()
     assert network.config.labels == ("blue", "green", "red")
@@ -381,7 +387,7 @@ def test_fine_tuning_on_the_same_labels_keeps_their_order_and_the_head(data: Lab
     assert start.folder.config.labels == ("red", "blue")
     run = Run(start, data, RECIPE, tmp_path / "out", device=CPU)
     before = load_file(tmp_path / "start" / "model.safetensors")
-    assert (run.trainer.network.head.weight == before["classifier.weight"]).all()
+    assert torch.equal(run.trainer.network.state_dict()["head.weight"], before["classifier.weight"])
     assert run.config.labels == ("red", "blue")
     assert run.trainer.data.targets.tolist() == swapped.targets.tolist()
 

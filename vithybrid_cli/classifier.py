@@ -14,7 +14,7 @@ import numpy.typing as npt
 
 from vithybrid_cli.batches import Batches
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ImageError, NonFiniteLogits, UnreadableImage, UsageError
@@ -64,7 +64,7 @@ class Classifier:
         """
         from vithybrid_cli.engines.open import open_engine
 
-        folder = CheckpointFolder.read(locate(model, revision=revision, offline=offline))
+        folder = Checkpoint.read(locate(model, revision=revision, offline=offline))
         running = open_engine(folder, engine=engine, device=device, dtype=dtype, attention=attention, compiled=compile)
         return cls(running, folder.preprocessing, folder.config.labels)
 

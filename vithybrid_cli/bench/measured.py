@@ -6,7 +6,7 @@ from pathlib import Path
 from vithybrid_cli.bench.machine import load_average, machine
 from vithybrid_cli.bench.plan import Files, Plan
 from vithybrid_cli.bench.run import Log, Run
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.measurements import Report, Setting
 
 
@@ -17,7 +17,7 @@ def measured(plan: Plan, scratch: Path, log: Log, *, command: str, model: str, o
     it holds what is known until then. Raises KeyboardInterrupt if that is nothing, UsageError or ModelError if nothing
     of ours can be measured.
     """
-    image_size = CheckpointFolder.read(plan.model).config.image_size
+    image_size = Checkpoint.read(plan.model).config.image_size
     setting = _setting(plan, command, model, image_size, own_pictures)
     load_before, complete = load_average(), True
     run = Run(plan, Files.write(scratch, plan.pictures, image_size), log)

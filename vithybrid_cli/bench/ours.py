@@ -21,7 +21,7 @@ from vithybrid_cli.bench.serve import (
     torch_facts,
     versions,
 )
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.classifier import Classifier
 from vithybrid_cli.errors import ImageError
 from vithybrid_cli.images.decode import decode
@@ -42,7 +42,7 @@ def main(arguments: dict[str, Any]) -> None:
 
 
 def _decoding(arguments: dict[str, Any]) -> Service:
-    preprocessing = CheckpointFolder.read(Path(arguments["model"])).preprocessing
+    preprocessing = Checkpoint.read(Path(arguments["model"])).preprocessing
     paths = read_paths(arguments["pictures"])
     workers: int = arguments["workers"]
     return Service({Part.DECODE: lambda request: decoding(request, preprocessing, paths, workers)})

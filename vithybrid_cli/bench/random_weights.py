@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any
 from vithybrid_cli.bench.serve import Service, serve
 from vithybrid_cli.bench.worker import Failed, Worker
 from vithybrid_cli.checkpoints import catalog
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.layout import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS
+from vithybrid_cli.checkpoints.transformers_config import read_config, write_config
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.model.config import HybridConfig
+from vithybrid_cli.model.config import NetworkConfig, VitConfig
 
 _GAIN, _SPREAD = 0.3, 0.05
 
@@ -41,7 +42,7 @@ def make(model: str, out: Path) -> None:
         raise failure.as_ours() from failure
 
 
-def described(model: str) -> tuple[HybridConfig, Preprocessing]:
+def described(model: str) -> tuple[NetworkConfig, Preprocessing]:
     """Architecture and preprocessing of a catalog alias, or of a folder, which needs no weights.
 
     Raises UsageError for another model of the hub: whose config would have to be fetched can be fetched whole.
@@ -55,38 +56,40 @@ def described(model: str) -> tuple[HybridConfig, Preprocessing]:
     if entry is None and not Path(model).expanduser().is_dir():
         known = ", ".join(entry.alias for entry in catalog.ENTRIES)
         raise UsageError(f"--random-weights needs an architecture. Give -m {known}, or a folder that holds {CONFIG}.")
-    folder = CheckpointFolder.read(locate(model))
+    folder = Checkpoint.read(locate(model))
     return folder.config, folder.preprocessing
 
 
-def published() -> HybridConfig:
+def published() -> VitConfig:
     """The architecture of google/vit-hybrid-base-bit-384, which is what a config.json without details means."""
     labels = 1000  # of ImageNet
-    return HybridConfig.from_dict({"model_type": "vit-hybrid", "image_size": 384, "num_labels": labels})
+    config = read_config({"model_type": "vit-hybrid", "image_size": 384, "num_labels": labels})
+    assert isinstance(config, VitConfig)
+    return config
 
 
-def write_random(config: HybridConfig, preprocessing: Preprocessing, folder: Path, seed: int = 0) -> None:
+def write_random(config: NetworkConfig, preprocessing: Preprocessing, folder: Path, seed: int = 0) -> None:
     """Write a checkpoint in the published layout with float32 weights."""
     import torch
     from safetensors.torch import save_file
 
-    from vithybrid_cli.checkpoints.key_maps import TRANSFORMERS_HYBRID
-    from vithybrid_cli.model.hybrid import HybridViT
+    from vithybrid_cli.checkpoints.load import transformers_map
+    from vithybrid_cli.model.build import build
 
     with torch.device("meta"):
-        network = HybridViT(config)
+        network = build(config)
     generator = torch.Generator().manual_seed(seed)
     tensors = {
         f"{path}.{kind}" if path else kind: _random(module, kind, parameter, generator)
         for path, module in network.named_modules()
         for kind, parameter in module.named_parameters(recurse=False)
     }
-    published_names = TRANSFORMERS_HYBRID.from_ours(tensors)
+    published_names = transformers_map(config).from_ours(tensors)
     folder.mkdir(parents=True, exist_ok=True)
     contiguous = {name: tensor.contiguous() for name, tensor in published_names.items()}
     save_file(contiguous, folder / WEIGHTS, {"format": "pt"})
     (folder / PREPROCESSOR_CONFIG).write_text(json.dumps(preprocessing.to_dict()), encoding="utf-8")
-    (folder / CONFIG).write_text(json.dumps(config.to_dict()), encoding="utf-8")
+    (folder / CONFIG).write_text(json.dumps(write_config(config)), encoding="utf-8")
 
 
 def _random(module: "nn.Module", kind: str, parameter: "Tensor", generator: "Generator") -> "Tensor":

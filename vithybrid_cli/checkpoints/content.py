@@ -7,7 +7,7 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.user_cache import cache_folder
 from vithybrid_cli.errors import ModelError
 
@@ -17,7 +17,7 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SETTLED = 2_000_000_000  # nanoseconds
 
 
-def weights_sha256(folder: CheckpointFolder) -> tuple[str, ...]:
+def weights_sha256(folder: Checkpoint) -> tuple[str, ...]:
     """The SHA-256 of each weights file, in the order of their names. Raises ModelError when one cannot be read."""
     return tuple(file_sha256(file) for file in folder.weight_files())
 

@@ -1,8 +1,9 @@
 """One table per published layout: what other libraries call each tensor of our networks.
 
-A row names one of our modules or parameters and its counterpart; ``*`` stands for an index that both share, and
-``.weight`` and ``.bias`` are understood. Where the counterpart is a list, our tensor is theirs stacked along the first
-axis.
+A row names one of our modules or parameters and its counterpart; ``*`` stands for an index that both share, ``#`` for
+one that they count from 1, and ``.weight`` and ``.bias`` are understood. Where the counterpart is a list, our tensor is
+theirs stacked along the first axis; ``ZEROS`` in it stands for a part that they leave out. A table may have rows for
+parts that a network lacks.
 """
 
 import re
@@ -12,6 +13,8 @@ from functools import cached_property
 
 import torch
 from torch import Tensor
+
+ZEROS = "(zeros)"
 
 
 @dataclass(frozen=True)
@@ -29,7 +32,16 @@ class Row:
     @cached_property
     def their_patterns(self) -> tuple[re.Pattern[str], ...]:
         """The same for each counterpart."""
-        return tuple(_pattern(name) for name in self.theirs)
+        return tuple(_pattern(name) for name in self.theirs if name != ZEROS)
+
+    def to_theirs(self, match: re.Match[str]) -> tuple[str, ...]:
+        """The counterparts of a match of ``our_pattern``."""
+        return tuple(name if name == ZEROS else _fill(name, match, 1) for name in self.theirs)
+
+    def to_ours(self, match: re.Match[str]) -> str:
+        """Our name for a match of one of ``their_patterns``."""
+        first_is_1 = any("#" in name for name in self.theirs)
+        return _fill(self.ours.replace("*", "#") if first_is_1 else self.ours, match, -1)
 
 
 class KeyMap:
@@ -44,7 +56,7 @@ class KeyMap:
         Raises KeyError for a name that no row knows and for a part that is missing.
         """
         our_names = dict.fromkeys(self._our_name(name) for name in tensors)
-        return {name: _stacked([tensors[part] for part in self.their_names(name)]) for name in our_names}
+        return {name: _stacked(self.their_names(name), tensors) for name in our_names}
 
     def from_ours(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename our tensors to the published layout. Raises KeyError for a name that no row knows."""
@@ -52,60 +64,162 @@ class KeyMap:
         for name, tensor in tensors.items():
             names = self.their_names(name)
             theirs.update(zip(names, tensor.chunk(len(names)), strict=True))
+        theirs.pop(ZEROS, None)
         return theirs
 
     def their_names(self, our_name: str) -> tuple[str, ...]:
         """The published names of one of our tensors. Raises KeyError for a name that no row knows."""
         for row in self.rows:
             if match := row.our_pattern.fullmatch(our_name):
-                return tuple(_fill(name, match) for name in row.theirs)
+                return row.to_theirs(match)
         raise KeyError(our_name)
 
     def _our_name(self, their_name: str) -> str:
         for row in self.rows:
             for pattern in row.their_patterns:
                 if match := pattern.fullmatch(their_name):
-                    return _fill(row.ours, match)
+                    return row.to_ours(match)
         raise KeyError(their_name)
 
 
-def _stacked(parts: list[Tensor]) -> Tensor:
-    return parts[0] if len(parts) == 1 else torch.cat(parts)  # one alone stays memory-mapped
+def _stacked(names: Sequence[str], tensors: Mapping[str, Tensor]) -> Tensor:
+    if len(names) == 1:
+        return tensors[names[0]]  # one alone stays memory-mapped
+    like = next(tensors[name] for name in names if name != ZEROS)
+    return torch.cat([torch.zeros_like(like) if name == ZEROS else tensors[name] for name in names])
 
 
 def _pattern(name: str) -> re.Pattern[str]:
-    return re.compile(re.escape(name).replace(r"\*", r"(\d+)") + r"((?:\.(?:weight|bias))?)")
+    indices = re.escape(name).replace(r"\*", r"(\d+)").replace(r"\#", r"([1-9]\d*)")
+    return re.compile(indices + r"((?:\.(?:weight|bias))?)")
 
 
-def _fill(name: str, match: re.Match[str]) -> str:
+def _fill(name: str, match: re.Match[str], step: int) -> str:
+    """Put the indices of a match in their places; those at a ``#`` are counted on by ``step``."""
     *indices, suffix = match.groups()
     for index in indices:
-        name = name.replace("*", index, 1)
+        before, place, after = re.split(r"([*#])", name, maxsplit=1)
+        name = before + (str(int(index) + step) if place == "#" else index) + after
     return name + suffix
 
 
-_BIT = "vit.embeddings.patch_embeddings.backbone.bit"
-_STAGE = f"{_BIT}.encoder.stages.*.layers.*"
-_LAYER = "vit.encoder.layer.*"
+_BLOCK_PARTS = ("conv1", "conv2", "conv3", "norm1", "norm2", "norm3", "downsample.conv", "downsample.norm")
 
-TRANSFORMERS_HYBRID = KeyMap(
-    [
-        ("embeddings.backbone.stem.conv", f"{_BIT}.embedder.convolution"),
-        ("embeddings.backbone.stem.norm", f"{_BIT}.embedder.norm"),
-        *(
-            (f"embeddings.backbone.stages.*.*.{part}", f"{_STAGE}.{part}")
-            for part in ("conv1", "conv2", "conv3", "norm1", "norm2", "norm3", "downsample.conv", "downsample.norm")
-        ),
-        ("embeddings.projection", "vit.embeddings.patch_embeddings.projection"),
-        ("embeddings.cls_token", "vit.embeddings.cls_token"),
-        ("embeddings.position_embeddings", "vit.embeddings.position_embeddings"),
-        ("blocks.*.norm1", f"{_LAYER}.layernorm_before"),
-        ("blocks.*.attn.qkv", [f"{_LAYER}.attention.attention.{part}" for part in ("query", "key", "value")]),
-        ("blocks.*.attn.proj", f"{_LAYER}.attention.output.dense"),
-        ("blocks.*.norm2", f"{_LAYER}.layernorm_after"),
-        ("blocks.*.mlp.fc1", f"{_LAYER}.intermediate.dense"),
-        ("blocks.*.mlp.fc2", f"{_LAYER}.output.dense"),
-        ("norm", "vit.layernorm"),
-        ("head", "classifier"),
+Rows = list[tuple[str, str | Sequence[str]]]
+
+
+def _transformers_bit(ours: str, theirs: str) -> Rows:
+    stage = f"{theirs}encoder.stages.*.layers.*"
+    return [
+        (f"{ours}.stem.conv", f"{theirs}embedder.convolution"),
+        (f"{ours}.stem.norm", f"{theirs}embedder.norm"),
+        *((f"{ours}.stages.*.*.{part}", f"{stage}.{part}") for part in _BLOCK_PARTS),
     ]
-)
+
+
+def transformers_vit(base: str, *, head: str = "classifier", key_bias: bool = True) -> KeyMap:
+    """Transformers' names for a ViT, Hybrid ViT, DeiT or BEiT.
+
+    All but the heads are in a module ``base``, in none if that is empty. Without ``key_bias`` queries and values have a
+    bias and keys have none.
+    """
+    inside = f"{base}." if base else ""
+    layer, attention = f"{inside}encoder.layer.*", f"{inside}encoder.layer.*.attention.attention"
+    embeddings, table = f"{inside}embeddings", "relative_position_bias.relative_position_bias_table"
+    biases = [f"{attention}.query.bias", f"{attention}.key.bias" if key_bias else ZEROS, f"{attention}.value.bias"]
+    return KeyMap(
+        [
+            *_transformers_bit("embeddings.backbone", f"{embeddings}.patch_embeddings.backbone.bit."),
+            ("embeddings.projection", f"{embeddings}.patch_embeddings.projection"),
+            ("embeddings.cls_token", f"{embeddings}.cls_token"),
+            ("embeddings.distillation_token", f"{embeddings}.distillation_token"),
+            ("embeddings.mask_token", f"{embeddings}.mask_token"),
+            ("embeddings.position_embeddings", f"{embeddings}.position_embeddings"),
+            ("blocks.*.norm1", f"{layer}.layernorm_before"),
+            ("blocks.*.attn.qkv.weight", [f"{attention}.{part}.weight" for part in ("query", "key", "value")]),
+            ("blocks.*.attn.qkv.bias", biases),
+            ("blocks.*.attn.relative_position_bias.table", f"{attention}.{table}"),
+            ("blocks.*.attn.proj", f"{layer}.attention.output.dense"),
+            ("blocks.*.ls1.gamma", f"{layer}.lambda_1"),
+            ("blocks.*.norm2", f"{layer}.layernorm_after"),
+            ("blocks.*.mlp.fc1", f"{layer}.intermediate.dense"),
+            ("blocks.*.mlp.fc2", f"{layer}.output.dense"),
+            ("blocks.*.ls2.gamma", f"{layer}.lambda_2"),
+            ("relative_position_bias.table", f"{inside}encoder.{table}"),
+            ("norm", f"{inside}layernorm"),
+            ("fc_norm", f"{inside}pooler.layernorm"),
+            ("pooler", f"{inside}pooler.dense"),
+            ("head", head),
+            ("head_dist", "distillation_classifier"),
+        ]
+    )
+
+
+def transformers_bit(base: str) -> KeyMap:
+    """Transformers' names for a BiT classifier, whose backbone is in a module ``base``."""
+    inside = f"{base}." if base else ""
+    rows = _transformers_bit("backbone", inside)
+    return KeyMap([*rows, ("norm", f"{inside}norm"), ("head", "classifier.1")])
+
+
+def timm(*, stem_only: bool) -> KeyMap:
+    """timm's names for a ViT, Hybrid ViT or DeiT; a backbone that is ``stem_only`` is not nested."""
+    backbone = "patch_embed.backbone"
+    stem = backbone if stem_only else f"{backbone}.stem"
+    return KeyMap(
+        [
+            ("embeddings.backbone.stem.conv", f"{stem}.conv"),
+            ("embeddings.backbone.stem.norm", f"{stem}.norm"),
+            *(
+                (f"embeddings.backbone.stages.*.*.{part}", f"{backbone}.stages.*.blocks.*.{part}")
+                for part in _BLOCK_PARTS
+            ),
+            ("embeddings.projection", "patch_embed.proj"),
+            ("embeddings.cls_token", "cls_token"),
+            ("embeddings.distillation_token", "dist_token"),
+            ("embeddings.position_embeddings", "pos_embed"),
+            *((f"blocks.*.{part}", f"blocks.*.{part}") for part in ("norm1", "attn.qkv", "attn.proj", "norm2")),
+            *((f"blocks.*.{part}", f"blocks.*.{part}") for part in ("mlp.fc1", "mlp.fc2")),
+            *((name, name) for name in ("norm", "fc_norm", "head", "head_dist")),
+        ]
+    )
+
+
+def _jax_kernel(ours: str, theirs: str) -> Rows:
+    return [(f"{ours}.weight", f"{theirs}/kernel"), (f"{ours}.bias", f"{theirs}/bias")]
+
+
+def _jax_norm(ours: str, theirs: str) -> Rows:
+    return [(f"{ours}.weight", f"{theirs}/scale"), (f"{ours}.bias", f"{theirs}/bias")]
+
+
+def _jax() -> KeyMap:
+    layer, unit = "Transformer/encoderblock_*", "block#/unit#"
+    attention = f"{layer}/MultiHeadDotProductAttention_1"
+    stage = "embeddings.backbone.stages.*.*"
+    qkv = ("query", "key", "value")
+    rows = [
+        *_jax_kernel("embeddings.backbone.stem.conv", "conv_root"),
+        *_jax_norm("embeddings.backbone.stem.norm", "gn_root"),
+        *(row for part in "123" for row in _jax_kernel(f"{stage}.conv{part}", f"{unit}/conv{part}")),
+        *(row for part in "123" for row in _jax_norm(f"{stage}.norm{part}", f"{unit}/gn{part}")),
+        *_jax_kernel(f"{stage}.downsample.conv", f"{unit}/conv_proj"),
+        *_jax_norm(f"{stage}.downsample.norm", f"{unit}/gn_proj"),
+        *_jax_kernel("embeddings.projection", "embedding"),
+        ("embeddings.cls_token", "cls"),
+        ("embeddings.position_embeddings", "Transformer/posembed_input/pos_embedding"),
+        *_jax_norm("blocks.*.norm1", f"{layer}/LayerNorm_0"),
+        ("blocks.*.attn.qkv.weight", [f"{attention}/{part}/kernel" for part in qkv]),
+        ("blocks.*.attn.qkv.bias", [f"{attention}/{part}/bias" for part in qkv]),
+        *_jax_kernel("blocks.*.attn.proj", f"{attention}/out"),
+        *_jax_norm("blocks.*.norm2", f"{layer}/LayerNorm_2"),
+        *_jax_kernel("blocks.*.mlp.fc1", f"{layer}/MlpBlock_3/Dense_0"),
+        *_jax_kernel("blocks.*.mlp.fc2", f"{layer}/MlpBlock_3/Dense_1"),
+        *_jax_norm("norm", "Transformer/encoder_norm"),
+        *_jax_kernel("pooler", "pre_logits"),
+        *_jax_kernel("head", "head"),
+    ]
+    return KeyMap(rows)
+
+
+JAX = _jax()

@@ -1,72 +1,132 @@
-"""A checkpoint folder becomes a network ready for inference: read → check → rename → fold → load.
+"""A checkpoint becomes a network ready for inference: read → check → rename → fold → load.
 
 The network is built on the meta device and takes the memory-mapped tensors as they are, so that nothing is initialised
 or copied without need. Weight standardisation is folded into the convolutions once, in float32.
 """
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
-from vithybrid_cli.checkpoints.key_maps import TRANSFORMERS_HYBRID
+from vithybrid_cli.checkpoints import jax_layout, key_maps
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
+from vithybrid_cli.checkpoints.key_maps import KeyMap
+from vithybrid_cli.checkpoints.transformers_config import BASE_NAMES
+from vithybrid_cli.checkpoints.weights import damaged, is_npz, npz_arrays
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.model.bit import SameConv2d, standardize
-from vithybrid_cli.model.hybrid import HybridViT
+from vithybrid_cli.model.bit import StandardizedConv2d, standardize
+from vithybrid_cli.model.build import Network, build
+from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
+from vithybrid_cli.model.interpolate import resized
 from vithybrid_cli.model.vit import AttentionImplementation
 
 _LISTED = 8  # names of each kind in an error message
+_INERT = "relative_position_index"  # in older files of BEiT: what the network makes by itself
+_HEADS = ("head.", "head_dist.")
 
 
-def load_network(folder: CheckpointFolder, attention: AttentionImplementation = "sdpa") -> HybridViT:
-    """The float32 network of ``folder`` in evaluation mode, weight standardisation folded in.
+def load_network(checkpoint: Checkpoint, attention: AttentionImplementation = "sdpa", *, head: bool = True) -> Network:
+    """The float32 network of a checkpoint in evaluation mode, weight standardisation folded in.
 
-    Raises ModelError when the weights are missing, damaged, or do not fit the config.
+    Without its ``head`` it gives the features that the head would read. Raises ModelError when the weights are missing,
+    damaged, or do not fit the config.
     """
+    tensors = resized(read_weights(checkpoint), checkpoint.stored_config, checkpoint.config)
+    config = checkpoint.config
+    if not head:
+        config = without_head(config)
+        tensors = {name: tensor for name, tensor in tensors.items() if not name.startswith(_HEADS)}
     with torch.device("meta"):
-        network = HybridViT(folder.config, attention)
-    tensors = read_weights(folder, network)
+        network = build(config, attention)
     network.load_state_dict(fold(network, tensors), assign=True)
     return network.requires_grad_(False).eval()
 
 
-def read_weights(folder: CheckpointFolder, network: HybridViT) -> dict[str, Tensor]:
-    """The weights of ``folder`` under our names, as published (not folded), checked against ``network``."""
-    tensors = _read_tensors(folder)
-    _check_fit(network, tensors, folder.path)
-    return TRANSFORMERS_HYBRID.to_ours(tensors)
+def without_head(config: NetworkConfig) -> NetworkConfig:
+    """The same network as one that gives features."""
+    if isinstance(config, BitClassifierConfig):
+        return replace(config, labels=())
+    return replace(config, labels=(), distillation_head=False)
 
 
-def _read_tensors(folder: CheckpointFolder) -> dict[str, Tensor]:
-    """The folder's tensors under their published names, memory-mapped. Raises ModelError for a damaged file."""
+def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The weights of a checkpoint under our names, as published: not folded, and for its own image size.
+
+    Raises ModelError when they are missing, damaged, or do not fit the config.
+    """
+    with torch.device("meta"):
+        network = build(checkpoint.stored_config)
+    tensors = _read_tensors(checkpoint)
+    key_map = _key_map(checkpoint, tensors)
+    _check_fit(network, tensors, key_map, checkpoint.path)
+    return key_map.to_ours(tensors)
+
+
+def transformers_map(config: NetworkConfig, *, nested: bool = True) -> KeyMap:
+    """Transformers' names for the tensors of a network; those of a classifier's inner network are ``nested`` in it."""
+    if isinstance(config, BitClassifierConfig):
+        return key_maps.transformers_bit(BASE_NAMES["bit"] if nested else "")
+    return key_maps.transformers_vit(
+        BASE_NAMES[config.family] if nested else "",
+        head="cls_classifier" if config.distillation_head else "classifier",
+        key_bias=config.family != "beit",
+    )
+
+
+def _key_map(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> KeyMap:
+    config = checkpoint.config
+    match checkpoint.layout:
+        case Layout.JAX:
+            return key_maps.JAX
+        case Layout.TIMM:
+            backbone = None if isinstance(config, BitClassifierConfig) else config.backbone
+            return key_maps.timm(stem_only=backbone is not None and not backbone.depths)
+    # A network that was saved without a head has none of the classifier's names around its own.
+    nested = bool(config.labels) or not any(name.startswith(("embeddings.", "embedder.")) for name in tensors)
+    return transformers_map(config, nested=nested)
+
+
+def _read_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+    """The tensors under their published names, memory-mapped. Raises ModelError for a damaged file."""
     tensors: dict[str, Tensor] = {}
-    for file in folder.weight_files():
-        try:
-            with safe_open(file, framework="pt") as weights:
-                tensors.update((name, weights.get_tensor(name)) for name in weights.keys())  # noqa: SIM118 (no dict)
-        except (SafetensorError, OSError) as error:
-            raise ModelError(f"{file} cannot be read: {error}. Fetch the checkpoint again.") from error
-    return tensors
+    for file in checkpoint.weight_files():
+        tensors.update(_read_npz(file) if is_npz(file) else _read_safetensors(file))
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith(_INERT)}
+
+
+def _read_safetensors(file: Path) -> dict[str, Tensor]:
+    try:
+        with safe_open(file, framework="pt") as weights:
+            return {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118 (no dict)
+    except (SafetensorError, OSError) as error:
+        raise damaged(file, error) from error
+
+
+def _read_npz(file: Path) -> dict[str, Tensor]:
+    arrays = jax_layout.without_prefix(npz_arrays(file))
+    return {name: torch.from_numpy(jax_layout.in_torch_order(name, array)) for name, array in arrays.items()}
 
 
 def fold(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """Cast to float32 and replace the weights of weight-standardised convolutions by their standardised values."""
-    standardized = {f"{name}.weight" for name, module in network.named_modules() if isinstance(module, SameConv2d)}
+    convolutions = (name for name, module in network.named_modules() if isinstance(module, StandardizedConv2d))
+    standardized = {f"{name}.weight" for name in convolutions}
     return {
         name: standardize(tensor.float()) if name in standardized else tensor.float()
         for name, tensor in tensors.items()
     }
 
 
-def _check_fit(network: nn.Module, published: Mapping[str, Tensor], folder: Path) -> None:
+def _check_fit(network: nn.Module, published: Mapping[str, Tensor], key_map: KeyMap, path: Path) -> None:
     """Raise one ModelError that names all missing, unexpected and misshapen tensors, if there are any.
 
     Before they are renamed: so a name of ours is no published one, and no shape is lost by stacking.
     """
-    expected = {name: list(part.shape) for name, part in TRANSFORMERS_HYBRID.from_ours(network.state_dict()).items()}
+    expected = {name: list(part.shape) for name, part in key_map.from_ours(network.state_dict()).items()}
     found = {name: list(tensor.shape) for name, tensor in published.items()}
     problems = {
         "missing": expected.keys() - found.keys(),
@@ -79,7 +139,7 @@ def _check_fit(network: nn.Module, published: Mapping[str, Tensor], folder: Path
     }
     listed = [f"{kind}: {_listed(sorted(names))}" for kind, names in problems.items() if names]
     if listed:
-        raise ModelError(f"The weights in {folder} do not fit its config.json; {'; '.join(listed)}.")
+        raise ModelError(f"The weights in {path} do not fit its config.json; {'; '.join(listed)}.")
 
 
 def _listed(names: list[str]) -> str:

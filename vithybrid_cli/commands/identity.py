@@ -4,7 +4,6 @@ from pathlib import Path
 
 from vithybrid_cli.checkpoints.hub import is_cached, locate
 from vithybrid_cli.checkpoints.hub_cache import recorded_sha256
-from vithybrid_cli.checkpoints.layout import CONFIG, PREPROCESSOR_CONFIG
 from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.commands.run_record import RunRecord
 
@@ -31,10 +30,7 @@ def _is_another(name: str, record: RunRecord) -> bool:
 def _digests(model: Path) -> dict[str, str]:
     """File name → sha256 of what decides the results of a model."""
     # These import safetensors, which ``vithybrid --help`` must not pay for.
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.checkpoints.content import file_sha256
-    from vithybrid_cli.checkpoints.folder import CheckpointFolder
 
-    files = [model]
-    if model.is_dir():
-        files = [model / CONFIG, model / PREPROCESSOR_CONFIG, *CheckpointFolder.read(model).weight_files()]
-    return {file.name: recorded_sha256(file) or file_sha256(file) for file in files if file.exists()}
+    return {file.name: recorded_sha256(file) or file_sha256(file) for file in Checkpoint.read(model).files()}

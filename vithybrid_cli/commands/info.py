@@ -16,7 +16,8 @@ from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
 
 if TYPE_CHECKING:
-    from vithybrid_cli.checkpoints.folder import CheckpointFolder
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.model.config import BitConfig, NetworkConfig
 
 
 class InfoFormat(StrEnum):
@@ -48,11 +49,11 @@ def info(
 
     Example: vithybrid info tiny --labels
     """
-    from vithybrid_cli.checkpoints.folder import CheckpointFolder
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 
     with fetch_progress(shown=not quiet) as progress:
         path = locate(model, revision=revision, offline=offline, progress=progress)
-    facts = describe(CheckpointFolder.read(path), all_labels=labels)
+    facts = describe(Checkpoint.read(path), all_labels=labels)
     if (output_format or InfoFormat.default(sys.stdout)) is InfoFormat.JSON:
         prepare_stream(Format.JSON, sys.stdout)
         typer.echo(to_json(facts, indent=2))
@@ -60,18 +61,16 @@ def info(
         _print_text(facts)
 
 
-def describe(folder: "CheckpointFolder", *, all_labels: bool) -> dict[str, Any]:
+def describe(folder: "Checkpoint", *, all_labels: bool) -> dict[str, Any]:
     """Everything that is shown, by section."""
-    from vithybrid_cli.checkpoints.folder import tensor_shapes
+    from vithybrid_cli.checkpoints.weights import tensor_shapes
 
-    config, backbone, encoder = folder.config, folder.config.backbone, folder.config.encoder
+    config = folder.config
     files = folder.weight_files()
     shapes = [tensor for file in files for tensor in tensor_shapes(file)]
-    height, width = config.image_size
-    rows, columns = config.grid_size
     return {
         "folder": str(folder.path),
-        "layout": "transformers (safetensors)",
+        "layout": folder.layout,
         "weights": {
             "files": [file.name for file in files],
             "bytes": sum(file.stat().st_size for file in files),
@@ -79,21 +78,42 @@ def describe(folder: "CheckpointFolder", *, all_labels: bool) -> dict[str, Any]:
             "tensors": len(shapes),
             "parameters": sum(tensor.elements for tensor in shapes),
         },
-        "network": {
-            "family": "Hybrid ViT",
-            "image_size": f"{height}×{width}",
-            "backbone": f"BiT, {'+'.join(map(str, backbone.depths))} blocks, "
-            f"channels {backbone.embedding_size}→{'→'.join(map(str, backbone.hidden_sizes))}",
-            "tokens": f"{rows}×{columns} patches of {config.patch_size[0]}×{config.patch_size[1]}, and CLS",
-            "encoder": f"{encoder.num_hidden_layers} layers, width {encoder.hidden_size}, "
-            f"{encoder.num_attention_heads} heads, MLP {encoder.intermediate_size}, {encoder.hidden_act}",
-        },
+        "network": _network(config),
         "preprocessing": _preprocessing(folder),
         "labels": dict(enumerate(config.labels)) if all_labels else _few(config.labels),
     }
 
 
-def _preprocessing(folder: "CheckpointFolder") -> dict[str, Any]:
+_FAMILIES = {"hybrid": "Hybrid ViT", "vit": "ViT", "deit": "DeiT", "beit": "BEiT"}
+
+
+def _network(config: "NetworkConfig") -> dict[str, Any]:
+    from vithybrid_cli.model.config import BitClassifierConfig
+
+    height, width = config.image_size
+    size = {"image_size": f"{height}×{width}"}
+    if isinstance(config, BitClassifierConfig):
+        return {"family": "BiT", **size, "backbone": _backbone(config.backbone)}
+    encoder, (rows, columns) = config.encoder, config.grid_size
+    extra = " and CLS" if config.prefix_tokens == 1 else ", CLS and a distillation token"
+    return {
+        "family": _FAMILIES[config.family],
+        **size,
+        **({} if config.backbone is None else {"backbone": _backbone(config.backbone)}),
+        "tokens": f"{rows}×{columns} patches of {config.patch_size[0]}×{config.patch_size[1]},{extra}",
+        "encoder": f"{encoder.num_hidden_layers} layers, width {encoder.hidden_size}, "
+        f"{encoder.num_attention_heads} heads, MLP {encoder.intermediate_size}, {encoder.hidden_act}",
+    }
+
+
+def _backbone(backbone: "BitConfig") -> str:
+    channels = "→".join(map(str, (backbone.embedding_size, *backbone.hidden_sizes)))
+    if not backbone.depths:
+        return f"the stem of a BiT alone, {channels} channels"
+    return f"BiT, {'+'.join(map(str, backbone.depths))} blocks, channels {channels}"
+
+
+def _preprocessing(folder: "Checkpoint") -> dict[str, Any]:
     """The options of the steps that are switched on."""
     from PIL import Image  # imported where it is used: `vithybrid --help` must not pay for it
 

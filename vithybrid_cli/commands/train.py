@@ -127,7 +127,7 @@ def _check_output(output: Path, *, resume: bool) -> None:
 
 
 def _start(model: str | None, config: str | None, *, revision: str | None, offline: bool, quiet: bool) -> "Start":
-    from vithybrid_cli.checkpoints.folder import CheckpointFolder
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.checkpoints.hub import locate
     from vithybrid_cli.checkpoints.layout import CONFIG
     from vithybrid_cli.training.run import Start
@@ -138,7 +138,7 @@ def _start(model: str | None, config: str | None, *, revision: str | None, offli
         if model is not None or path.name != CONFIG:
             raise UsageError(f"{path} is a file. Give a checkpoint folder, or its {CONFIG} to --config.")
         path = path.parent
-    return Start(CheckpointFolder.read(path), with_weights=model is not None)
+    return Start(Checkpoint.read(path), with_weights=model is not None)
 
 
 def _train(run: "Run", *, quiet: bool, no_progress: bool) -> bool:

@@ -17,6 +17,7 @@ _REPEATS = 3
 # A linear layer has to be clearly faster to be kept: where the two are close, the choice and with it the last bit of
 # the logits must not change from one run to the next.
 _CLEARLY = 1.25
+_ENCODER = "blocks."
 
 
 class PointwiseLinear(nn.Module):
@@ -34,14 +35,18 @@ class PointwiseLinear(nn.Module):
 
 
 @torch.inference_mode()
-def use_fastest_linears(blocks: nn.Module) -> None:
-    """Replace each linear layer in ``blocks`` (float32, on the CPU) by a `PointwiseLinear` if those are not slower."""
-    linears = {name: module for name, module in blocks.named_modules() if isinstance(module, nn.Linear)}
+def use_fastest_linears(network: nn.Module) -> None:
+    """Replace each linear layer of an encoder (float32, on the CPU) by a `PointwiseLinear` if those are not slower."""
+    linears = {
+        name: module
+        for name, module in network.named_modules()
+        if name.startswith(_ENCODER) and isinstance(module, nn.Linear)
+    }
     has_onednn: bool = torch.backends.mkldnn.is_available()  # type: ignore[no-untyped-call] # it has no annotations
     if linears and has_onednn and _convolution_serves(next(iter(linears.values()))):
         for name, linear in linears.items():
             parent, _, own_name = name.rpartition(".")
-            setattr(blocks.get_submodule(parent), own_name, PointwiseLinear(linear))
+            setattr(network.get_submodule(parent), own_name, PointwiseLinear(linear))
 
 
 def _convolution_serves(linear: nn.Linear) -> bool:

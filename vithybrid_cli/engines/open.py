@@ -7,7 +7,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Literal, cast
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import AttentionKind, Dtype, EngineKind
 from vithybrid_cli.engines import Engine
 from vithybrid_cli.errors import UsageError
@@ -17,7 +17,7 @@ _AMD_DRIVER = Path("/dev/kfd")  # torch calls AMD's devices cuda, too
 
 
 def open_engine(
-    folder: CheckpointFolder, *, engine: str, device: str, dtype: str, attention: str, compiled: bool = False
+    folder: Checkpoint, *, engine: str, device: str, dtype: str, attention: str, compiled: bool = False
 ) -> Engine:
     """Load the network of ``folder`` into an engine, which has torch compile it if ``compiled``.
 
@@ -36,7 +36,7 @@ def open_engine(
     return _open_torch(folder, device, dtype, attention, compiled)
 
 
-def _open_torch(folder: CheckpointFolder, device: str, dtype: str, attention: str, compiled: bool) -> Engine:
+def _open_torch(folder: Checkpoint, device: str, dtype: str, attention: str, compiled: bool) -> Engine:
     from vithybrid_cli.checkpoints.load import load_network
     from vithybrid_cli.engines.several import SeveralEngines
     from vithybrid_cli.engines.torch_devices import choose_devices, require_possible, torch_dtype
@@ -74,7 +74,7 @@ def _why_torch_alone(device: str, dtype: str, attention: str, compiled: bool) ->
     return None
 
 
-def _open_openvino(folder: CheckpointFolder, dtype: str) -> Engine:
+def _open_openvino(folder: Checkpoint, dtype: str) -> Engine:
     try:
         from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
     except ImportError as error:

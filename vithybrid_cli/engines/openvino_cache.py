@@ -16,8 +16,8 @@ from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.content import weights_sha256
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
 from vithybrid_cli.checkpoints.user_cache import cache_folder
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.openvino_runtime import CPU, openvino
@@ -36,7 +36,7 @@ _ABANDONED = 24 * 60 * 60  # seconds after which nobody is still writing
 Properties = Mapping[str, str | int | bool]
 
 
-def entry_for(folder: CheckpointFolder) -> Path:
+def entry_for(folder: Checkpoint) -> Path:
     """Where the graph of a checkpoint is kept, if it is. All precisions share it: they are chosen when it is compiled.
 
     Raises ModelError when the weights cannot be read, OSError when the user has no cache.

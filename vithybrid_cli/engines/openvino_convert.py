@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined] # documented, exported without saying so
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.images.preprocess import Normalization
@@ -31,7 +31,7 @@ class _FromPixels(nn.Module):
         return self.network(values.permute(0, 3, 1, 2))
 
 
-def convert(folder: CheckpointFolder) -> openvino.Model:
+def convert(folder: Checkpoint) -> openvino.Model:
     """The float32 graph of a checkpoint: uint8 pixels [N, H, W, 3] of any number N → float32 logits [N, C].
 
     Raises ModelError as `load_network` does.

@@ -7,7 +7,7 @@ from queue import SimpleQueue
 import numpy as np
 import numpy.typing as npt
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Dtype
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.openvino_graph import Graph
@@ -32,7 +32,7 @@ class OpenVinoEngine:
 
     name, device_type = "openvino", "cpu"
 
-    def __init__(self, compiled: Callable[[int], openvino.CompiledModel], folder: CheckpointFolder) -> None:
+    def __init__(self, compiled: Callable[[int], openvino.CompiledModel], folder: Checkpoint) -> None:
         """``compiled`` makes the graph ready for a number of streams."""
         self.image_size = folder.config.image_size
         self._classes = len(folder.config.labels)
@@ -40,7 +40,7 @@ class OpenVinoEngine:
         self._together = _Streams(compiled, min(available_cores(), _MOST_STREAMS))
 
     @classmethod
-    def open(cls, folder: CheckpointFolder, dtype: str) -> "OpenVinoEngine":
+    def open(cls, folder: Checkpoint, dtype: str) -> "OpenVinoEngine":
         """The network of a checkpoint, converted if it is not in the cache.
 
         Raises ModelError when the checkpoint cannot be loaded, UsageError when this processor does not compute in

@@ -4,7 +4,7 @@ import logging
 import os
 from pathlib import Path
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Dtype
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines import openvino_cache
@@ -27,7 +27,7 @@ class Graph:
     ``dtype`` by itself: OpenVINO would take another type, or be slower than with float32.
     """
 
-    def __init__(self, folder: CheckpointFolder, dtype: Dtype) -> None:
+    def __init__(self, folder: Checkpoint, dtype: Dtype) -> None:
         self._folder, self._dtype = folder, dtype
         self._core = core()
         _require_native(dtype)
@@ -96,7 +96,7 @@ def _require_native(dtype: Dtype) -> None:
         )
 
 
-def _entry_for(folder: CheckpointFolder) -> Path | None:
+def _entry_for(folder: Checkpoint) -> Path | None:
     """Where the graph is kept; None where the user has no cache."""
     try:
         return openvino_cache.entry_for(folder)

@@ -17,7 +17,7 @@ from vithybrid_cli.engines.torch_devices import set_tf32, use_granted_cores
 from vithybrid_cli.engines.torch_self_test import SelfTest
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
-from vithybrid_cli.model.hybrid import HybridViT
+from vithybrid_cli.model.build import Network
 
 # Pictures of 384×384 at once; a smaller picture allows proportionally more. On a CPU one for each core, within bounds:
 # more than that is slower (BENCHMARKS.md), as large temporary tensors are mapped into memory anew each time.
@@ -37,7 +37,7 @@ class TorchEngine:
 
     def __init__(
         self,
-        network: HybridViT,
+        network: Network,
         normalization: Normalization,
         device: torch.device,
         dtype: torch.dtype,
@@ -55,7 +55,7 @@ class TorchEngine:
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
         network.to(device, dtype)
         if device.type == "cpu" and dtype is torch.float32:
-            use_fastest_linears(network.blocks)
+            use_fastest_linears(network)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
         self._run = self._compiled() if compiled else self.network
         self._values = torch.from_numpy(normalization.table().ravel()).to(device)  # of red 0 … 255, green, blue

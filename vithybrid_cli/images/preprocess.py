@@ -6,7 +6,7 @@ The arithmetic is that of transformers 4.57.6, ``image_transforms.py`` (``resize
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -82,6 +82,16 @@ class Preprocessing:
         """
         return _read(config, image_size, processor)
 
+    def at(self, image_size: tuple[int, int]) -> "Preprocessing":
+        """The same for a network that takes pictures of another (height, width): as much of each picture is seen."""
+        old_height, old_width = self.crop_size if self.do_center_crop else _pair_of(self.size)
+        height, width = image_size
+        if isinstance(self.size, int):
+            size: int | tuple[int, int] = round(self.size * min(image_size) / min(old_height, old_width))
+        else:
+            size = round(self.size[0] * height / old_height), round(self.size[1] * width / old_width)
+        return replace(self, size=size, crop_size=image_size)
+
     @property
     def normalization(self) -> Normalization:
         """The part of the work that is left after ``pixels``."""
@@ -148,6 +158,38 @@ class Preprocessing:
         }
 
 
+INTERPOLATIONS = {
+    "nearest": Image.Resampling.NEAREST,
+    "bilinear": Image.Resampling.BILINEAR,
+    "bicubic": Image.Resampling.BICUBIC,
+    "box": Image.Resampling.BOX,
+    "hamming": Image.Resampling.HAMMING,
+    "lanczos": Image.Resampling.LANCZOS,
+}
+"""timm's names of Pillow's filters."""
+
+
+def timm_preprocessing(
+    image_size: tuple[int, int],
+    *,
+    crop_pct: float,
+    crop_mode: str = "center",
+    interpolation: str = "bicubic",
+    mean: tuple[float, float, float] = (0.5, 0.5, 0.5),
+    std: tuple[float, float, float] = (0.5, 0.5, 0.5),
+) -> Preprocessing:
+    """What timm does with a picture: ``transforms_imagenet_eval`` in ``timm.data.transforms_factory``."""
+    height, width = (math.floor(length / crop_pct) for length in image_size)
+    size: int | tuple[int, int] = height if crop_mode == "center" and height == width else (height, width)
+    return Preprocessing(
+        size=size,
+        crop_size=image_size,
+        resample=INTERPOLATIONS[interpolation].value,
+        image_mean=mean,
+        image_std=std,
+    )
+
+
 def _centre_crop(image: Image.Image, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
     """The middle (height, width) of an RGB image, with the rounding of transformers' ``center_crop``.
 
@@ -173,6 +215,10 @@ def _require_moderate(image: Image.Image, height: int, width: int) -> None:
 
 def _height_width(size: tuple[int, int]) -> dict[str, int]:
     return {"height": size[0], "width": size[1]}
+
+
+def _pair_of(size: int | tuple[int, int]) -> tuple[int, int]:
+    return (size, size) if isinstance(size, int) else size
 
 
 def _edge_or_pair(size: tuple[int, int]) -> int | tuple[int, int]:

@@ -1,9 +1,10 @@
 """BiT, "Big Transfer" (https://arxiv.org/abs/1912.11370): the ResNet whose feature map a Hybrid ViT reads as tokens.
 
-Bottleneck blocks (ResNet v1.5: the stride is on the 3×3 convolution) with GroupNorm instead of BatchNorm and
-TensorFlow's SAME padding. Every convolution is weight-standardised (https://arxiv.org/abs/1903.10520); since that
-depends on the weights alone, the network here holds weights that `standardize` has already been applied to, and its
-convolutions are plain.
+Bottleneck blocks (ResNet v1.5: the stride is on the 3×3 convolution) with GroupNorm instead of BatchNorm, padded as
+TensorFlow's SAME does. As a classifier of its own (``google/bit-50``) the blocks are ResNet v2's instead: norm and
+activation before each convolution (https://arxiv.org/abs/1603.05027), zeros alike on all sides.
+Every convolution is weight-standardised (https://arxiv.org/abs/1903.10520); since that depends on the weights alone,
+the network here holds weights that `standardize` has already been applied to, and its convolutions are plain.
 Names follow timm's ``resnetv2``: stem, stages, conv1–3, norm1–3, downsample.
 """
 
@@ -13,7 +14,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vithybrid_cli.model.config import BitConfig, bottleneck_width
+from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, bottleneck_width
 
 GROUP_NORM_EPS = 1e-5  # both transformers and timm
 STANDARDIZE_EPS = 1e-8  # of the hybrids, inside the root, in both transformers and timm
@@ -72,16 +73,17 @@ class GroupNorm(nn.GroupNorm):
         return means.mean(2, keepdim=True).expand(-1, -1, per_group).reshape(batch, channels, 1, 1)
 
 
-class SameConv2d(nn.Conv2d):
-    """A convolution without bias, SAME-padded."""
+class StandardizedConv2d(nn.Conv2d):
+    """A convolution without bias whose weights are standardised already; padded as SAME does, or alike on all sides."""
 
-    def __init__(self, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
+    def __init__(self, config: BitConfig, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
         # At stride 1 SAME is symmetric for an odd kernel, and the convolution pads without a copy.
-        padding = kernel // 2 if stride == 1 else 0
+        self.pads_same = config.same_padding and stride > 1
+        padding = 0 if self.pads_same else ((stride - 1) + (kernel - 1)) // 2
         super().__init__(in_channels, out_channels, kernel, stride, padding, bias=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.stride[0] > 1:
+        if self.pads_same:
             x = pad_same(x, self.kernel_size[0], self.stride[0])
         return super().forward(x)
 
@@ -91,13 +93,18 @@ class Stem(nn.Module):
 
     def __init__(self, config: BitConfig) -> None:
         super().__init__()
-        self.conv = SameConv2d(3, config.embedding_size, 7, stride=2)
-        self.norm = GroupNorm(config.num_groups, config.embedding_size, GROUP_NORM_EPS)
-        self.act = activation(config.hidden_act)
+        self.conv = StandardizedConv2d(config, 3, config.embedding_size, 7, stride=2)
+        # Before pre-activation blocks the first of them brings its own.
+        self.norm = nn.Identity() if config.preactivation else _norm(config, config.embedding_size)
+        self.act = nn.Identity() if config.preactivation else activation(config.hidden_act)
+        self.border = 0 if config.same_padding else 1
         self.dynamic_padding = config.embedding_dynamic_padding
 
     def forward(self, x: Tensor) -> Tensor:
-        x = self.act(self.norm(self.conv(x)))
+        x = self.conv(x)
+        if self.border:
+            x = F.pad(x, (self.border,) * 4)  # with zeros, which max pooling itself does not pad with
+        x = self.act(self.norm(x))
         if self.dynamic_padding:
             x = pad_same(x, 3, 2)
         return F.max_pool2d(x, 3, 2)
@@ -109,18 +116,17 @@ class Bottleneck(nn.Module):
     def __init__(self, config: BitConfig, in_channels: int, out_channels: int, stride: int, downsample: bool) -> None:
         super().__init__()
         width = bottleneck_width(out_channels)
-        self.conv1 = SameConv2d(in_channels, width, 1)
-        self.norm1 = GroupNorm(config.num_groups, width, GROUP_NORM_EPS)
-        self.conv2 = SameConv2d(width, width, 3, stride)
-        self.norm2 = GroupNorm(config.num_groups, width, GROUP_NORM_EPS)
-        self.conv3 = SameConv2d(width, out_channels, 1)
-        self.norm3 = GroupNorm(config.num_groups, out_channels, GROUP_NORM_EPS)
+        self.conv1 = StandardizedConv2d(config, in_channels, width, 1)
+        self.norm1 = _norm(config, width)
+        self.conv2 = StandardizedConv2d(config, width, width, 3, stride)
+        self.norm2 = _norm(config, width)
+        self.conv3 = StandardizedConv2d(config, width, out_channels, 1)
+        self.norm3 = _norm(config, out_channels)
         self.act = activation(config.hidden_act)
         self.downsample: nn.Module | None = None
         if downsample:
-            conv = SameConv2d(in_channels, out_channels, 1, stride)
-            norm = GroupNorm(config.num_groups, out_channels, GROUP_NORM_EPS)
-            self.downsample = nn.Sequential(OrderedDict(conv=conv, norm=norm))
+            conv = StandardizedConv2d(config, in_channels, out_channels, 1, stride)
+            self.downsample = nn.Sequential(OrderedDict(conv=conv, norm=_norm(config, out_channels)))
 
     def forward(self, x: Tensor) -> Tensor:
         shortcut = x if self.downsample is None else self.downsample(x)
@@ -128,6 +134,33 @@ class Bottleneck(nn.Module):
         x = self.act(self.norm2(self.conv2(x)))
         x = self.norm3(self.conv3(x))
         return self.act(x + shortcut)
+
+
+class PreactivationBottleneck(nn.Module):
+    """`Bottleneck` with norm and activation before each convolution, and none after the sum."""
+
+    def __init__(self, config: BitConfig, in_channels: int, out_channels: int, stride: int, downsample: bool) -> None:
+        super().__init__()
+        width = bottleneck_width(out_channels)
+        self.norm1 = _norm(config, in_channels)
+        self.conv1 = StandardizedConv2d(config, in_channels, width, 1)
+        self.norm2 = _norm(config, width)
+        self.conv2 = StandardizedConv2d(config, width, width, 3, stride)
+        self.norm3 = _norm(config, width)
+        self.conv3 = StandardizedConv2d(config, width, out_channels, 1)
+        self.act = activation(config.hidden_act)
+        self.downsample: nn.Module | None = None
+        if downsample:
+            conv = StandardizedConv2d(config, in_channels, out_channels, 1, stride)
+            self.downsample = nn.Sequential(OrderedDict(conv=conv))
+
+    def forward(self, x: Tensor) -> Tensor:
+        activated = self.act(self.norm1(x))
+        shortcut = x if self.downsample is None else self.downsample(activated)
+        x = self.conv1(activated)
+        x = self.conv2(self.act(self.norm2(x)))
+        x = self.conv3(self.act(self.norm3(x)))
+        return x + shortcut
 
 
 class Bit(nn.Module):
@@ -150,7 +183,28 @@ class Bit(nn.Module):
         return x
 
 
+class BitClassifier(nn.Module):
+    """Normalised pixels [N, 3, H, W] → logits [N, C]; without labels, the mean of the feature map [N, D]."""
+
+    def __init__(self, config: BitClassifierConfig) -> None:
+        super().__init__()
+        self.config = config
+        channels = config.backbone.out_channels
+        self.backbone = Bit(config.backbone)
+        self.norm = _norm(config.backbone, channels)
+        self.act = activation(config.backbone.hidden_act)
+        self.head = nn.Linear(channels, len(config.labels)) if config.labels else nn.Identity()
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        return self.head(self.act(self.norm(self.backbone(pixel_values))).mean((2, 3)))
+
+
+def _norm(config: BitConfig, channels: int) -> GroupNorm:
+    return GroupNorm(config.num_groups, channels, GROUP_NORM_EPS)
+
+
 def _stage(config: BitConfig, in_channels: int, out_channels: int, depth: int, stride: int) -> nn.Sequential:
-    first = Bottleneck(config, in_channels, out_channels, stride, downsample=True)
-    rest = [Bottleneck(config, out_channels, out_channels, 1, downsample=False) for _ in range(depth - 1)]
+    block = PreactivationBottleneck if config.preactivation else Bottleneck
+    first = block(config, in_channels, out_channels, stride, downsample=True)
+    rest = [block(config, out_channels, out_channels, 1, downsample=False) for _ in range(depth - 1)]
     return nn.Sequential(first, *rest)

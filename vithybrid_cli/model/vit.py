@@ -1,7 +1,11 @@
-"""ViT (https://arxiv.org/abs/2010.11929): the pre-norm transformer encoder, read by a Hybrid ViT after its backbone.
+"""ViT (https://arxiv.org/abs/2010.11929): a pre-norm transformer encoder on the patches of a picture.
 
-Names follow timm's ``vision_transformer``: norm1, attn.qkv, attn.proj, norm2, mlp.fc1, mlp.fc2. Query, key and value
-are one matrix, since one product of three times the width is faster than three.
+One network for the whole line: the plain ViT, DINO (the same without a head), the Hybrid ViT, whose patches are those
+of a feature map (`vithybrid_cli.model.embeddings`), DeiT (https://arxiv.org/abs/2012.12877: one more token and,
+distilled, a head for it) and BEiT (`vithybrid_cli.model.beit`: positions as a bias of the attention).
+Names follow timm's ``vision_transformer``: norm1, attn.qkv, attn.proj, ls1, norm2, mlp.fc1, mlp.fc2, ls2, fc_norm,
+head, head_dist. Query, key and value are one matrix, since one product of three times the width is faster than three.
+Each stage of the way is a module of its own, so that two ports can be compared stage by stage.
 """
 
 from typing import Literal
@@ -9,34 +13,66 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vithybrid_cli.model.beit import LayerScale, RelativePositionBias
 from vithybrid_cli.model.bit import activation
-from vithybrid_cli.model.config import EncoderConfig
+from vithybrid_cli.model.config import EncoderConfig, VitConfig
+from vithybrid_cli.model.embeddings import Embeddings
 
 AttentionImplementation = Literal["sdpa", "eager"]
 
 
-def eager_attention(query: Tensor, key: Tensor, value: Tensor) -> Tensor:
-    """``softmax(q kᵀ / sqrt(d)) v`` on [B, heads, N, d], written out; what SDPA computes in one kernel."""
+def attention_probabilities(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
+    """``softmax(q kᵀ / sqrt(d) + bias)``: [B, heads, Q, d], [B, heads, N, d] → [B, heads, Q, N]."""
     scores = (query @ key.transpose(-2, -1)) * query.shape[-1] ** -0.5
-    return scores.softmax(dim=-1) @ value
+    return (scores if bias is None else scores + bias).softmax(dim=-1)
+
+
+def eager_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
+    """``softmax(q kᵀ / sqrt(d) + bias) v`` on [B, heads, N, d], written out; what SDPA computes in one kernel."""
+    return attention_probabilities(query, key, bias) @ value
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: [B, N, D] → [B, N, D], or [B, Q, D] where the first Q tokens alone ask."""
+    """Multi-head self-attention: [B, N, D] → [B, N, D], or [B, Q, D] where the first Q tokens alone ask.
 
-    def __init__(self, config: EncoderConfig, implementation: AttentionImplementation) -> None:
+    ``bias`` [heads, N, N] is added to the scores.
+    """
+
+    def __init__(self, config: EncoderConfig, grid: tuple[int, int], implementation: AttentionImplementation) -> None:
         super().__init__()
         self.heads = config.num_attention_heads
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size, bias=config.qkv_bias)
         self.proj = nn.Linear(config.hidden_size, config.hidden_size)
+        self.relative_position_bias: RelativePositionBias | None = None
+        if config.relative_positions == "each":
+            self.relative_position_bias = RelativePositionBias(grid, self.heads)
         self.attend = F.scaled_dot_product_attention if implementation == "sdpa" else eager_attention
 
-    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:
+    def forward(self, x: Tensor, queries: int | None = None, bias: Tensor | None = None) -> Tensor:
+        query, key, value = self._split(x)
+        bias = self._bias(bias)
+        x = self.attend(query[:, :, :queries], key, value, None if bias is None else bias[:, :queries])
+        return self.proj(x.transpose(1, 2).flatten(2))
+
+    def explained(self, x: Tensor, bias: Tensor | None, head_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """What ``forward`` gives for all tokens, and the probabilities [B, heads, N, N] that it is made with.
+
+        Those of each head are multiplied by its element of ``head_mask`` [heads].
+        """
+        query, key, value = self._split(x)
+        probabilities = attention_probabilities(query, key, self._bias(bias))
+        if head_mask is not None:
+            probabilities = probabilities * head_mask.view(-1, 1, 1)
+        return self.proj((probabilities @ value).transpose(1, 2).flatten(2)), probabilities
+
+    def _split(self, x: Tensor) -> tuple[Tensor, ...]:
+        """Query, key and value, each [B, heads, N, d]."""
         batch, tokens, width = x.shape
         qkv = self.qkv(x).view(batch, tokens, 3, self.heads, width // self.heads)
-        query, key, value = qkv.permute(2, 0, 3, 1, 4).unbind(0)  # each [B, heads, N, d]
-        x = self.attend(query[:, :, :queries], key, value)
-        return self.proj(x.transpose(1, 2).flatten(2))
+        return qkv.permute(2, 0, 3, 1, 4).unbind(0)
+
+    def _bias(self, shared: Tensor | None) -> Tensor | None:
+        return shared if self.relative_position_bias is None else self.relative_position_bias()
 
 
 class Mlp(nn.Module):
@@ -55,13 +91,73 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """One encoder layer: [B, N, D] → [B, N, D], or [B, Q, D] for the first Q tokens, which attend to all N."""
 
-    def __init__(self, config: EncoderConfig, attention: AttentionImplementation) -> None:
+    def __init__(self, config: EncoderConfig, grid: tuple[int, int], attention: AttentionImplementation) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.attn = Attention(config, attention)
+        self.attn = Attention(config, grid, attention)
+        self.ls1 = LayerScale(config.hidden_size) if config.layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.mlp = Mlp(config)
+        self.ls2 = LayerScale(config.hidden_size) if config.layer_scale else nn.Identity()
 
-    def forward(self, x: Tensor, queries: int | None = None) -> Tensor:
-        x = x[:, :queries] + self.attn(self.norm1(x), queries)
-        return x + self.mlp(self.norm2(x))
+    def forward(self, x: Tensor, queries: int | None = None, bias: Tensor | None = None) -> Tensor:
+        x = x[:, :queries] + self.ls1(self.attn(self.norm1(x), queries, bias))
+        return self._through_mlp(x)
+
+    def explained(self, x: Tensor, bias: Tensor | None, head_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """All tokens after this layer [B, N, D], and its attention [B, heads, N, N]."""
+        attended, probabilities = self.attn.explained(self.norm1(x), bias, head_mask)
+        return self._through_mlp(x + self.ls1(attended)), probabilities
+
+    def _through_mlp(self, x: Tensor) -> Tensor:
+        return x + self.ls2(self.mlp(self.norm2(x)))
+
+
+class VisionTransformer(nn.Module):
+    """Normalised pixels [B, 3, H, W] → logits [B, C]; without labels, the features [B, D] that a head would read."""
+
+    def __init__(self, config: VitConfig, attention: AttentionImplementation = "sdpa") -> None:
+        super().__init__()
+        encoder, width = config.encoder, config.encoder.hidden_size
+        self.config = config
+        self.embeddings = Embeddings(config)
+        self.relative_position_bias: RelativePositionBias | None = None
+        if encoder.relative_positions == "shared":
+            self.relative_position_bias = RelativePositionBias(config.grid_size, encoder.num_attention_heads)
+        self.blocks = nn.ModuleList(
+            Block(encoder, config.grid_size, attention) for _ in range(encoder.num_hidden_layers)
+        )
+        self.norm = nn.Identity() if config.mean_pooling else nn.LayerNorm(width, encoder.layer_norm_eps)
+        self.fc_norm = nn.LayerNorm(width, encoder.layer_norm_eps) if config.mean_pooling else nn.Identity()
+        self.pooler = nn.Linear(width, width) if config.pooler else None
+        self.head = nn.Linear(width, len(config.labels)) if config.labels else nn.Identity()
+        self.head_dist = nn.Linear(width, len(config.labels)) if config.distillation_head else None
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        # The heads read the first tokens, so no others are needed after the last layer, but for their mean.
+        queries = None if self.config.mean_pooling else self.config.prefix_tokens
+        return self.logits(self.norm(self._encoded(pixel_values, queries)))
+
+    def logits(self, x: Tensor) -> Tensor:
+        """All tokens after the final norm [B, N, D], or those before the patches alone → logits [B, C]."""
+        logits = self.head(self.pooled(x))
+        return logits if self.head_dist is None else (logits + self.head_dist(x[:, 1])) / 2
+
+    def pooled(self, x: Tensor) -> Tensor:
+        """All tokens after the final norm [B, N, D] → what the head reads [B, D]."""
+        x = self.fc_norm(x[:, self.config.prefix_tokens :].mean(1)) if self.config.mean_pooling else x[:, 0]
+        return x if self.pooler is None else self.pooler(x).tanh()
+
+    def last_hidden_state(self, pixel_values: Tensor) -> Tensor:
+        """Normalised pixels [B, 3, H, W] → all tokens after the final norm [B, N, D]."""
+        return self.norm(self._encoded(pixel_values, None))
+
+    def bias(self) -> Tensor | None:
+        """What all layers add to their scores [heads, N, N]."""
+        return None if self.relative_position_bias is None else self.relative_position_bias()
+
+    def _encoded(self, pixel_values: Tensor, queries: int | None) -> Tensor:
+        x, bias = self.embeddings(pixel_values), self.bias()
+        for block in self.blocks[:-1]:
+            x = block(x, bias=bias)
+        return self.blocks[-1](x, queries, bias)

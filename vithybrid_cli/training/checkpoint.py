@@ -12,11 +12,12 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vithybrid_cli.checkpoints.key_maps import TRANSFORMERS_HYBRID
 from vithybrid_cli.checkpoints.layout import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS
+from vithybrid_cli.checkpoints.load import transformers_map
+from vithybrid_cli.checkpoints.transformers_config import write_config
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.model.config import HybridConfig
+from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.training.network import raw_name, raw_weights
 from vithybrid_cli.training.trainer import Trainer
 
@@ -37,17 +38,17 @@ def prepare(out: Path) -> None:
 
 
 def write_checkpoint(
-    out: Path, config: HybridConfig, preprocessing: Preprocessing, weights: dict[str, Tensor], dtype: torch.dtype
+    out: Path, config: VitConfig, preprocessing: Preprocessing, weights: dict[str, Tensor], dtype: torch.dtype
 ) -> None:
     """Write ``model.safetensors``, ``preprocessor_config.json`` and, last, ``config.json``, each atomically.
 
     So a folder with a ``config.json`` holds a whole checkpoint. Raises UsageError when the disk is full.
     """
-    published = TRANSFORMERS_HYBRID.from_ours(weights)
+    published = transformers_map(config).from_ours(weights)
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in published.items()}
     _write_tensors(out / WEIGHTS, tensors, {"format": "pt"})
     _write_json(out / PREPROCESSOR_CONFIG, preprocessing.to_dict())
-    _write_json(out / CONFIG, {**config.to_dict(), "torch_dtype": str(dtype).removeprefix("torch.")})
+    _write_json(out / CONFIG, {**write_config(config), "torch_dtype": str(dtype).removeprefix("torch.")})
 
 
 def _write_json(file: Path, content: dict[str, Any]) -> None:

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
-from vithybrid_cli.model.bit import Bottleneck, SameConv2d, standardize
-from vithybrid_cli.model.config import HybridConfig
-from vithybrid_cli.model.hybrid import HybridViT
+from vithybrid_cli.model.bit import Bottleneck, StandardizedConv2d, standardize
+from vithybrid_cli.model.config import VitConfig
+from vithybrid_cli.model.vit import VisionTransformer
 
 CPU = torch.device("cpu")
 TOKEN_STD = 0.02  # of the initial CLS token and positions, as in BERT and the ViT paper's code
@@ -22,22 +22,22 @@ class _Standardize(nn.Module):
 
 
 def trainable_network(
-    config: HybridConfig, raw_weights: dict[str, Tensor] | None = None, device: torch.device = CPU
-) -> HybridViT:
+    config: VitConfig, raw_weights: dict[str, Tensor] | None = None, device: torch.device = CPU
+) -> VisionTransformer:
     """A network in training mode on ``device``, from raw weights under our names, or freshly initialised."""
     # With a picture's few dozen tokens the fused kernel's backward pass costs a CPU more than plain matrix products.
-    network = HybridViT(config, attention="eager" if device.type == "cpu" else "sdpa")
+    network = VisionTransformer(config, attention="eager" if device.type == "cpu" else "sdpa")
     if raw_weights is None:
         initialize(network)
     else:
         network.load_state_dict(raw_weights)
-    convolutions = [module for module in network.modules() if isinstance(module, SameConv2d)]
+    convolutions = [module for module in network.modules() if isinstance(module, StandardizedConv2d)]
     for convolution in convolutions:
         parametrize.register_parametrization(convolution, "weight", _Standardize())
     return network.to(device).train()
 
 
-def raw_weights(network: HybridViT) -> dict[str, Tensor]:
+def raw_weights(network: VisionTransformer) -> dict[str, Tensor]:
     """The network's parameters under our names, before standardisation."""
     return {raw_name(name): parameter.detach() for name, parameter in network.named_parameters()}
 
@@ -47,10 +47,10 @@ def raw_name(parameter_name: str) -> str:
     return parameter_name.replace("parametrizations.weight.original", "weight")
 
 
-def initialize(network: HybridViT) -> None:
+def initialize(network: VisionTransformer) -> None:
     """Glorot for the encoder, as ViT's authors do, He for the backbone; the backbone's residual branches start at 0."""
     for module in network.modules():
-        if isinstance(module, SameConv2d):
+        if isinstance(module, StandardizedConv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
         elif isinstance(module, nn.Linear | nn.Conv2d):
             nn.init.xavier_uniform_(module.weight.data.flatten(1))
@@ -58,9 +58,11 @@ def initialize(network: HybridViT) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, Bottleneck):
             nn.init.zeros_(module.norm3.weight)  # as BiT does (arXiv:1706.02677, section 5.1)
-    nn.init.trunc_normal_(network.embeddings.cls_token, std=TOKEN_STD)
-    nn.init.trunc_normal_(network.embeddings.position_embeddings, std=TOKEN_STD)
-    nn.init.zeros_(network.head.weight)
+    for name, parameter in network.embeddings.named_parameters(recurse=False):
+        if name != "mask_token":
+            nn.init.trunc_normal_(parameter, std=TOKEN_STD)
+    if isinstance(network.head, nn.Linear):
+        nn.init.zeros_(network.head.weight)
 
 
 def replace_head(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:

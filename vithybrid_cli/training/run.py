@@ -8,10 +8,11 @@ from pathlib import Path
 
 import torch
 
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import read_weights
-from vithybrid_cli.errors import ModelError
-from vithybrid_cli.model.hybrid import HybridViT
+from vithybrid_cli.checkpoints.transformers_config import write_config
+from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.training.checkpoint import prepare, restore_state, write_checkpoint, write_state
 from vithybrid_cli.training.data import LabelledFolder
 from vithybrid_cli.training.network import raw_weights, replace_head, trainable_network
@@ -22,8 +23,16 @@ from vithybrid_cli.training.trainer import Recipe, Step, Trainer
 class Start:
     """Where a run begins: a checkpoint folder's architecture and preprocessing, and its weights if they are used."""
 
-    folder: CheckpointFolder
+    folder: Checkpoint
     with_weights: bool
+
+    @property
+    def config(self) -> VitConfig:
+        """The network to train. Raises UsageError for one that this package cannot train."""
+        config = self.folder.config
+        if not isinstance(config, VitConfig) or config.distillation_head or config.pooler:
+            raise UsageError(f"{self.folder.path} cannot be trained here: only transformers with one head can.")
+        return config
 
     def check(self) -> None:
         """Raise ModelError when what the preprocessing leaves is not what the network takes."""
@@ -58,7 +67,7 @@ class Run:
             data = data.with_indices_of(start.folder.config.labels)
         self.out, self.recipe, self.dtype = out, recipe, dtype
         self.preprocessing = start.folder.preprocessing
-        self.config = replace(start.folder.config, labels=data.labels)
+        self.config = replace(start.config, labels=data.labels)
         self.epochs_done = 0
         torch.manual_seed(recipe.seed)
         weights = _weights(start, data.labels) if start.with_weights else None
@@ -89,16 +98,14 @@ class Run:
         facts = {
             "pictures": len(data.paths),
             "fingerprint of the pictures' names": data.fingerprint(),
-            "config": self.config.to_dict(),
+            "config": write_config(self.config),
             "preprocessing": self.preprocessing.to_dict(),
         }
         return json.dumps({**asdict(self.recipe), **facts})
 
 
 def _weights(start: Start, labels: tuple[str, ...]) -> dict[str, torch.Tensor]:
-    with torch.device("meta"):
-        network = HybridViT(start.folder.config)
-    weights = {name: tensor.float() for name, tensor in read_weights(start.folder, network).items()}
+    weights = {name: tensor.float() for name, tensor in read_weights(start.folder).items()}
     return weights if labels == start.folder.config.labels else replace_head(weights, len(labels))
 
 

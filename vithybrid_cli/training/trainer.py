@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
-from vithybrid_cli.model.hybrid import HybridViT
+from vithybrid_cli.model.vit import VisionTransformer
 from vithybrid_cli.training.data import Augmentation, Batch, LabelledFolder, training_batches
 
 BETAS = (0.9, 0.999)
@@ -55,14 +55,14 @@ class Trainer:
 
     def __init__(
         self,
-        network: HybridViT,
+        network: VisionTransformer,
         data: LabelledFolder,
         normalization: Normalization,
         recipe: Recipe,
         device: torch.device,
         workers: int = 2,
     ) -> None:
-        self.network: HybridViT = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.network: VisionTransformer = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.recipe, self.device, self.workers = data, recipe, device, workers
         self.augmentation = Augmentation(network.config.image_size, recipe.min_area)
         self.steps_per_epoch = max(len(data.paths) // recipe.batch_size, 1)

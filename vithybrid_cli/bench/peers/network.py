@@ -10,7 +10,7 @@ import torch
 from vithybrid_cli.bench.peers.networks import TIMM_NAME, open_network
 from vithybrid_cli.bench.random_weights import published
 from vithybrid_cli.bench.serve import Request, Service, repeated, serve, torch_facts, versions
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.engines.torch_devices import choose_device, require_possible, set_tf32, torch_dtype
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.measurements import Part, Timing
@@ -27,7 +27,7 @@ def _network(arguments: dict[str, Any]) -> Service:
     require_possible(arguments["dtype"], device)
     if device.type == "cuda":  # where torch by itself has TF32 in convolutions, which would stand beside our float32
         set_tf32(arguments["dtype"] == "tf32")
-    folder = CheckpointFolder.read(model)
+    folder = Checkpoint.read(model)
     _require_known(peer, folder)
     network = open_network(peer, model, device, dtype)
     pixels = np.load(arguments["pixels"])
@@ -41,6 +41,6 @@ def _network(arguments: dict[str, Any]) -> Service:
     return Service({Part.NETWORK: measure}, {"versions": versions((peer, "torch")), **torch_facts()})
 
 
-def _require_known(peer: str, folder: CheckpointFolder) -> None:
+def _require_known(peer: str, folder: Checkpoint) -> None:
     if peer == "timm" and replace(folder.config, labels=()) != replace(published(), labels=()):
         raise UsageError(f"timm has this network only in the size of base-384, as {TIMM_NAME}; measure that with it")

@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.bench.serve import Clock, Request, Service, serve, versions
-from vithybrid_cli.checkpoints.folder import CheckpointFolder
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.measurements import Part, Timing
 
@@ -36,7 +36,7 @@ def _network(arguments: dict[str, Any]) -> Service:
     from vithybrid_cli.engines.openvino_runtime import openvino
 
     core = openvino.Core()
-    graph = convert(CheckpointFolder.read(Path(arguments["model"])))
+    graph = convert(Checkpoint.read(Path(arguments["model"])))
     pixels, precision = np.load(arguments["pixels"]), _PRECISIONS[arguments["dtype"]]
     queues: dict[int, Any] = {}
 

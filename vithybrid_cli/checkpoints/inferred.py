@@ -1,0 +1,118 @@
+"""A ViT's config, told from the shapes of its tensors, for layouts whose files do not say all of it. No torch."""
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from vithybrid_cli.errors import ModelError
+from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
+
+Shapes = Mapping[str, tuple[int, ...]]
+
+_STEM_STRIDE = 4
+
+
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """What a layout calls the tensors that tell the config; ``*`` stands for an index.
+
+    ``block`` is the last convolution of a backbone's block, whose two indices count up from ``first``.
+    """
+
+    stem: tuple[str, ...]
+    block: str
+    first: int
+    projection: str
+    positions: str
+    layer: str  # the first linear layer of an MLP
+    qkv_bias: str
+    head: str
+    pooler: str
+
+
+def infer(
+    shapes: Shapes,
+    spelling: Spelling,
+    *,
+    labels: tuple[str, ...],
+    num_attention_heads: int,
+    image_size: tuple[int, int] | None = None,
+    prefix_tokens: int = 1,
+) -> VitConfig:
+    """The config of the network with tensors of these shapes, in torch's order of axes.
+
+    Norms, activation and padding are those of the ViT paper's hybrids (LayerNorm 1e-6, 32 groups, SAME). Without
+    ``image_size`` it is the one of the square that the positions are for. Raises ModelError where tensors are missing.
+    """
+    width, channels, *patch_size = _shape(shapes, spelling.projection, 4)
+    layers = _count(shapes, spelling.layer, 0)
+    backbone = _backbone(shapes, spelling)
+    if backbone is not None and channels != backbone.out_channels:
+        raise ModelError(
+            f"{spelling.projection} takes {channels} channels, the backbone gives {backbone.out_channels}."
+        )
+    stride = 1 if backbone is None else _STEM_STRIDE * 2 ** max(len(backbone.depths) - 1, 0)
+    patches = _shape(shapes, spelling.positions, 3)[1] - prefix_tokens
+    side = math.isqrt(patches)
+    if image_size is None and side * side != patches:
+        raise ModelError(f"{spelling.positions} is for {patches} patches, which are no square.")
+    return VitConfig(
+        EncoderConfig(
+            hidden_size=width,
+            num_hidden_layers=layers,
+            num_attention_heads=num_attention_heads,
+            intermediate_size=_shape(shapes, spelling.layer.replace("*", "0"), 2)[0],
+            layer_norm_eps=1e-6,
+            qkv_bias=spelling.qkv_bias in shapes,
+        ),
+        labels=labels,
+        image_size=image_size or (side * patch_size[0] * stride, side * patch_size[1] * stride),
+        patch_size=(patch_size[0], patch_size[1]),
+        backbone=backbone,
+        family="vit" if backbone is None else "hybrid",
+        pooler=spelling.pooler in shapes,
+    )
+
+
+def width_of(shapes: Shapes, spelling: Spelling) -> int:
+    """The width of the encoder. Raises ModelError where the tensor that tells it is missing."""
+    return _shape(shapes, spelling.projection, 4)[0]
+
+
+def _backbone(shapes: Shapes, spelling: Spelling) -> BitConfig | None:
+    stem = next((name for name in spelling.stem if name in shapes), None)
+    if stem is None:
+        return None
+    depths, hidden_sizes = [], []
+    for stage in range(spelling.first, spelling.first + 16):
+        block = spelling.block.replace("*", str(stage), 1)
+        if depth := _count(shapes, block, spelling.first):
+            depths.append(depth)
+            hidden_sizes.append(_shape(shapes, block.replace("*", str(spelling.first)), 4)[0])
+    return BitConfig(
+        embedding_size=_shape(shapes, stem, 4)[0],
+        hidden_sizes=tuple(hidden_sizes),
+        depths=tuple(depths),
+        embedding_dynamic_padding=True,
+        out_stage=len(depths),
+    )
+
+
+def _count(shapes: Shapes, pattern: str, first: int) -> int:
+    """How many indices from ``first`` on, without a gap, have a tensor."""
+    regex = re.compile(re.escape(pattern).replace(r"\*", r"(\d+)"))
+    found = {int(match[1]) for name in shapes if (match := regex.fullmatch(name))}
+    count = 0
+    while first + count in found:
+        count += 1
+    return count
+
+
+def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:
+    shape = shapes.get(name)
+    if shape is None:
+        raise ModelError(f"{name} is missing from the weights, so they are no Vision Transformer of this layout.")
+    if len(shape) != dimensions:
+        raise ModelError(f"{name} is {list(shape)}, which should have {dimensions} dimensions.")
+    return shape

@@ -1,0 +1,75 @@
+"""Google's ``.npz`` files: what their names and shapes say, and how their axes become torch's. No torch.
+
+The files of https://github.com/google-research/vision_transformer: convolution kernels are HWIO, dense ones (in, out),
+those of query, key and value (D, heads, d) and of the attention's output (heads, d, D); GroupNorm's arrays may have
+three axes of length 1 before their own. Names may have a prefix.
+"""
+
+import numpy as np
+import numpy.typing as npt
+
+from vithybrid_cli.checkpoints.imagenet import labels_by_count
+from vithybrid_cli.checkpoints.inferred import Spelling, infer
+from vithybrid_cli.errors import ModelError
+from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
+from vithybrid_cli.model.config import VitConfig
+
+_FULL_CROP = 384  # pixels, from which on nothing is cut off
+_PREFIXES = ("opt/target/", "params/")
+_QUERY = "Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/kernel"
+_QKV = ("/query", "/key", "/value")
+
+_SPELLING = Spelling(
+    stem=("conv_root/kernel",),
+    block="block*/unit*/conv3/kernel",
+    first=1,
+    projection="embedding/kernel",
+    positions="Transformer/posembed_input/pos_embedding",
+    layer="Transformer/encoderblock_*/MlpBlock_3/Dense_0/kernel",
+    qkv_bias=_QUERY.replace("kernel", "bias"),
+    head="head/kernel",
+    pooler="pre_logits/kernel",
+)
+
+Arrays = dict[str, npt.NDArray[np.generic]]
+
+
+def without_prefix(arrays: Arrays) -> Arrays:
+    """The arrays under the names that the tables know; other parts of a training state are left out."""
+    for prefix in _PREFIXES:
+        if any(name.startswith(prefix) for name in arrays):
+            return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
+    return arrays
+
+
+def in_torch_order(name: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
+    """A view of ``array`` with the axes of the tensor that it becomes."""
+    module, _, kind = name.rpartition("/")
+    match kind, array.ndim:
+        case "kernel", 4:
+            return array.transpose(3, 2, 0, 1)
+        case "kernel", 3 if module.endswith(_QKV):
+            return array.reshape(array.shape[0], -1).T
+        case "kernel", 3:  # the attention's output
+            return array.reshape(-1, array.shape[-1]).T
+        case "kernel", 2:
+            return array.T
+        case "scale" | "bias", _:
+            return array.reshape(-1)
+    return array
+
+
+def default_preprocessing(image_size: tuple[int, int]) -> Preprocessing:
+    """How timm evaluates these files: bicubic, mean and standard deviation 0.5, and below 384 a crop of nine tenths."""
+    return timm_preprocessing(image_size, crop_pct=1.0 if min(image_size) >= _FULL_CROP else 0.9)
+
+
+def read_config(arrays: Arrays) -> VitConfig:
+    """The network of these arrays, whose names have no prefix. Raises ModelError where it is none that is known."""
+    query = arrays.get(_QUERY)
+    if query is None or query.ndim != 3:
+        raise ModelError(f"{_QUERY} is missing from the weights, so they are no Vision Transformer of Google's.")
+    shapes = {name: in_torch_order(name, array).shape for name, array in arrays.items()}
+    head = shapes.get(_SPELLING.head)
+    labels = labels_by_count(head[0]) if head else ()
+    return infer(shapes, _SPELLING, labels=labels, num_attention_heads=query.shape[1])

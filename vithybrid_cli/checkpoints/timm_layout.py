@@ -1,0 +1,120 @@
+"""timm's folders: a ``config.json`` that names an architecture, and tensors that tell the rest. No torch.
+
+What timm 1.0 does with a picture is in ``timm.data.transforms_factory.transforms_imagenet_eval``.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from vithybrid_cli.checkpoints.fields import Fields
+from vithybrid_cli.checkpoints.imagenet import labels_by_count
+from vithybrid_cli.checkpoints.inferred import Shapes, Spelling, infer, width_of
+from vithybrid_cli.errors import ModelError
+from vithybrid_cli.images.preprocess import INTERPOLATIONS, Preprocessing, timm_preprocessing
+from vithybrid_cli.model.config import VitConfig
+
+_FILE = "config.json"
+_KNOWN = re.compile(
+    r"vit_(tiny_r_s16_p8|small_r26_s32|base_r50_s16|large_r50_s32|(tiny|small|base|large)_patch(8|16|32))_\d+"
+    r"|deit_(tiny|small|base)_(distilled_)?patch16_\d+"
+)
+# Where a file names none: ``IMAGENET_DEFAULT_MEAN`` and ``…_STD`` in timm.data.constants.
+IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+_HEAD_WIDTH = 64  # of every architecture that is known here: width over heads
+
+_SPELLING = Spelling(
+    stem=("patch_embed.backbone.stem.conv.weight", "patch_embed.backbone.conv.weight"),
+    block="patch_embed.backbone.stages.*.blocks.*.conv3.weight",
+    first=0,
+    projection="patch_embed.proj.weight",
+    positions="pos_embed",
+    layer="blocks.*.mlp.fc1.weight",
+    qkv_bias="blocks.0.attn.qkv.bias",
+    head="head.weight",
+    pooler="",
+)
+
+
+def read_config(config: Mapping[str, Any], shapes: Shapes) -> VitConfig:
+    """The network of a timm ``config.json`` with tensors of these shapes. Raises ModelError for what is not known."""
+    fields = Fields(config, _FILE)
+    architecture = config.get("architecture")
+    if not isinstance(architecture, str) or not _KNOWN.fullmatch(architecture.split(".")[0]):
+        raise ModelError(
+            f"{_FILE}: architecture {architecture!r} is not supported; known are timm's vit_*_patch* and deit_*, and "
+            "the hybrids vit_tiny_r_s16_p8, vit_small_r26_s32, vit_base_r50_s16 and vit_large_r50_s32."
+        )
+    pool = fields.require("global_pool", ("token", "avg", ""), default="token")
+    distilled = "dist_token" in shapes
+    arguments = Fields(fields.mapping("model_args") or {}, f"{_FILE}, model_args")
+    heads = arguments.integer("num_heads", max(width_of(shapes, _SPELLING) // _HEAD_WIDTH, 1))
+    network = infer(
+        shapes,
+        _SPELLING,
+        labels=_labels(config, fields, shapes),
+        num_attention_heads=heads,
+        image_size=_image_size(fields, arguments),
+        prefix_tokens=2 if distilled else 1,
+    )
+    if network.encoder.hidden_size % heads:
+        raise ModelError(f"{_FILE}: {heads} heads do not divide a width of {network.encoder.hidden_size}.")
+    return replace(
+        network,
+        family="deit" if distilled else network.family,
+        distillation_token=distilled,
+        distillation_head="head_dist.weight" in shapes,
+        mean_pooling=pool == "avg",
+    )
+
+
+def read_preprocessing(config: Mapping[str, Any], image_size: tuple[int, int]) -> Preprocessing:
+    """What timm does with a picture, by its ``config.json``. Raises ModelError for what is not supported."""
+    fields = pretrained_cfg(config)
+    mean, std = (_channels(fields, name) for name in ("mean", "std"))
+    return timm_preprocessing(
+        image_size,
+        crop_pct=fields.number("crop_pct", 0.875),
+        crop_mode=fields.require("crop_mode", ("center", "squash", "border"), default="center"),
+        interpolation=fields.require("interpolation", tuple(INTERPOLATIONS), default="bicubic"),
+        mean=mean,
+        std=std,
+    )
+
+
+def _channels(fields: Fields, name: str) -> tuple[float, float, float]:
+    values = fields.sequence(name)
+    if values is None:
+        return IMAGENET_STATISTICS[name]
+    if len(values) != 3 or not all(isinstance(value, int | float) for value in values):
+        raise ModelError(f"{fields.where}: {name} must be a list of three numbers, not {list(values)!r}.")
+    red, green, blue = map(float, values)
+    return red, green, blue
+
+
+def pretrained_cfg(config: Mapping[str, Any]) -> Fields:
+    """The part of a ``config.json`` that describes the weights; older files have its fields beside the architecture."""
+    fields = Fields(config, _FILE)
+    return Fields(fields.mapping("pretrained_cfg") or config, f"{_FILE}, pretrained_cfg")
+
+
+def _image_size(fields: Fields, arguments: Fields) -> tuple[int, int]:
+    if "img_size" in arguments.config:
+        return arguments.size("img_size", 224)
+    size = pretrained_cfg(fields.config).integers("input_size", (3, 224, 224))
+    if len(size) != 3 or size[0] != 3:
+        raise ModelError(f"{_FILE}: input_size {list(size)} is not supported; known: [3, height, width].")
+    return size[1], size[2]
+
+
+def _labels(config: Mapping[str, Any], fields: Fields, shapes: Shapes) -> tuple[str, ...]:
+    head = shapes.get(_SPELLING.head)
+    if not head:
+        return ()
+    names = fields.sequence("label_names") or pretrained_cfg(config).sequence("label_names")
+    if names is None:
+        return labels_by_count(head[0])
+    if len(names) != head[0]:
+        raise ModelError(f"{_FILE}: label_names has {len(names)} labels, but the head has {head[0]} classes.")
+    return tuple(map(str, names))

@@ -1,0 +1,57 @@
+"""BEiT (https://arxiv.org/abs/2106.08254): what its encoder has besides a ViT's.
+
+Positions are no part of the tokens but a learnt bias of the attention's scores, by the distance of two patches in rows
+and columns (section 2.3 of the paper, after T5); and each residual branch has a learnt scale for each channel
+(https://arxiv.org/abs/2103.17239). Names follow timm's.
+"""
+
+import torch
+from torch import Tensor, nn
+
+EXTRA_DISTANCES = 3  # CLS to a patch, a patch to CLS, CLS to itself
+
+
+class LayerScale(nn.Module):
+    """A factor for each channel: [B, N, D] → [B, N, D]."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.gamma = nn.Parameter(torch.ones(width))
+
+    def forward(self, x: Tensor) -> Tensor:
+        return x * self.gamma
+
+
+class RelativePositionBias(nn.Module):
+    """The bias of each head's scores [heads, 1 + patches, 1 + patches], for the patches of a grid (rows, columns).
+
+    The table [(2·rows − 1)(2·columns − 1) + 3, heads] has a row for each distance.
+    """
+
+    def __init__(self, grid: tuple[int, int], heads: int) -> None:
+        super().__init__()
+        rows, columns = grid
+        self.table = nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1) + EXTRA_DISTANCES, heads))
+        # Made from the config even where parameters have no values yet.
+        self.index: Tensor
+        self.register_buffer("index", distance_index(grid).to("cpu"), persistent=False)
+
+    def forward(self) -> Tensor:
+        return self.table[self.index].permute(2, 0, 1)
+
+
+def distance_index(grid: tuple[int, int]) -> Tensor:
+    """The row of the table for each pair of tokens [1 + patches, 1 + patches], of a grid (rows, columns)."""
+    rows, columns = grid
+    with torch.device("cpu"):
+        row, column = torch.arange(rows * columns) // columns, torch.arange(rows * columns) % columns
+        patches = rows * columns
+        distances = (2 * rows - 1) * (2 * columns - 1)
+        index = torch.empty(1 + patches, 1 + patches, dtype=torch.long)
+        down = row[:, None] - row + rows - 1
+        right = column[:, None] - column + columns - 1
+        index[1:, 1:] = down * (2 * columns - 1) + right
+        index[0, :] = distances
+        index[:, 0] = distances + 1
+        index[0, 0] = distances + 2
+        return index
