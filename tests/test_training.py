@@ -18,8 +18,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vithybrid_cli import Classifier
-from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.load import load_network
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
+from vithybrid_cli.checkpoints.load import load_network, read_weights
 from vithybrid_cli.checkpoints.transformers_config import read_config
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
@@ -71,6 +71,18 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> LabelledFolder:
 def trained(tmp_path_factory: pytest.TempPathFactory, data: LabelledFolder) -> Path:
     """The output of two epochs; tests only read it."""
     return train(data, tmp_path_factory.mktemp("trained"))
+
+
+def headless(source: Path, target: Path) -> Path:
+    """A copy of a ViT as its authors publish one without a head: fewer tensors, with shorter names."""
+    tensors = load_file(source / "model.safetensors")
+    inner = {name.removeprefix("vit."): tensor for name, tensor in tensors.items() if name.startswith("vit.")}
+    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    del config["id2label"]
+    target.mkdir()
+    save_file(inner, target / "model.safetensors")
+    (target / "config.json").write_text(json.dumps({**config, "architectures": ["ViTModel"]}), encoding="utf-8")
+    return target
 
 
 def train(
@@ -191,7 +203,7 @@ def test_the_config_names_the_folders_as_labels_and_the_type_of_the_weights(trai
 
 def test_the_preprocessing_is_that_of_the_start(data: LabelledFolder, tmp_path: Path) -> None:
     preprocessing = replace(Preprocessing.default((16, 16)), image_mean=(0.4, 0.5, 0.6), resample=2)
-    start = Start(replace(SMALL.folder, preprocessing=preprocessing), with_weights=False)
+    start = Start(replace(SMALL.checkpoint, preprocessing=preprocessing), with_weights=False)
     train(data, tmp_path, replace(RECIPE, epochs=1), start)
     assert Checkpoint.read(tmp_path).preprocessing == preprocessing
 
@@ -230,7 +242,7 @@ def test_the_network_computes_in_training_what_it_computes_after_loading(trained
     start = checkpoint(trained)
     network = Run(start, data, RECIPE, trained, device=CPU).trainer.network
     pixels = torch.rand(2, 3, 16, 16)
-    assert torch.allclose(network(pixels), load_network(start.folder)(pixels), atol=1e-5)
+    assert torch.allclose(network(pixels), load_network(start.checkpoint)(pixels), atol=1e-5)
 
 
 def test_equal_seeds_give_equal_bytes_whatever_the_threads(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
@@ -300,7 +312,7 @@ def test_a_run_with_other_pictures_labels_or_network_is_not_continued(
     assert "its fingerprint of the pictures' names is" in resume(replace(data, targets=data.targets[::-1]))
     assert "its config.id2label.1 is red, not green" in resume(replace(data, labels=("blue", "green")))
     wider = replace(CONFIG, encoder=replace(CONFIG.encoder, intermediate_size=64))
-    other = Start(replace(SMALL.folder, config=wider), with_weights=False)
+    other = Start(replace(SMALL.checkpoint, config=wider), with_weights=False)
     assert "its config.intermediate_size is 32, not 64. " in resume(data, other)
 
 
@@ -384,7 +396,7 @@ def test_fine_tuning_on_other_labels_begins_with_the_weights_and_a_new_head(trai
 def test_fine_tuning_on_the_same_labels_keeps_their_order_and_the_head(data: LabelledFolder, tmp_path: Path) -> None:
     swapped = LabelledFolder(("red", "blue"), data.paths, 1 - data.targets)
     start = checkpoint(train(swapped, tmp_path / "start"))
-    assert start.folder.config.labels == ("red", "blue")
+    assert start.checkpoint.config.labels == ("red", "blue")
     run = Run(start, data, RECIPE, tmp_path / "out", device=CPU)
     before = load_file(tmp_path / "start" / "model.safetensors")
     assert torch.equal(run.trainer.network.state_dict()["head.weight"], before["classifier.weight"])
@@ -403,8 +415,48 @@ def test_fine_tuning_a_checkpoint_of_transformers_starts_with_its_weights(tmp_pa
     assert sorted(before.keys() - set(same)) == ["classifier.bias", "classifier.weight"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param("hf-vit", id="ViT"),
+        pytest.param("hf-deit", id="DeiT"),
+        pytest.param("hf-beit", id="BEiT"),
+        pytest.param("timm-hybrid", id="timm"),
+        pytest.param("jax-hybrid/R50+ViT.npz", id="JAX"),
+    ],
+)
+def test_fine_tuning_starts_from_each_layout_and_family(name: str, tmp_path: Path) -> None:
+    data = pictures(tmp_path / "pictures", count=1)
+    start = checkpoint(GOLDEN.parent / name)
+    recipe = replace(RECIPE, epochs=1, batch_size=2, learning_rate=0.0)
+    trained = checkpoint(train(data, tmp_path / "out", recipe, start)).checkpoint
+    assert trained.layout is Layout.TRANSFORMERS
+    assert trained.config == replace(start.config, labels=("blue", "red"))
+    before, after = read_weights(start.checkpoint), read_weights(trained)
+    assert sorted(name for name in before if not torch.equal(before[name], after[name])) == ["head.bias", "head.weight"]
+
+
+def test_fine_tuning_a_network_without_a_head_gives_it_one(tmp_path: Path) -> None:
+    backbone = headless(GOLDEN.parent / "hf-vit", tmp_path / "backbone")
+    data = pictures(tmp_path / "pictures", count=1)
+    trained = checkpoint(train(data, tmp_path / "out", replace(RECIPE, epochs=1), checkpoint(backbone))).checkpoint
+    assert trained.config.labels == ("blue", "red")
+    assert len(load_network(trained)(torch.zeros(1, 3, 64, 64))[0]) == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "says"), [("hf-bit", "is a BiT, which"), ("hf-deit-distilled", "with two heads, which")]
+)
+def test_what_cannot_be_trained_is_said_before_anything_is_written(
+    name: str, says: str, data: LabelledFolder, tmp_path: Path
+) -> None:
+    with pytest.raises(UsageError, match=says):
+        Run(checkpoint(GOLDEN.parent / name), data, RECIPE, tmp_path / "out", device=CPU)
+    assert not (tmp_path / "out").exists()
+
+
 def test_a_start_whose_preprocessing_does_not_fit_its_network_is_refused(data: LabelledFolder, tmp_path: Path) -> None:
-    start = Start(replace(SMALL.folder, preprocessing=Preprocessing.default((24, 24))), with_weights=False)
+    start = Start(replace(SMALL.checkpoint, preprocessing=Preprocessing.default((24, 24))), with_weights=False)
     with pytest.raises(ModelError, match="the network takes pictures of 16×16, and the preprocessing gives 24×24"):
         Run(start, data, RECIPE, tmp_path, device=CPU)
 

@@ -65,7 +65,6 @@ def initialize(network: VisionTransformer) -> None:
         nn.init.zeros_(network.head.weight)
 
 
-def replace_head(weights: dict[str, Tensor], classes: int) -> dict[str, Tensor]:
-    """The weights with a head of zeros for other labels than they were trained on."""
-    width = weights["head.weight"].shape[1]
+def replace_head(weights: dict[str, Tensor], width: int, classes: int) -> dict[str, Tensor]:
+    """The weights with a head of zeros, ``width`` → ``classes``, for other labels than they were trained on."""
     return {**weights, "head.weight": torch.zeros(classes, width), "head.bias": torch.zeros(classes)}

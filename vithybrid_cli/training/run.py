@@ -18,28 +18,37 @@ from vithybrid_cli.training.data import LabelledFolder
 from vithybrid_cli.training.network import raw_weights, replace_head, trainable_network
 from vithybrid_cli.training.trainer import Recipe, Step, Trainer
 
+_MASK_TOKEN = "embeddings.mask_token"
+
 
 @dataclass(frozen=True, slots=True)
 class Start:
-    """Where a run begins: a checkpoint folder's architecture and preprocessing, and its weights if they are used."""
+    """Where a run begins: a checkpoint's architecture and preprocessing, and its weights if they are used."""
 
-    folder: Checkpoint
+    checkpoint: Checkpoint
     with_weights: bool
 
     @property
     def config(self) -> VitConfig:
-        """The network to train. Raises UsageError for one that this package cannot train."""
-        config = self.folder.config
-        if not isinstance(config, VitConfig) or config.distillation_head or config.pooler:
-            raise UsageError(f"{self.folder.path} cannot be trained here: only transformers with one head can.")
-        return config
+        """The network to train. Raises UsageError for one that cannot be trained here."""
+        config = self.checkpoint.config
+        if not isinstance(config, VitConfig):
+            raise self._untrainable("a BiT")
+        if config.distillation_head:
+            raise self._untrainable("a distilled network with two heads")
+        if config.pooler:
+            raise self._untrainable("a network with a layer between encoder and head (pre-logits)")
+        return replace(config, mask_token=False)  # for pre-training alone
+
+    def _untrainable(self, what: str) -> UsageError:
+        return UsageError(f"{self.checkpoint.path} is {what}, which `train` does not train. Start from another model.")
 
     def check(self) -> None:
         """Raise ModelError when what the preprocessing leaves is not what the network takes."""
-        given, taken = self.folder.preprocessing.output_size, self.folder.config.image_size
+        given, taken = self.checkpoint.preprocessing.output_size, self.checkpoint.config.image_size
         if given not in (None, taken):
             raise ModelError(
-                f"{self.folder.path}: the network takes pictures of {_size(taken)}, and the preprocessing gives "
+                f"{self.checkpoint.path}: the network takes pictures of {_size(taken)}, and the preprocessing gives "
                 f"{given and _size(given)}. Correct image_size in its config.json, or its preprocessor_config.json."
             )
 
@@ -64,9 +73,9 @@ class Run:
     ) -> None:
         start.check()
         if start.with_weights:
-            data = data.with_indices_of(start.folder.config.labels)
+            data = data.with_indices_of(start.checkpoint.config.labels)
         self.out, self.recipe, self.dtype = out, recipe, dtype
-        self.preprocessing = start.folder.preprocessing
+        self.preprocessing = start.checkpoint.preprocessing
         self.config = replace(start.config, labels=data.labels)
         self.epochs_done = 0
         torch.manual_seed(recipe.seed)
@@ -105,8 +114,11 @@ class Run:
 
 
 def _weights(start: Start, labels: tuple[str, ...]) -> dict[str, torch.Tensor]:
-    weights = {name: tensor.float() for name, tensor in read_weights(start.folder).items()}
-    return weights if labels == start.folder.config.labels else replace_head(weights, len(labels))
+    tensors = read_weights(start.checkpoint)
+    weights = {name: tensor.float() for name, tensor in tensors.items() if name != _MASK_TOKEN}
+    if labels == start.checkpoint.config.labels:
+        return weights
+    return replace_head(weights, start.config.encoder.hidden_size, len(labels))
 
 
 def _size(size: tuple[int, int]) -> str:
