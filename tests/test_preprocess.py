@@ -108,6 +108,7 @@ VIT = {"image_processor_type": "ViTImageProcessor"}
         pytest.param({"size": 64, "image_processor_type": "BitImageProcessor"}, 64, id="BiT"),
         pytest.param({"size": 64, **VIT}, (64, 64), id="an int for ViT is height and width"),
         pytest.param({"size": 64, "image_processor_type": "DeiTImageProcessor"}, (64, 64), id="DeiT"),
+        pytest.param({"size": 64, "image_processor_type": "DeiTImageProcessorPil"}, (64, 64), id="transformers 5"),
         pytest.param({"size": 64, "feature_extractor_type": "BeitFeatureExtractor"}, (64, 64), id="BEiT"),
         pytest.param({"size": 64, "default_to_square": True}, (64, 64), id="default_to_square"),
         pytest.param({"size": {"shortest_edge": 64}, **VIT}, 64, id="shortest edge"),
@@ -159,6 +160,120 @@ def test_vit_defaults_to_bilinear_without_a_crop() -> None:
 def test_a_config_that_is_written_reads_back_the_same() -> None:
     for preprocessing in (Preprocessing.default((48, 48)), Preprocessing((48, 32), (40, 30), resample=2)):
         assert preprocessing == Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict())), (1, 1))
+
+
+MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
+IMAGENET = {"image_mean": list(MEAN), "image_std": list(STD)}
+
+
+@pytest.mark.parametrize(
+    ("config", "expected"),
+    [
+        pytest.param(
+            {"feature_extractor_type": "ViTFeatureExtractor", "resample": 2, "size": 224},
+            Preprocessing((224, 224), (96, 96), resample=2, do_center_crop=False),
+            id="google/vit-base-patch16-224, early",
+        ),
+        pytest.param(
+            {"feature_extractor_type": "ViTFeatureExtractor", "resample": 3, "size": 224, **IMAGENET},
+            Preprocessing((224, 224), (96, 96), do_center_crop=False, image_mean=MEAN, image_std=STD),
+            id="facebook/dino",
+        ),
+        pytest.param(
+            {
+                "feature_extractor_type": "DeiTFeatureExtractor",
+                "resample": 3,
+                "size": 256,
+                "crop_size": 224,
+                "do_center_crop": True,
+                **IMAGENET,
+            },
+            Preprocessing((256, 256), (224, 224), image_mean=MEAN, image_std=STD),
+            id="facebook/deit",
+        ),
+        pytest.param(
+            {
+                "feature_extractor_type": "BeitFeatureExtractor",
+                "resample": 2,
+                "size": 224,
+                "crop_size": 224,
+                "do_center_crop": False,
+                "reduce_labels": False,
+            },
+            Preprocessing((224, 224), (224, 224), resample=2, do_center_crop=False),
+            id="microsoft/beit",
+        ),
+        pytest.param(
+            {
+                "image_processor_type": "BitImageProcessor",
+                "resample": 3,
+                "size": {"shortest_edge": 448},
+                "crop_size": {"height": 448, "width": 448},
+                "do_center_crop": True,
+                "do_convert_rgb": True,
+            },
+            Preprocessing(448, (448, 448)),
+            id="google/bit-50",
+        ),
+    ],
+)
+def test_the_configs_of_the_other_families_are_read_as_they_are_published(
+    config: dict[str, Any], expected: Preprocessing
+) -> None:
+    common = {"do_normalize": True, "do_resize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
+    assert expected == Preprocessing.from_dict({**common, **config}, (96, 96))
+
+
+@pytest.mark.parametrize(
+    ("preprocessing", "image_size", "expected"),
+    [
+        pytest.param(Preprocessing(384, (384, 384)), (512, 512), Preprocessing(512, (512, 512)), id="hybrid"),
+        pytest.param(Preprocessing(448, (448, 448)), (224, 224), Preprocessing(224, (224, 224)), id="BiT"),
+        pytest.param(Preprocessing(256, (224, 224)), (384, 384), Preprocessing(439, (384, 384)), id="a share of 7/8"),
+        pytest.param(
+            Preprocessing((256, 256), (224, 224)), (112, 112), Preprocessing((128, 128), (112, 112)), id="DeiT"
+        ),
+        pytest.param(
+            Preprocessing((256, 256), (224, 224)),
+            (112, 448),
+            Preprocessing((128, 512), (112, 448)),
+            id="DeiT, unequal sides",
+        ),
+        pytest.param(
+            Preprocessing((224, 224), (224, 224), do_center_crop=False),
+            (384, 320),
+            Preprocessing((384, 320), (384, 320), do_center_crop=False),
+            id="ViT",
+        ),
+        pytest.param(
+            Preprocessing((224, 224), (180, 180), do_center_crop=False),
+            (384, 384),
+            Preprocessing((384, 384), (384, 384), do_center_crop=False),
+            id="BEiT, whose crop is switched off",
+        ),
+        pytest.param(
+            Preprocessing(64, (48, 32), do_center_crop=False),
+            (96, 96),
+            Preprocessing(96, (96, 96), do_center_crop=False),
+            id="shortest edge alone",
+        ),
+        pytest.param(Preprocessing(64, (72, 48)), (144, 96), Preprocessing(128, (144, 96)), id="an odd crop"),
+    ],
+)
+def test_at_another_size_the_same_share_of_each_picture_is_seen(
+    preprocessing: Preprocessing, image_size: tuple[int, int], expected: Preprocessing
+) -> None:
+    changed = preprocessing.at(image_size)
+    assert expected == changed
+    if changed.output_size is not None:
+        assert (*image_size, 3) == changed.pixels(gradient(90, 70)).shape
+
+
+def test_at_its_own_size_nothing_changes() -> None:
+    for name, config in PROCESSORS.items():
+        preprocessing = Preprocessing.from_dict(config, (64, 64))
+        assert preprocessing.output_size is not None, name
+        assert preprocessing == preprocessing.at(preprocessing.output_size).at(preprocessing.output_size), name
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,27 @@
+"""What transformers' image processors make of pictures: processors.py FOLDER PICTURES_JSON OUT_SAFETENSORS.
+
+Each folder in FOLDER has a ``preprocessor_config.json``, and a ``config.json`` with the ``model_type`` where the former
+names no processor. OUT holds float32 [3, H, W] as ``folder/index of the picture``. Runs in the peers' environment.
+"""
+
+import json
+import sys
+from pathlib import Path
+
+from PIL import Image
+from safetensors.numpy import save_file
+from transformers import AutoImageProcessor
+
+
+def main(folder: Path, pictures: Path, out: Path) -> None:
+    images = [Image.open(path).convert("RGB") for path in json.loads(pictures.read_text(encoding="utf-8"))]
+    made = {}
+    for file in sorted(folder.glob("*/preprocessor_config.json")):
+        processor = AutoImageProcessor.from_pretrained(str(file.parent), use_fast=False)
+        for index, image in enumerate(images):
+            made[f"{file.parent.name}/{index}"] = processor(images=image, return_tensors="np")["pixel_values"][0]
+    save_file(made, out)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]), Path(sys.argv[3]))
