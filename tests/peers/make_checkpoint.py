@@ -8,10 +8,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
-import torch
 from networks import build_transformers
+from random_tensors import random_tensors
 from safetensors.torch import save_file
-from torch import Tensor, nn
 
 PARAMETERS = 98_950_952  # of google/vit-hybrid-base-bit-384, in 356 tensors
 TENSORS = 356
@@ -71,12 +70,7 @@ PREPROCESSOR: dict[str, Any] = {
 
 def main(folder: Path, seed: int) -> None:
     network = build_transformers(CONFIG)
-    generator = torch.Generator().manual_seed(seed)
-    tensors = {
-        f"{path}.{kind}": _random(path, module, kind, parameter, generator)
-        for path, module in network.named_modules()
-        for kind, parameter in module.named_parameters(recurse=False)
-    }
+    tensors = random_tensors(network, seed)
     count = sum(tensor.numel() for tensor in tensors.values())
     if (count, len(tensors)) != (PARAMETERS, TENSORS) or tensors.keys() != network.state_dict().keys():
         raise SystemExit(
@@ -86,22 +80,6 @@ def main(folder: Path, seed: int) -> None:
     save_file(tensors, folder / "model.safetensors", metadata={"format": "pt"})
     (folder / "config.json").write_text(json.dumps(CONFIG, indent=2), encoding="utf-8")
     (folder / "preprocessor_config.json").write_text(json.dumps(PREPROCESSOR, indent=2), encoding="utf-8")
-
-
-def _random(path: str, module: nn.Module, kind: str, parameter: nn.Parameter, generator: torch.Generator) -> Tensor:
-    """Values with which pictures differ and rounding errors stay small, as in a trained network.
-
-    With the 0.02 that transformers starts from, every logit is near zero and any two networks agree.
-    """
-    normal = torch.randn(parameter.shape, generator=generator)
-    if isinstance(module, nn.LayerNorm | nn.GroupNorm):
-        gain = 0.3 if path.endswith(".norm3") else 1.0  # of a residual branch: with 1, sixteen blocks blow up rounding
-        return gain * (1 + 0.2 * normal) if kind == "weight" else 0.1 * normal
-    if kind == "weight":  # a linear layer or convolution
-        gain = 2.0 if path.endswith((".query", ".key")) else 1.2  # attention has to tell tokens apart
-        return gain * normal / parameter[0].numel() ** 0.5
-    # The CLS token and the positions are large beside timm's 1e-6 for a variance (transformers': 1e-12). Else a bias.
-    return (0.05 if kind == "bias" else 0.5) * normal
 
 
 if __name__ == "__main__":

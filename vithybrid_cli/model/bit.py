@@ -196,7 +196,19 @@ class BitClassifier(nn.Module):
         self.head = nn.Linear(channels, len(config.labels)) if config.labels else nn.Identity()
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.head(self.act(self.norm(self.backbone(pixel_values))).mean((2, 3)))
+        return self.logits(self.normalized(self.backbone(pixel_values)))
+
+    def normalized(self, features: Tensor) -> Tensor:
+        """The backbone's feature map [N, D, h, w] after the last norm and activation."""
+        return self.act(self.norm(features))
+
+    def logits(self, features: Tensor) -> Tensor:
+        """The feature map after the last norm [N, D, h, w] → logits [N, C]."""
+        return self.head(self.pooled(features))
+
+    def pooled(self, features: Tensor) -> Tensor:
+        """The feature map after the last norm [N, D, h, w] → what the head reads [N, D]."""
+        return features.mean((2, 3))
 
 
 def _norm(config: BitConfig, channels: int) -> GroupNorm:

@@ -7,6 +7,7 @@ The Hybrid ViT is section 3.1 of https://arxiv.org/abs/2010.11929; its published
 import torch
 from torch import Tensor, nn
 
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.model.bit import Bit
 from vithybrid_cli.model.config import VitConfig
 
@@ -14,7 +15,8 @@ from vithybrid_cli.model.config import VitConfig
 class Embeddings(nn.Module):
     """Normalised pixels [B, 3, H, W] → CLS, distillation token if there is one, and patches, with positions [B, N, D].
 
-    ``bool_masked_pos`` [B, patches] has the mask token in the place of the patches where it is true.
+    ``bool_masked_pos`` [B, patches] has the mask token in the place of the patches where it is true. Raises UsageError
+    where there is no mask token, or a mask is for other patches.
     """
 
     def __init__(self, config: VitConfig) -> None:
@@ -40,7 +42,9 @@ class Embeddings(nn.Module):
 
     def _masked(self, patches: Tensor, where: Tensor) -> Tensor:
         if self.mask_token is None:
-            raise ValueError("this network has no mask token, so patches cannot be masked")
+            raise UsageError("this network has no mask token. Use a checkpoint that has one, or mask no patches.")
+        if where.shape != patches.shape[:2]:
+            raise UsageError(f"bool_masked_pos is {list(where.shape)}. Give one of {list(patches.shape[:2])}.")
         return torch.where(where.bool().unsqueeze(-1), self.mask_token, patches)
 
 

@@ -62,7 +62,7 @@ class Attention(nn.Module):
         query, key, value = self._split(x)
         probabilities = attention_probabilities(query, key, self._bias(bias))
         if head_mask is not None:
-            probabilities = probabilities * head_mask.view(-1, 1, 1)
+            probabilities = probabilities * head_mask.to(probabilities).view(-1, 1, 1)
         return self.proj((probabilities @ value).transpose(1, 2).flatten(2)), probabilities
 
     def _split(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -136,7 +136,11 @@ class VisionTransformer(nn.Module):
     def forward(self, pixel_values: Tensor) -> Tensor:
         # The heads read the first tokens, so no others are needed after the last layer, but for their mean.
         queries = None if self.config.mean_pooling else self.config.prefix_tokens
-        return self.logits(self.norm(self._encoded(pixel_values, queries)))
+        return self.logits(self.normalized(self._encoded(pixel_values, queries)))
+
+    def normalized(self, x: Tensor) -> Tensor:
+        """Tokens after the last layer [B, N, D] → after the final norm; where a mean is pooled, as they are."""
+        return self.norm(x)
 
     def logits(self, x: Tensor) -> Tensor:
         """All tokens after the final norm [B, N, D], or those before the patches alone → logits [B, C]."""
@@ -147,10 +151,6 @@ class VisionTransformer(nn.Module):
         """All tokens after the final norm [B, N, D] → what the head reads [B, D]."""
         x = self.fc_norm(x[:, self.config.prefix_tokens :].mean(1)) if self.config.mean_pooling else x[:, 0]
         return x if self.pooler is None else self.pooler(x).tanh()
-
-    def last_hidden_state(self, pixel_values: Tensor) -> Tensor:
-        """Normalised pixels [B, 3, H, W] → all tokens after the final norm [B, N, D]."""
-        return self.norm(self._encoded(pixel_values, None))
 
     def bias(self) -> Tensor | None:
         """What all layers add to their scores [heads, N, N]."""

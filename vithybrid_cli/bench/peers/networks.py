@@ -60,13 +60,18 @@ def build_transformers(config: dict[str, Any]) -> nn.Module:
     return network.eval()
 
 
-def open_timm(folder: Path) -> nn.Module:
-    """timm's network of the published size, with the tensors of ``folder`` under timm's names."""
+def import_timm() -> ModuleType:
+    """timm, with or without torchvision."""
     if importlib.util.find_spec("torchvision") is None:
         sys.meta_path.insert(0, _NoTorchvision())
+    return import_module("timm")
+
+
+def open_timm(folder: Path) -> nn.Module:
+    """timm's network of the published size, with the tensors of ``folder`` under timm's names."""
     tensors = timm_tensors(load_file(folder / "model.safetensors"))
     classes = len(tensors["head.bias"])
-    network: nn.Module = import_module("timm").create_model(TIMM_NAME, pretrained=False, num_classes=classes)
+    network: nn.Module = import_timm().create_model(TIMM_NAME, pretrained=False, num_classes=classes)
     network.load_state_dict(tensors, strict=True)
     return network
 
