@@ -24,7 +24,7 @@ from vithybrid_cli.bench.peers import PEERS, pillow_alone
 from vithybrid_cli.bench.pictures import SIZE, make_pictures, readable
 from vithybrid_cli.bench.plan import Files, Plan
 from vithybrid_cli.bench.processes import process_tasks, timed
-from vithybrid_cli.bench.random_weights import described, published, write_random
+from vithybrid_cli.bench.random_weights import described, make, published, write_random
 from vithybrid_cli.bench.rotation import Rotation, Task
 from vithybrid_cli.bench.run import Log, Run
 from vithybrid_cli.bench.serve import Request, read_paths, repeated
@@ -37,6 +37,7 @@ from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.measurements import OURS, Part, Subject, Timing
 from vithybrid_cli.model.build import build
+from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig, VitConfig
 
 GOLDEN = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
 TRACEBACK = "Traceback (most recent call last):\n"
@@ -420,7 +421,7 @@ def test_another_way_is_taken_once_where_the_first_one_fails() -> None:
 
 
 def test_what_a_user_can_mend_comes_out_of_a_worker_with_its_kind(tmp_path: Path) -> None:
-    with pytest.raises(Failed, match="tiny") as caught:
+    with pytest.raises(Failed, match="of no/such-model is not known") as caught:
         Worker("random_weights", {"model": "no/such-model", "out": str(tmp_path)})
     assert isinstance(caught.value.as_ours(), UsageError)
 
@@ -523,8 +524,60 @@ def test_a_folder_needs_no_weights_to_get_random_ones(tmp_path: Path) -> None:
     assert logits.std() > 0.01
 
 
+@pytest.mark.parametrize("name", ["r26-s32-384", "timm/vit_small_r26_s32_384.augreg_in21k_ft_in1k"])
+def test_each_model_of_the_catalog_is_known_without_its_download(name: str) -> None:
+    config, preprocessing = described(name)
+    assert isinstance(config, VitConfig)
+    assert config.backbone is not None
+    assert (config.image_size, config.backbone.depths) == ((384, 384), (2, 2, 2, 2))
+    assert (preprocessing.output_size, preprocessing.image_mean) == ((384, 384), (0.5, 0.5, 0.5))
+
+
+def smaller(config: NetworkConfig) -> NetworkConfig:
+    """A network of the same parts, with one block in each stage and two narrow layers."""
+    backbone = config.backbone
+    if backbone is not None:
+        widths, depths = (32, 64, 64, 64)[: len(backbone.depths)], (1, 1, 1, 1)[: len(backbone.depths)]
+        backbone = replace(backbone, embedding_size=16, num_groups=4, hidden_sizes=widths, depths=depths)
+    if isinstance(config, BitClassifierConfig):
+        assert backbone is not None
+        return replace(config, backbone=backbone, labels=config.labels[:8])
+    encoder = replace(config.encoder, hidden_size=32, num_hidden_layers=2, num_attention_heads=2, intermediate_size=64)
+    return replace(config, encoder=encoder, backbone=backbone, labels=config.labels[:8])
+
+
+@pytest.mark.parametrize(
+    ("alias", "outputs"),
+    [
+        pytest.param("r-ti16-224", 8, id="hybrid with a stem alone"),
+        pytest.param("r26-s32-224", 8, id="hybrid of four stages"),
+        pytest.param("vit-base-224", 8, id="vit"),
+        pytest.param("deit-base-distilled", 8, id="distilled deit"),
+        pytest.param("dino-vits16", 32, id="dino without a head"),
+        pytest.param("beit-base", 8, id="beit"),
+        pytest.param("bit-50", 8, id="bit"),
+    ],
+)
+def test_each_family_with_random_weights_is_read_back(alias: str, outputs: int, tmp_path: Path) -> None:
+    full, preprocessing = described(alias)
+    config = smaller(full)
+    write_random(config, preprocessing, tmp_path)
+    folder = Checkpoint.read(tmp_path)
+    assert (folder.config, folder.preprocessing) == (config, preprocessing)
+    logits = load_network(folder)(torch.rand(2, 3, *config.image_size))
+    assert logits.shape == (2, outputs)
+    assert logits.isfinite().all()
+    assert logits.std() > 0.01
+
+
+def test_a_network_without_a_head_is_not_measured(tmp_path: Path) -> None:
+    with pytest.raises(UsageError, match="dino-vits16 has no head"):
+        make("dino-vits16", tmp_path / "made")
+    assert not (tmp_path / "made").exists()
+
+
 def test_the_architecture_of_another_model_of_the_hub_is_not_known() -> None:
-    with pytest.raises(UsageError, match="tiny, base-384"):
+    with pytest.raises(UsageError, match=r"somebody/some-model is not known\. Give -m an alias of `vithybrid models`"):
         described("somebody/some-model")
 
 

@@ -44,8 +44,57 @@ def test_an_alias_cannot_be_taken_for_a_hub_id(entry: catalog.Entry) -> None:
     assert entry.hub_id is None or entry.hub_id.count("/") == 1
 
 
-def test_the_size_of_the_default_is_that_of_its_parameters_in_float32() -> None:
-    assert catalog.BASE_384.size_bytes == pytest.approx(4 * catalog.BASE_384.parameters, rel=0.01)
+@pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.alias) for entry in catalog.ENTRIES if entry.hub_id])
+def test_the_size_is_that_of_the_parameters_in_float32(entry: catalog.Entry) -> None:
+    assert entry.size_bytes == pytest.approx(4 * entry.parameters, abs=500_000)
+
+
+@pytest.mark.parametrize("family", [pytest.param(family, id=family) for family in catalog.Family])
+def test_the_rows_of_a_family_are_together(family: catalog.Family) -> None:
+    places = [place for place, entry in enumerate(catalog.ENTRIES) if entry.family is family]
+    assert places == list(range(places[0], places[0] + len(places)))
+
+
+@pytest.mark.parametrize(
+    ("name", "hub_id", "architecture"),
+    [
+        pytest.param(
+            "r26-s32-384",
+            "timm/vit_small_r26_s32_384.augreg_in21k_ft_in1k",
+            "vit_small_r26_s32_384",
+            id="from timm",
+        ),
+        pytest.param("deit-small", "facebook/deit-small-patch16-224", "deit_small_patch16_224", id="from transformers"),
+    ],
+)
+def test_the_architecture_is_in_the_name_on_the_hub(name: str, hub_id: str, architecture: str) -> None:
+    entry = catalog.resolve(name)
+    assert entry is not None
+    assert (entry.hub_id, entry.architecture) == (hub_id, architecture)
+
+
+@every_entry
+def test_accuracies_are_percentages_and_the_right_label_is_more_often_among_five_than_first(
+    entry: catalog.Entry,
+) -> None:
+    assert (entry.top1 is None) == (entry.top5 is None)
+    if entry.top1 is not None and entry.top5 is not None:
+        assert 50 < entry.top1 < entry.top5 <= 100
+
+
+def test_an_accuracy_on_other_pictures_is_not_compared() -> None:
+    assert catalog.TINY.comparable_top1 is None
+    assert catalog.BASE_384.comparable_top1 == catalog.BASE_384.top1 == 84.99
+
+
+def test_r26_at_384_is_nearly_as_good_as_the_default_with_a_sixth_of_the_work() -> None:
+    entry = catalog.resolve("r26-s32-384")
+    assert entry is not None
+    assert entry.description == "a sixth of base-384's work"
+    assert entry.gmacs is not None
+    assert catalog.BASE_384.gmacs is not None
+    assert 6 < catalog.BASE_384.gmacs / entry.gmacs < 7
+    assert entry.top1 == 84.07
 
 
 def test_the_row_of_the_built_in_model_agrees_with_its_files() -> None:

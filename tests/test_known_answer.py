@@ -1,7 +1,7 @@
-"""The published checkpoint on the picture whose logits transformers' own tests state; needs the real hub and 400 MB.
+"""Published checkpoints on the picture whose logits transformers' own tests state; needs the real hub and 2 GB.
 
 Run by ``pytest -m network``. The picture, two cats on a sofa (COCO val2017 39769), and the numbers are those of the
-slow test that transformers had as long as it had the network.
+slow tests that transformers has for each family, and for the hybrid had as long as it had the network.
 """
 
 import urllib.request
@@ -47,6 +47,37 @@ def test_the_logits_of_two_cats_are_those_that_transformers_states(classifier: C
     assert logits.shape == (1, 1000)
     np.testing.assert_allclose(logits[0, :3], FIRST_LOGITS, rtol=0, atol=TOLERANCE)
     assert (int(logits.argmax()), classifier.labels[int(logits.argmax())]) == TOP
+
+
+@pytest.mark.parametrize(
+    ("alias", "first_logits"),
+    [
+        pytest.param("vit-base-224", [-0.2744, 0.8215, -0.0836], id="vit"),
+        pytest.param("deit-base-distilled", [-1.0266, 0.1912, -1.2861], id="distilled deit"),
+        pytest.param("beit-base", [-1.2385, -1.0987, -1.0108], id="beit"),
+    ],
+)
+def test_the_other_families_have_the_logits_that_transformers_states(
+    alias: str, first_logits: list[float], tmp_path: Path
+) -> None:
+    classifier = Classifier.from_pretrained(alias, device="cpu", engine="torch")
+    logits = classifier.logits(classifier.preprocess(decode(fetch(PNG, tmp_path)))[None])
+    np.testing.assert_allclose(logits[0, :3], first_logits, rtol=0, atol=TOLERANCE)
+
+
+def test_a_checkpoint_of_timm_is_the_same_network_as_that_of_transformers(
+    classifier: Classifier, tmp_path: Path
+) -> None:
+    """Nothing but the layout and the epsilon of LayerNorm differs."""
+    pixels = classifier.preprocess(decode(fetch(PNG, tmp_path)))[None]
+    theirs = Classifier.from_pretrained("r50-b16-384", device="cpu", engine="torch")
+    np.testing.assert_allclose(theirs.logits(pixels), classifier.logits(pixels), rtol=0, atol=1e-3)
+
+
+def test_the_smallest_hybrid_finds_the_cats(tmp_path: Path) -> None:
+    (result,) = Classifier.from_pretrained("r-ti16-224", device="cpu", engine="torch").classify([fetch(PNG, tmp_path)])
+    assert result.error is None
+    assert {prediction.index for prediction in result.predictions} & {281, 282, 285}  # tabby, tiger cat, Egyptian cat
 
 
 @pytest.mark.parametrize("url", [pytest.param(PNG, id="png"), pytest.param(JPEG, id="jpeg")])

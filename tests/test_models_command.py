@@ -3,15 +3,17 @@
 import csv
 import io
 import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import pytest
 import typer
 from huggingface_hub import constants
-from typer.testing import CliRunner
+from typer.testing import CliRunner, Result
 
 from vithybrid_cli.checkpoints import catalog
+from vithybrid_cli.commands.guard import guarded
 from vithybrid_cli.commands.models import models
 
 NAMES = [entry.alias for entry in catalog.ENTRIES]
@@ -24,11 +26,20 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def run(*arguments: str) -> str:
-    app = typer.Typer()
-    app.command()(models)
-    result = CliRunner().invoke(app, arguments, catch_exceptions=False)
+    result = invoke(*arguments)
     assert (result.exit_code, result.stderr) == (0, "")
     return result.stdout
+
+
+def invoke(*arguments: str) -> Result:
+    app = typer.Typer()
+    app.command()(guarded(models))
+    return CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def listed(*arguments: str) -> list[str]:
+    """The aliases in the order of the list."""
+    return [record["alias"] for record in json.loads(run("-f", "json", *arguments))]
 
 
 def put_into_cache(cache: Path, entry: catalog.Entry) -> None:
@@ -68,34 +79,118 @@ def test_rows_have_the_columns_of_the_json(name: str, delimiter: str) -> None:
     records = json.loads(run("-f", "json"))
     assert [list(row) for row in rows] == [list(record) for record in records]
     assert rows[0]["hub_id"] == ""
-    assert [row["cached"] for row in rows] == ["true", "false"]
+    assert [row["cached"] for row in rows] == ["true", *["false"] * (len(NAMES) - 1)]
+    assert {row["top1"] for row in rows if row["family"] == "dino"} == {""}
 
 
-def test_the_table_has_a_line_of_numbers_and_a_line_of_words_for_each(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "80")
-    lines = run("-f", "table").splitlines()
-    assert lines[0].split() == [
-        "model",
-        "params",
-        "download",
-        "input",
-        "top-1",
-        "measured",
-        "on",
-        "licence",
-        "in",
-        "cache",
-    ]
+@pytest.mark.parametrize("columns", [80, 100])
+def test_the_table_has_a_line_of_numbers_and_a_line_of_words_for_each(
+    columns: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    table, legend = run("-f", "table").split("\n\n")
+    lines = table.splitlines()
+    assert lines[0].split() == ["model", "params", "GMACs", "input", "top-1", "measured", "on", "download"]
     assert [line.split()[0] for line in lines[1::2]] == NAMES
-    assert "99.0 M    396 MB    384  85.0 %  ImageNet-1k  Apache-2.0  no" in lines[3]
-    assert catalog.DEFAULT_MODEL in lines[4]
-    assert max(map(len, lines[:4:2])) <= 80
+    base = lines.index("  google/vit-hybrid-base-bit-384: the published Hybrid ViT; the default")
+    assert lines[base - 1].split() == ["base-384", "99.0", "M", "67.4", "384", "85.0", "%", "ImageNet-1k", "396", "MB"]
+    assert max(map(len, lines)) <= 80
+    assert "GMACs: work for one picture" in legend
+    assert "Licence: Apache-2.0." in legend
+
+
+def test_what_is_not_known_is_left_blank_in_the_table() -> None:
+    row = run("-f", "table", "--family", "dino").splitlines()[1]
+    assert row.split() == ["dino-vits16", "21.7", "M", "4.6", "224", "87", "MB"]
 
 
 def test_a_model_in_the_cache_is_marked(cache: Path) -> None:
     put_into_cache(cache, catalog.BASE_384)
     assert by_alias(json.loads(run("-f", "json")))["base-384"]["cached"] is True
-    assert run("-f", "table").splitlines()[3].endswith("yes")
+    (row,) = (line for line in run("-f", "table").splitlines() if line.startswith("base-384"))
+    assert row.endswith("cached")
+
+
+@pytest.mark.parametrize("limit", ["36.5M", "36.5 m", "36500000", "36500k", ".0365G"])
+def test_models_can_be_limited_by_their_parameters(limit: str) -> None:
+    found = listed("--max-params", limit)
+    assert {"tiny", "r26-s32-384", "deit-small", "bit-50"} <= set(found)
+    assert found == [entry.alias for entry in catalog.ENTRIES if entry.parameters <= 36_500_000]
+
+
+def test_a_limit_that_the_table_shows_includes_its_model() -> None:
+    shown = run("-f", "table", "--family", "hybrid")
+    assert "36.4 M" in shown  # of 36 431 912
+    assert "r26-s32-224" in listed("--max-params", "36.4M")
+    assert "84.1 %" in shown  # of 84.07
+    assert "r26-s32-384" in listed("--min-accuracy", "84.1")
+
+
+@pytest.mark.parametrize("limit", ["", "many", "-5", "40MB", "1e6", "M", "40M0"])
+def test_a_limit_that_is_no_number_is_wrong_usage_with_an_example(limit: str) -> None:
+    result = invoke(f"--max-params={limit}")
+    assert (result.exit_code, result.stdout) == (2, "")
+    assert result.stderr == (
+        f"vithybrid: --max-params {limit!r} is no number of parameters. Give one such as 40M or 40000000.\n"
+    )
+
+
+def test_models_can_be_limited_by_their_accuracy() -> None:
+    found = listed("--min-accuracy", "86")
+    assert found == ["r50-l32-384", "augreg-base-384", "augreg-large-384"]
+
+
+def test_an_accuracy_among_ten_labels_does_not_count_as_one_among_a_thousand() -> None:
+    assert catalog.TINY.top1 is not None
+    assert "tiny" not in listed("--min-accuracy", "80")
+    assert listed("--sort", "accuracy")[0] == "augreg-large-384"
+
+
+def test_limits_hold_together() -> None:
+    assert listed("--max-params", "40M", "--min-accuracy", "84") == ["r26-s32-384"]
+
+
+def test_one_family_can_be_asked_for() -> None:
+    assert listed("--family", "beit") == ["beit-base"]
+    assert listed("--family", "dino") == ["dino-vits16", "dino-vits8", "dino-vitb16", "dino-vitb8"]
+
+
+@pytest.mark.parametrize(
+    ("key", "family", "expected"),
+    [
+        pytest.param("catalog", "dino", ["dino-vits16", "dino-vits8", "dino-vitb16", "dino-vitb8"], id="catalog"),
+        pytest.param("name", "dino", ["dino-vitb16", "dino-vitb8", "dino-vits16", "dino-vits8"], id="name"),
+        pytest.param("params", "dino", ["dino-vits16", "dino-vits8", "dino-vitb16", "dino-vitb8"], id="params"),
+        pytest.param("speed", "dino", ["dino-vits16", "dino-vitb16", "dino-vits8", "dino-vitb8"], id="speed"),
+        pytest.param("accuracy", "bit", ["bit-50"], id="accuracy of one"),
+        pytest.param(
+            "accuracy",
+            "deit",
+            ["deit-base-distilled", "deit-base-384", "deit-base", "deit-small", "deit-tiny"],
+            id="accuracy",
+        ),
+    ],
+)
+def test_the_list_can_be_sorted(key: str, family: str, expected: list[str]) -> None:
+    assert listed("--family", family, "--sort", key) == expected
+
+
+def test_models_without_an_accuracy_are_sorted_behind_all_others_in_the_order_of_the_catalog() -> None:
+    unknown = [entry.alias for entry in catalog.ENTRIES if entry.comparable_top1 is None]
+    assert listed("--sort", "accuracy")[-len(unknown) :] == unknown
+
+
+@pytest.mark.parametrize(
+    ("name", "expected"),
+    [
+        pytest.param("json", "[]\n", id="json"),
+        pytest.param("jsonl", "", id="jsonl"),
+        pytest.param("csv", ",".join([*(field.name for field in fields(catalog.Entry)), "cached"]) + "\n", id="csv"),
+        pytest.param("table", "No model matches: raise --max-params or drop --family.\n", id="table"),
+    ],
+)
+def test_a_list_without_models_is_an_empty_one_of_its_format(name: str, expected: str) -> None:
+    assert run("-f", name, "--max-params", "1M", "--family", "vit") == expected
 
 
 def test_the_built_in_model_needs_no_cache() -> None:

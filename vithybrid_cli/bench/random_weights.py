@@ -11,12 +11,13 @@ from typing import TYPE_CHECKING, Any
 from vithybrid_cli.bench.serve import Service, serve
 from vithybrid_cli.bench.worker import Failed, Worker
 from vithybrid_cli.checkpoints import catalog
+from vithybrid_cli.checkpoints.architectures import config_of, preprocessing_of
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.layout import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS
-from vithybrid_cli.checkpoints.transformers_config import read_config, write_config
+from vithybrid_cli.checkpoints.transformers_config import write_config
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.model.config import NetworkConfig, VitConfig
+from vithybrid_cli.model.config import NetworkConfig
 
 _GAIN, _SPREAD = 0.3, 0.05
 
@@ -28,7 +29,10 @@ def main(arguments: dict[str, Any]) -> None:
     """Write the checkpoint that ``model`` describes to the folder ``out``."""
 
     def write() -> Service:
-        write_random(*described(arguments["model"]), Path(arguments["out"]))
+        config, preprocessing = described(arguments["model"])
+        if not config.labels:
+            raise UsageError(f"{arguments['model']} has no head, and bench measures how pictures get labels.")
+        write_random(config, preprocessing, Path(arguments["out"]))
         return Service({})
 
     serve(write)
@@ -43,29 +47,27 @@ def make(model: str, out: Path) -> None:
 
 
 def described(model: str) -> tuple[NetworkConfig, Preprocessing]:
-    """Architecture and preprocessing of a catalog alias, or of a folder, which needs no weights.
+    """Architecture and preprocessing of a model of the catalog, or of a folder, which needs no weights.
 
     Raises UsageError for another model of the hub: whose config would have to be fetched can be fetched whole.
     """
     from vithybrid_cli.checkpoints.hub import locate  # not in a peer's Python, whose huggingface_hub is another one
 
     entry = catalog.resolve(model)
-    if entry is catalog.BASE_384:
-        config = published()
-        return config, Preprocessing.default(config.image_size)
+    if entry is not None and entry.hub_id is not None:
+        return config_of(entry), preprocessing_of(entry)
     if entry is None and not Path(model).expanduser().is_dir():
-        known = ", ".join(entry.alias for entry in catalog.ENTRIES)
-        raise UsageError(f"--random-weights needs an architecture. Give -m {known}, or a folder that holds {CONFIG}.")
+        raise UsageError(
+            f"--random-weights needs an architecture, and that of {model} is not known. Give -m an alias of "
+            f"`vithybrid models`, or a folder that holds {CONFIG}."
+        )
     folder = Checkpoint.read(locate(model))
     return folder.config, folder.preprocessing
 
 
-def published() -> VitConfig:
-    """The architecture of google/vit-hybrid-base-bit-384, which is what a config.json without details means."""
-    labels = 1000  # of ImageNet
-    config = read_config({"model_type": "vit-hybrid", "image_size": 384, "num_labels": labels})
-    assert isinstance(config, VitConfig)
-    return config
+def published() -> NetworkConfig:
+    """The architecture of google/vit-hybrid-base-bit-384."""
+    return config_of(catalog.BASE_384)
 
 
 def write_random(config: NetworkConfig, preprocessing: Preprocessing, folder: Path, seed: int = 0) -> None:
@@ -84,7 +86,7 @@ def write_random(config: NetworkConfig, preprocessing: Preprocessing, folder: Pa
         for path, module in network.named_modules()
         for kind, parameter in module.named_parameters(recurse=False)
     }
-    published_names = transformers_map(config).from_ours(tensors)
+    published_names = transformers_map(config, nested=bool(config.labels)).from_ours(tensors)
     folder.mkdir(parents=True, exist_ok=True)
     contiguous = {name: tensor.contiguous() for name, tensor in published_names.items()}
     save_file(contiguous, folder / WEIGHTS, {"format": "pt"})

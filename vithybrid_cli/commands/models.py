@@ -1,52 +1,125 @@
-"""`vithybrid models`: lists the catalog, for people as a table, for programs as JSON or CSV."""
+"""`vithybrid models`: lists the catalog, or a part of it, for people as a table, for programs as JSON or CSV."""
 
+import re
 import sys
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import asdict, fields
+from enum import StrEnum
 from typing import Annotated, Any, TextIO
 
 import typer
 
 from vithybrid_cli.checkpoints import catalog, hub
+from vithybrid_cli.checkpoints.catalog import Entry, Family
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import Format, default_format
 from vithybrid_cli.output.delimited import RowWriter
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
 
-HEADINGS = ("model", "params", "download", "input", "top-1", "measured on", "licence", "in cache")
-_LEFT_ALIGNED = ("model", "measured on", "licence", "in cache")
+HEADINGS = ("model", "params", "GMACs", "input", "top-1", "measured on", "download")
+_LEFT_ALIGNED = ("model", "measured on")
 _GAP = "  "
+_COUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([KMG]?)", re.IGNORECASE)
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
+
+
+class SortKey(StrEnum):
+    """What the list is ordered by."""
+
+    CATALOG = "catalog"
+    NAME = "name"
+    PARAMS = "params"
+    ACCURACY = "accuracy"
+    SPEED = "speed"
+
 
 FormatOption = Annotated[
     Format | None,
     typer.Option("--format", "-f", show_default="table on a terminal, else jsonl", help="How the list is written."),
 ]
+MaxParams = Annotated[
+    str | None, typer.Option(metavar="N", help="Only models of at most so many parameters: 40M, 36.4M or 40000000.")
+]
+MinAccuracy = Annotated[
+    float | None,
+    typer.Option(metavar="PERCENT", min=0, max=100, help="Only models of at least this top-1 accuracy on ImageNet-1k."),
+]
+FamilyOption = Annotated[Family | None, typer.Option("--family", help="Only models of this kind.")]
+Sort = Annotated[
+    SortKey,
+    typer.Option(help="Order: by family and size, by alias, fewest parameters, best accuracy or least work first."),
+]
 
 
-def models(output_format: FormatOption = None) -> None:
+def models(
+    output_format: FormatOption = None,
+    max_params: MaxParams = None,
+    min_accuracy: MinAccuracy = None,
+    family: FamilyOption = None,
+    sort: Sort = SortKey.CATALOG,
+) -> None:
     """List the models that can be named by an alias, and which of them are in the cache.
 
     Any other checkpoint of these families can be named by its hub id or its folder. Opens no connection.
 
-    Example: vithybrid models --format json
+    Example: vithybrid models --max-params 40M --min-accuracy 80 --sort accuracy
     """
+    limit = None if max_params is None else parse_count(max_params)
     chosen = output_format or default_format(sys.stdout)
     prepare_stream(chosen, sys.stdout)
-    records = [_record(entry) for entry in catalog.ENTRIES]
+    entries = [entry for entry in catalog.ENTRIES if _wanted(entry, limit, min_accuracy, family)]
+    records = [_record(entry) for entry in _ordered(entries, sort)]
     match chosen:
         case Format.TABLE:
-            _write_table(sys.stdout, records)
+            _write_table(sys.stdout, records, _remedies(max_params, min_accuracy, family))
         case Format.JSON:
-            typer.echo("[\n" + ",\n".join(map(to_json, records)) + "\n]")
+            typer.echo("[\n" + ",\n".join(map(to_json, records)) + "\n]" if records else "[]")
         case Format.JSONL:
-            typer.echo("\n".join(map(to_json, records)))
+            typer.echo("".join(f"{to_json(record)}\n" for record in records), nl=False)
         case Format.CSV | Format.TSV:
             rows = RowWriter(sys.stdout, delimiter="," if chosen is Format.CSV else "\t")
-            rows.write(tuple(records[0]), *(tuple(map(_cell, record.values())) for record in records))
+            rows.write(_KEYS, *(tuple(map(_cell, record.values())) for record in records))
 
 
-def _record(entry: catalog.Entry) -> dict[str, Any]:
+def parse_count(text: str) -> int:
+    """A number of parameters that may end in K, M or G. Raises UsageError for anything else."""
+    match = _COUNT.fullmatch(text.strip())
+    if match is None:
+        raise UsageError(f"--max-params {text!r} is no number of parameters. Give one such as 40M or 40000000.")
+    number, unit = match.groups()
+    return round(float(number) * _UNITS[unit.upper()])
+
+
+def _wanted(entry: Entry, max_params: int | None, min_accuracy: float | None, family: Family | None) -> bool:
+    """Compared as the table rounds them, so that what it shows can be given as a limit."""
+    small = max_params is None or min(entry.parameters, round(entry.parameters, -5)) <= max_params
+    top1 = entry.comparable_top1
+    exact = min_accuracy is None or (top1 is not None and max(top1, round(top1, 1)) >= min_accuracy)
+    return small and exact and family in (None, entry.family)
+
+
+def _ordered(entries: Sequence[Entry], sort: SortKey) -> list[Entry]:
+    """What is not known comes last; what is equal stays in the order of the catalog."""
+    match sort:
+        case SortKey.CATALOG:
+            return list(entries)
+        case SortKey.NAME:
+            return sorted(entries, key=lambda entry: entry.alias)
+        case SortKey.PARAMS:
+            return sorted(entries, key=lambda entry: entry.parameters)
+        case SortKey.ACCURACY:
+            return sorted(entries, key=lambda entry: -(entry.comparable_top1 or 0.0))
+        case SortKey.SPEED:
+            return sorted(entries, key=lambda entry: float("inf") if entry.gmacs is None else entry.gmacs)
+
+
+def _record(entry: Entry) -> dict[str, Any]:
     """What is known about a model, by the names in the catalog, and whether it needs no network."""
     return asdict(entry) | {"cached": entry.hub_id is None or hub.is_cached(entry.hub_id)}
+
+
+_KEYS = (*(field.name for field in fields(Entry)), "cached")
 
 
 def _cell(value: object) -> str:
@@ -56,19 +129,30 @@ def _cell(value: object) -> str:
     return "" if value is None else str(value)
 
 
-def _write_table(stream: TextIO, records: list[dict[str, Any]]) -> None:
-    """Two lines for each model: its numbers under headings, and what it is."""
+def _remedies(max_params: str | None, min_accuracy: float | None, family: Family | None) -> str:
+    """What to do with the options that were given so that more models match."""
+    remedies = {"raise --max-params": max_params, "lower --min-accuracy": min_accuracy, "drop --family": family}
+    return " or ".join(remedy for remedy, given in remedies.items() if given is not None)
+
+
+def _write_table(stream: TextIO, records: list[dict[str, Any]], remedies: str) -> None:
+    """Two lines for each model: its numbers under headings, and what it is. Below, what the headings mean."""
     from rich.text import Text
 
     from vithybrid_cli.output.terminal import open_terminal  # imports rich
 
     terminal = open_terminal(stream)
+    if not records:
+        terminal.print([Text(f"No model matches: {remedies}.")])
+        return
     rows = [HEADINGS, *map(_columns, records)]
     widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
     terminal.print([Text(_aligned(HEADINGS, widths), "bold")])
     for row, record in zip(rows[1:], records, strict=True):
         terminal.print([Text(_aligned(row, widths))])
         terminal.print(terminal.hang(Text(_GAP), Text(_description(record), "dim")))
+    for line in _legend(records):
+        terminal.print(terminal.hang(Text(), Text(line, "dim")))
 
 
 def _columns(record: dict[str, Any]) -> tuple[str, ...]:
@@ -76,13 +160,16 @@ def _columns(record: dict[str, Any]) -> tuple[str, ...]:
     return (
         record["alias"],
         f"{record['parameters'] / 1e6:.1f} M",
-        f"{record['size_bytes'] / 1e6:.0f} MB",
+        "" if record["gmacs"] is None else f"{record['gmacs']:.1f}",
         f"{record['image_size']}",
         "" if record["top1"] is None else f"{record['top1']:.1f} %",
-        record["dataset"],
-        record["licence"],
-        "built in" if record["hub_id"] is None else "yes" if record["cached"] else "no",
+        "" if record["top1"] is None else record["dataset"],
+        "built in" if record["hub_id"] is None else "cached" if record["cached"] else _megabytes(record),
     )
+
+
+def _megabytes(record: dict[str, Any]) -> str:
+    return f"{record['size_bytes'] / 1e6:.0f} MB"
 
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
@@ -95,3 +182,12 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
 
 def _description(record: dict[str, Any]) -> str:
     return ": ".join(part for part in (record["hub_id"], record["description"]) if part)
+
+
+def _legend(records: list[dict[str, Any]]) -> list[str]:
+    licences = ", ".join(sorted({record["licence"] for record in records}))
+    return [
+        "",
+        "top-1: how often the first label is right; GMACs: work for one picture, in billions of multiply-adds.",
+        f"Licence: {licences}. For a shorter list: --max-params, --min-accuracy, --family.",
+    ]

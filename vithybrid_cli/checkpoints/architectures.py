@@ -1,0 +1,151 @@
+"""The published networks by name: what each is made of and which pictures it takes, known without its files. No torch.
+
+Names are timm's but for DINO's and BiT's, which are called after their checkpoints. Sizes are those of the ViT paper
+(https://arxiv.org/abs/2010.11929) and, for the smaller ones and the hybrids, of "How to train your ViT?"
+(https://arxiv.org/abs/2106.10270).
+"""
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Final
+
+from PIL import Image
+
+from vithybrid_cli.checkpoints.catalog import Entry, Family
+from vithybrid_cli.checkpoints.imagenet import imagenet_labels
+from vithybrid_cli.checkpoints.layout import CONFIG, read_json
+from vithybrid_cli.checkpoints.timm_layout import IMAGENET_STATISTICS
+from vithybrid_cli.checkpoints.transformers_config import read_config
+from vithybrid_cli.errors import ModelError
+from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
+from vithybrid_cli.model.config import (
+    BitClassifierConfig,
+    BitConfig,
+    EncoderConfig,
+    NetworkConfig,
+    VitConfig,
+)
+
+# What the configs of transformers' checkpoints say, and what timm builds its networks with.
+_LAYER_NORM_EPS = {"transformers": 1e-12, "timm": 1e-6}
+
+
+def _encoder(hidden_size: int, layers: int, heads: int) -> EncoderConfig:
+    return EncoderConfig(
+        hidden_size=hidden_size,
+        num_hidden_layers=layers,
+        num_attention_heads=heads,
+        intermediate_size=4 * hidden_size,
+    )
+
+
+_TINY, _SMALL, _BASE, _LARGE = _encoder(192, 12, 3), _encoder(384, 12, 6), _encoder(768, 12, 12), _encoder(1024, 24, 16)
+
+
+def _vit(encoder: EncoderConfig, image_size: int, patch_size: int = 16) -> VitConfig:
+    return VitConfig(encoder, image_size=(image_size, image_size), patch_size=(patch_size, patch_size))
+
+
+def _hybrid(encoder: EncoderConfig, depths: tuple[int, ...], image_size: int, patch_size: int = 1) -> VitConfig:
+    """A ViT on the feature map of the last stage of a BiT, or of its stem where there are no stages."""
+    backbone = BitConfig(
+        hidden_sizes=BitConfig().hidden_sizes[: len(depths)],
+        depths=depths,
+        embedding_dynamic_padding=True,
+        out_stage=len(depths),
+    )
+    return replace(_vit(encoder, image_size, patch_size), backbone=backbone, family="hybrid")
+
+
+_R_TI16, _R26, _R50_B16, _R50 = (), (2, 2, 2, 2), (3, 4, 9), (3, 4, 6, 3)
+_DISTILLED = replace(_vit(_BASE, 224), family="deit", distillation_token=True, distillation_head=True)
+_BEIT = replace(
+    _vit(replace(_BASE, layer_scale=True, relative_positions="each"), 224),
+    family="beit",
+    absolute_positions=False,
+    mean_pooling=True,
+)
+# Takes pictures of any size; google/bit-50's preprocessor_config.json asks for 448 pixels.
+_BIT = BitClassifierConfig(BitConfig(preactivation=True, same_padding=False), image_size=(448, 448))
+
+_CLASSIFIERS: Final[dict[str, NetworkConfig]] = {
+    "vit_tiny_r_s16_p8_224": _hybrid(_TINY, _R_TI16, 224, patch_size=8),
+    "vit_tiny_r_s16_p8_384": _hybrid(_TINY, _R_TI16, 384, patch_size=8),
+    "vit_small_r26_s32_224": _hybrid(_SMALL, _R26, 224),
+    "vit_small_r26_s32_384": _hybrid(_SMALL, _R26, 384),
+    "vit_base_r50_s16_384": _hybrid(_BASE, _R50_B16, 384),
+    "vit_large_r50_s32_224": _hybrid(_LARGE, _R50, 224),
+    "vit_large_r50_s32_384": _hybrid(_LARGE, _R50, 384),
+    "vit_base_patch32_384": _vit(_BASE, 384, patch_size=32),
+    "vit_base_patch16_224": _vit(_BASE, 224),
+    "vit_base_patch16_384": _vit(_BASE, 384),
+    "vit_large_patch16_224": _vit(_LARGE, 224),
+    "vit_large_patch16_384": _vit(_LARGE, 384),
+    # DeiT without distillation is a ViT that was trained in another way.
+    "deit_tiny_patch16_224": _vit(_TINY, 224),
+    "deit_small_patch16_224": _vit(_SMALL, 224),
+    "deit_base_patch16_224": _vit(_BASE, 224),
+    "deit_base_patch16_384": _vit(_BASE, 384),
+    "deit_base_distilled_patch16_224": _DISTILLED,
+    "beit_base_patch16_224": _BEIT,
+    "bit_50": _BIT,
+}
+# Published without a head.
+_BACKBONES: Final[dict[str, NetworkConfig]] = {
+    "dino_vits16": _vit(_SMALL, 224),
+    "dino_vits8": _vit(_SMALL, 224, patch_size=8),
+    "dino_vitb16": _vit(_BASE, 224),
+    "dino_vitb8": _vit(_BASE, 224, patch_size=8),
+}
+
+
+def architecture(name: str, layer_norm_eps: float) -> NetworkConfig:
+    """The network of that name; classifiers have ImageNet's labels. Raises ModelError for a name that is not known.
+
+    ``layer_norm_eps`` is not the network's own: it differs from one library to the other.
+    """
+    if name in _BACKBONES:
+        return _with_eps(_BACKBONES[name], layer_norm_eps)
+    if name in _CLASSIFIERS:
+        return replace(_with_eps(_CLASSIFIERS[name], layer_norm_eps), labels=imagenet_labels())
+    raise ModelError(f"no network is called {name!r}; known: {', '.join([*_CLASSIFIERS, *_BACKBONES])}.")
+
+
+def _with_eps(config: NetworkConfig, layer_norm_eps: float) -> NetworkConfig:
+    if isinstance(config, BitClassifierConfig):  # has no LayerNorm
+        return config
+    return replace(config, encoder=replace(config.encoder, layer_norm_eps=layer_norm_eps))
+
+
+def config_of(entry: Entry) -> NetworkConfig:
+    """The network of a row of the catalog, without its files but for the built-in one's."""
+    if entry.architecture is None:
+        return read_config(read_json(Path(__file__).parent.parent / "builtin" / entry.alias / CONFIG))
+    return architecture(entry.architecture, _LAYER_NORM_EPS[entry.layout])
+
+
+def preprocessing_of(entry: Entry) -> Preprocessing:
+    """What a published row's own files ask to be done with a picture, without them.
+
+    Those are ``pretrained_cfg`` of timm's checkpoints and ``preprocessor_config.json`` of the others.
+    """
+    size = (entry.image_size, entry.image_size)
+    if entry.layout == "timm":
+        return timm_preprocessing(size, crop_pct=0.9 if entry.image_size == 224 else 1.0)
+    match entry.family:
+        case Family.HYBRID:
+            return Preprocessing.default(size)
+        case Family.BIT:
+            return replace(Preprocessing.default(size), resample=Image.Resampling.BILINEAR.value)
+        case Family.DEIT:
+            edge = int(256 / 224 * entry.image_size)  # as transformers converted them
+            return Preprocessing(
+                size=(edge, edge),
+                crop_size=size,
+                image_mean=IMAGENET_STATISTICS["mean"],
+                image_std=IMAGENET_STATISTICS["std"],
+            )
+    squashed = Preprocessing(size=size, crop_size=size, do_center_crop=False, resample=Image.Resampling.BILINEAR.value)
+    if entry.family is not Family.DINO:
+        return squashed
+    return replace(squashed, image_mean=IMAGENET_STATISTICS["mean"], image_std=IMAGENET_STATISTICS["std"])
