@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from vithybrid_cli.checkpoints.transformers_config import read_config, read_labels, write_config
+from vithybrid_cli.checkpoints.transformers_config import architecture, read_config, read_labels, write_config
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
+from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, NetworkConfig, VitConfig
 
 BACKBONE = {
     "model_type": "bit",
@@ -98,7 +98,7 @@ def test_the_feature_map_is_taken_from_the_named_stage(outputs: dict[str, Any], 
     ("wrong", "named"),
     [
         pytest.param(config(model_type="swin"), "model_type 'swin'", id="another family"),
-        pytest.param({"image_size": 384}, "model_type None", id="no model type"),
+        pytest.param({"image_size": 384}, "config.json has no model_type", id="no model type"),
         pytest.param(config(hidden_act="silu"), "hidden_act 'silu'", id="activation"),
         pytest.param(config(num_channels=4), "num_channels 4", id="channels"),
         pytest.param(config(hidden_size=100), "hidden_size 100", id="heads do not divide the width"),
@@ -147,6 +147,50 @@ def test_what_is_not_supported_is_named(wrong: dict[str, Any], named: str) -> No
 def test_a_written_config_reads_back_the_same(golden: Path) -> None:
     original = read_config(json.loads((golden / "config.json").read_text(encoding="utf-8")))
     assert read_config(write_config(original)) == original
+
+
+def test_a_backbone_without_stages_reads_back_the_same() -> None:
+    stem = BitConfig(hidden_sizes=(), depths=(), embedding_dynamic_padding=True, out_stage=0)
+    hybrid = VitConfig(EncoderConfig(), ("a",), patch_size=(8, 8), backbone=stem, family="hybrid")
+    written = write_config(hybrid)
+    assert written["backbone_config"]["out_features"] == ["stem"]
+    assert read_config(written) == hybrid
+
+
+@pytest.mark.parametrize(
+    ("network", "name"),
+    [
+        pytest.param(VitConfig(EncoderConfig(), ("a",)), "ViTForImageClassification", id="ViT"),
+        pytest.param(VitConfig(EncoderConfig(), pooler=True), "ViTModel", id="no head"),
+        pytest.param(
+            VitConfig(EncoderConfig(), ("a",), family="deit", distillation_head=True),
+            "DeiTForImageClassificationWithTeacher",
+            id="two heads",
+        ),
+        pytest.param(
+            VitConfig(EncoderConfig(), ("a",), family="beit", mean_pooling=True),
+            "BeitForImageClassification",
+            id="BEiT",
+        ),
+        pytest.param(BitClassifierConfig(BitConfig(), ("a",)), "BitForImageClassification", id="BiT"),
+        pytest.param(BitClassifierConfig(BitConfig()), "BitModel", id="BiT without a head"),
+    ],
+)
+def test_transformers_has_a_class_for_each_network(network: NetworkConfig, name: str) -> None:
+    assert architecture(network) == name
+
+
+@pytest.mark.parametrize(
+    ("network", "says"),
+    [
+        pytest.param(VitConfig(EncoderConfig(), ("a",), pooler=True), "no ViT with a layer", id="pre-logits"),
+        pytest.param(VitConfig(EncoderConfig(), ("a",), mean_pooling=True), "mean of the patches", id="mean"),
+        pytest.param(VitConfig(EncoderConfig(), mean_pooling=True), "mean of the patches", id="mean without a head"),
+    ],
+)
+def test_a_network_that_transformers_has_no_class_for_is_not_written(network: NetworkConfig, says: str) -> None:
+    with pytest.raises(ModelError, match=says):
+        write_config(network)
 
 
 def test_labels_keep_commas_quotes_accents_and_duplicates(golden: Path) -> None:

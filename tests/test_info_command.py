@@ -6,10 +6,13 @@ import re
 import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from small_checkpoints import PLAIN, jax_arrays, write_npz
 from typer.testing import CliRunner
 
 from vithybrid_cli.commands.app import app
@@ -28,6 +31,7 @@ LABELS = [
 TEXT = """\
 folder            {folder}
 layout            transformers
+convert           would write a ViTHybridForImageClassification folder for transformers up to 4.57
 weights
   files           model.safetensors
   bytes           426,624
@@ -40,6 +44,7 @@ network
   backbone        BiT, 1+2+1 blocks, channels 16→32→64→128
   tokens          4×4 patches of 1×1, and CLS
   encoder         3 layers, width 48, 4 heads, MLP 96, gelu
+  pooling         CLS token
 preprocessing
   size            shortest edge 64
   resample        bicubic
@@ -85,7 +90,7 @@ def test_people_get_aligned_lines_by_section() -> None:
 
 def test_a_pipe_gets_one_json_object() -> None:
     found = facts(str(GOLDEN))
-    assert list(found) == ["folder", "layout", "weights", "network", "preprocessing", "labels"]
+    assert list(found) == ["folder", "layout", "convert", "weights", "network", "preprocessing", "labels"]
     assert found["folder"] == str(GOLDEN)
     assert found["weights"] == {
         "files": ["model.safetensors"],
@@ -102,6 +107,75 @@ def test_all_labels_are_listed_with_their_index_on_request() -> None:
     assert facts(str(GOLDEN), "--labels")["labels"] == {str(index): label for index, label in enumerate(LABELS)}
     lines = run(str(GOLDEN), "--labels", "-f", "text").stdout.splitlines()
     assert lines[-8:] == [f"  {index:<16}{label}" for index, label in enumerate(LABELS)]
+
+
+CLASSIFIER = "would write a {}ForImageClassification folder for transformers"
+
+
+@pytest.mark.parametrize(
+    ("name", "layout", "family", "pooling", "convert"),
+    [
+        pytest.param("hf-vit", "transformers", "ViT", "CLS token", CLASSIFIER.format("ViT"), id="ViT"),
+        pytest.param("hf-deit", "transformers", "DeiT", "CLS token", CLASSIFIER.format("DeiT"), id="DeiT"),
+        pytest.param(
+            "hf-deit-distilled",
+            "transformers",
+            "DeiT",
+            "CLS and distillation token, each read by a head of its own; their mean",
+            "would write a DeiTForImageClassificationWithTeacher folder for transformers",
+            id="distilled",
+        ),
+        pytest.param("hf-beit", "transformers", "BEiT", "mean of the patches", CLASSIFIER.format("Beit"), id="BEiT"),
+        pytest.param("hf-bit", "transformers", "BiT", "mean of the feature map", CLASSIFIER.format("Bit"), id="BiT"),
+        pytest.param(
+            "timm-hybrid", "timm", "Hybrid ViT", "CLS token", CLASSIFIER.format("ViTHybrid") + " up to 4.57", id="timm"
+        ),
+        pytest.param(
+            "jax-hybrid/R50+ViT.npz",
+            "Google JAX",
+            "Hybrid ViT",
+            "CLS token",
+            CLASSIFIER.format("ViTHybrid") + " up to 4.57",
+            id="JAX",
+        ),
+    ],
+)
+def test_each_layout_and_family_is_named_with_what_it_converts_to(
+    name: str, layout: str, family: str, pooling: str, convert: str
+) -> None:
+    found = facts(str(GOLDEN.parent / name))
+    network = found["network"]
+    described = (found["layout"], network["family"], network["pooling"], found["convert"])
+    assert described == (layout, family, pooling, convert)
+
+
+def test_a_distillation_token_is_counted_with_the_tokens() -> None:
+    assert facts(str(GOLDEN.parent / "hf-deit"))["network"]["tokens"] == (
+        "8×8 patches of 8×8, CLS and a distillation token"
+    )
+
+
+def test_a_single_file_is_called_one_and_counted_without_the_rest_of_a_training_state(tmp_path: Path) -> None:
+    arrays = jax_arrays(replace(PLAIN, labels=(), pooler=True), "opt/target/")
+    file = write_npz(tmp_path / "x.npz", {**arrays, "opt/state/step": np.array(3)})
+    found = facts(str(file))
+    assert next(iter(found)) == "file"
+    assert found["weights"] == {
+        "files": ["x.npz"],
+        "bytes": file.stat().st_size,
+        "dtypes": ["F32"],
+        "tensors": len(arrays),
+        "parameters": sum(array.size for array in arrays.values()),
+    }
+    assert found["network"]["pooling"] == "CLS token, through a linear layer and tanh"
+    assert found["labels"] == {"count": 0, "first": []}
+
+
+@pytest.mark.parametrize("arguments", [[], ["--labels"]], ids=["few", "all"])
+def test_a_network_without_a_head_says_what_can_be_done_with_it(arguments: list[str], tmp_path: Path) -> None:
+    file = write_npz(tmp_path / "x.npz", jax_arrays(replace(PLAIN, labels=())))
+    lines = run(str(file), "-f", "text", *arguments).stdout.splitlines()
+    assert lines[-1] == "labels            none: no head; `embed` gives its features"
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from vithybrid_cli.checkpoints import jax_layout, timm_layout, transformers_config
+from vithybrid_cli.checkpoints.inferred import NotThisLayout
 from vithybrid_cli.checkpoints.layout import (
     CONFIG,
     PICKLE_SUFFIXES,
@@ -17,13 +18,14 @@ from vithybrid_cli.checkpoints.layout import (
     read_json,
     shards,
 )
-from vithybrid_cli.checkpoints.weights import is_npz, metadata, npz_arrays, tensor_shapes
+from vithybrid_cli.checkpoints.weights import TensorShape, is_npz, metadata, npz_arrays, tensor_shapes
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
 
 _TIMM_MODEL_TYPES = (None, "timm_wrapper")  # of timm itself, and of transformers around it
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
+INERT = "relative_position_index"  # ends the names of buffers in older files of BEiT, which are no weights
 
 
 class Layout(StrEnum):
@@ -31,7 +33,7 @@ class Layout(StrEnum):
 
     TRANSFORMERS = "transformers"
     TIMM = "timm"
-    JAX = "jax"
+    JAX = "Google JAX"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +41,7 @@ class Checkpoint:
     """A folder or a single file: where it is, whose layout it has, and what its files say.
 
     ``config`` is the network that is to be run; ``stored_size`` is the image size (height, width) for which its weights
-    are, where that is another one.
+    are, where that is another one. ``descriptions`` are the files beside the weights that it was read from.
     """
 
     path: Path
@@ -47,6 +49,7 @@ class Checkpoint:
     preprocessing: Preprocessing
     layout: Layout = Layout.TRANSFORMERS
     stored_size: tuple[int, int] | None = None
+    descriptions: tuple[Path, ...] = ()
 
     @classmethod
     def read(cls, path: Path, image_size: int | None = None) -> "Checkpoint":
@@ -78,10 +81,19 @@ class Checkpoint:
         return weight_files(self.path)
 
     def files(self) -> list[Path]:
-        """All files that decide what the network computes."""
-        folder = self.path if self.path.is_dir() else self.path.parent
-        described = [] if is_npz(self.path) else [folder / CONFIG, folder / PREPROCESSOR_CONFIG]
-        return [*(file for file in described if file.exists()), *self.weight_files()]
+        """All files that decide what the network computes. Raises ModelError as `weight_files` does."""
+        return [*self.descriptions, *self.weight_files()]
+
+    def tensors(self) -> list[TensorShape]:
+        """The network's tensors under their published names, from the headers of the weights alone.
+
+        Raises ModelError when they are missing or damaged.
+        """
+        found = [tensor for file in self.weight_files() for tensor in tensor_shapes(file)]
+        if self.layout is Layout.JAX:
+            ours = jax_layout.prefix_of(tensor.name for tensor in found)
+            return [tensor for tensor in found if tensor.name.startswith(ours)]
+        return [tensor for tensor in found if not tensor.name.endswith(INERT)]
 
 
 def weight_files(path: Path) -> list[Path]:
@@ -94,36 +106,92 @@ def weight_files(path: Path) -> list[Path]:
         return [path / name for name in shards(path / WEIGHTS_INDEX)]
     if any((path / name).is_file() for name in _PICKLES):
         raise _pickle(path)
-    raise ModelError(f"{path} holds no {WEIGHTS}.")
+    raise _absent(path, WEIGHTS)
+
+
+def _absent(folder: Path, name: str) -> ModelError:
+    """What to say of a folder without its config or weights, which a single file of weights may do without."""
+    others = sorted(file.name for file in folder.glob("*") if file.suffix in (".npz", ".safetensors"))
+    if others and (name == WEIGHTS or is_npz(folder / others[0])):
+        return ModelError(f"{folder} holds no {name}, but {others[0]}. Give that file instead of its folder.")
+    return ModelError(f"{folder} holds no {name}, so it is no checkpoint folder. Give one, or a file of weights.")
 
 
 def _read_npz(path: Path) -> Checkpoint:
-    config = jax_layout.read_config(jax_layout.without_prefix(npz_arrays(path)))
+    try:
+        config = jax_layout.read_config(jax_layout.without_prefix(npz_arrays(path)))
+    except NotThisLayout as error:
+        raise ModelError(f"{path} cannot be used: {error} Give a ViT or hybrid of Google's.") from error
     return Checkpoint(path, config, jax_layout.default_preprocessing(config.image_size), Layout.JAX)
 
 
 def _read_described(path: Path) -> Checkpoint:
     """A checkpoint with a ``config.json``."""
-    config, preprocessor = _descriptions(path)
-    if "architecture" in config and config.get("model_type") in _TIMM_MODEL_TYPES:
-        shapes = {tensor.name: tensor.shape for file in weight_files(path) for tensor in tensor_shapes(file)}
-        network = timm_layout.read_config(config, shapes)
-        return Checkpoint(path, network, timm_layout.read_preprocessing(config, network.image_size), Layout.TIMM)
-    return _read_transformers(path, config, preprocessor)
+    described = _Described.by(path)
+    if "architecture" in described.config and described.config.get("model_type") in _TIMM_MODEL_TYPES:
+        return _read_timm(path, described)
+    return _read_transformers(path, described)
 
 
-def _read_transformers(path: Path, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None) -> Checkpoint:
+@dataclass(frozen=True, slots=True)
+class _Described:
+    """A config, a preprocessor config if there is one, and the files that they are from."""
+
+    config: Mapping[str, Any]
+    preprocessor: Mapping[str, Any] | None
+    files: tuple[Path, ...] = ()
+
+    @classmethod
+    def by(cls, path: Path) -> "_Described":
+        """What a folder's files say; of a single file its header, or else the files beside it."""
+        if not path.is_file():
+            return cls._in_folder(path)
+        if path.suffix in PICKLE_SUFFIXES:
+            raise _pickle(path)
+        if path.suffix != ".safetensors":
+            raise ModelError(f"{path} is no weights file. Give a .safetensors or .npz file, or a folder with {CONFIG}.")
+        inside = metadata(path)
+        texts = {name: inside[name] for name in (CONFIG, "config", PREPROCESSOR_CONFIG) if name in inside}
+        parsed = {name: _parsed(text, path) for name, text in texts.items()}
+        config = parsed.get(CONFIG, parsed.get("config"))
+        if config is not None:
+            return cls(config, parsed.get(PREPROCESSOR_CONFIG))
+        if (path.parent / CONFIG).is_file():
+            return cls._in_folder(path.parent)
+        raise ModelError(f"{path} does not say what network it is for. Put its {CONFIG} beside it.")
+
+    @classmethod
+    def _in_folder(cls, folder: Path) -> "_Described":
+        config, preprocessor = folder / CONFIG, folder / PREPROCESSOR_CONFIG
+        if not config.is_file():
+            raise _absent(folder, CONFIG)
+        if not preprocessor.is_file():
+            return cls(read_json(config), None, (config,))
+        return cls(read_json(config), read_json(preprocessor), (config, preprocessor))
+
+
+def _read_timm(path: Path, described: _Described) -> Checkpoint:
+    shapes = {tensor.name: tensor.shape for file in weight_files(path) for tensor in tensor_shapes(file)}
+    try:
+        network = timm_layout.read_config(described.config, shapes)
+    except NotThisLayout as error:
+        raise ModelError(f"{path} cannot be used: {error} Fetch the checkpoint again.") from error
+    preprocessing = timm_layout.read_preprocessing(described.config, network.image_size)
+    return Checkpoint(path, network, preprocessing, Layout.TIMM, descriptions=described.files[:1])
+
+
+def _read_transformers(path: Path, described: _Described) -> Checkpoint:
     """Without a preprocessor config pictures are brought to the network's own image size with mean and standard
     deviation 0.5, as those of all published hybrids are.
     """
-    network = transformers_config.read_config(config, (lambda: _names(path)) if _has_weights(path) else None)
-    if preprocessor is None:
+    network = transformers_config.read_config(described.config, (lambda: _names(path)) if _has_weights(path) else None)
+    if described.preprocessor is None:
         preprocessing = Preprocessing.default(network.image_size)
     else:
-        preprocessing = Preprocessing.from_dict(preprocessor, network.image_size)
+        preprocessing = Preprocessing.from_dict(described.preprocessor, network.image_size)
     if isinstance(network, BitClassifierConfig) and preprocessing.output_size is not None:
         network = replace(network, image_size=preprocessing.output_size)  # a BiT takes pictures of any size
-    return Checkpoint(path, network, preprocessing)
+    return Checkpoint(path, network, preprocessing, descriptions=described.files)
 
 
 def _has_weights(path: Path) -> bool:
@@ -132,25 +200,6 @@ def _has_weights(path: Path) -> bool:
 
 def _names(path: Path) -> set[str]:
     return {tensor.name for file in weight_files(path) for tensor in tensor_shapes(file)}
-
-
-def _descriptions(path: Path) -> tuple[Mapping[str, Any], Mapping[str, Any] | None]:
-    """The config and the preprocessor config: files of the folder, or text in the header of a single file."""
-    if not path.is_file():
-        preprocessor = path / PREPROCESSOR_CONFIG
-        return read_json(path / CONFIG), read_json(preprocessor) if preprocessor.is_file() else None
-    if path.suffix in PICKLE_SUFFIXES:
-        raise _pickle(path)
-    if path.suffix != ".safetensors":
-        raise ModelError(f"{path} is no weights file. Give a .safetensors or .npz file, or a folder with {CONFIG}.")
-    inside = metadata(path)
-    if CONFIG in inside or "config" in inside:
-        texts = inside.get(CONFIG, inside.get("config")), inside.get(PREPROCESSOR_CONFIG)
-        config, preprocessing = (None if text is None else _parsed(text, path) for text in texts)
-        return config or {}, preprocessing
-    if (path.parent / CONFIG).is_file():
-        return _descriptions(path.parent)
-    raise ModelError(f"{path} does not say what network it is for. Put its {CONFIG} beside it.")
 
 
 def _parsed(text: str, path: Path) -> Mapping[str, Any]:

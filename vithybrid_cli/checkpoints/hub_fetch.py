@@ -112,7 +112,7 @@ def _wanted(request: Request, listing: dict[str, _Remote]) -> list[str]:
         ModelError: no config, no safetensors weights, or weights that are not those of the catalog.
     """
     if CONFIG not in listing:
-        raise ModelError(f"{request.repo_id} has no {CONFIG}: choose a model in the transformers layout")
+        raise _no_config(request, listing)
     weights = next((name for name in (WEIGHTS, WEIGHTS_INDEX) if name in listing), None)
     if weights is None:
         raise _no_safetensors(request, listing)
@@ -120,6 +120,19 @@ def _wanted(request: Request, listing: dict[str, _Remote]) -> list[str]:
     if request.sha256 is not None and sha256 is not None and sha256 != request.sha256:
         raise changed(request, sha256)
     return [name for name in (CONFIG, PREPROCESSOR_CONFIG, weights) if name in listing]
+
+
+def _no_config(request: Request, listing: dict[str, _Remote]) -> ModelError:
+    """Return the error for a model that does not say what network it is; a file of Google's does so by itself."""
+    from huggingface_hub import constants
+
+    arrays = sorted(name for name in listing if name.endswith(".npz"))
+    if not arrays:
+        return ModelError(f"{request.repo_id} has no {CONFIG}: choose a ViT of transformers' or timm's that has")
+    address = f"{constants.ENDPOINT}/{request.repo_id}/resolve/{request.revision}/{arrays[0]}"
+    return ModelError(
+        f"{request.repo_id} has no {CONFIG}, but {arrays[0]}: fetch {address}, and give the file as the model"
+    )
 
 
 def _no_safetensors(request: Request, listing: dict[str, _Remote]) -> ModelError:

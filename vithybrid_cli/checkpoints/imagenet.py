@@ -16,4 +16,9 @@ def imagenet_labels() -> tuple[str, ...]:
 
 def labels_by_count(count: int) -> tuple[str, ...]:
     """ImageNet's labels for a thousand classes; any other number has no names: ``LABEL_0`` …"""
-    return imagenet_labels() if count == CLASSES else tuple(f"LABEL_{index}" for index in range(count))
+    return imagenet_labels() if count == CLASSES else unnamed_labels(count)
+
+
+def unnamed_labels(count: int) -> tuple[str, ...]:
+    """What transformers calls classes that have no names."""
+    return tuple(f"LABEL_{index}" for index in range(count))

@@ -5,12 +5,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from vithybrid_cli.checkpoints.bit_config import STEM_STRIDE, check_groups
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
 
 Shapes = Mapping[str, tuple[int, ...]]
 
-_STEM_STRIDE = 4
+
+class NotThisLayout(ModelError):
+    """Tensors that are no network of the layout they are read as; the message does not name their file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,20 +46,23 @@ def infer(
     """The config of the network with tensors of these shapes, in torch's order of axes.
 
     Norms, activation and padding are those of the ViT paper's hybrids (LayerNorm 1e-6, 32 groups, SAME). Without
-    ``image_size`` it is the one of the square that the positions are for. Raises ModelError where tensors are missing.
+    ``image_size`` it is the one of the square that the positions are for. Raises NotThisLayout where tensors are
+    missing or do not go together, ModelError where GroupNorm does not divide the channels.
     """
     width, channels, *patch_size = _shape(shapes, spelling.projection, 4)
     layers = _count(shapes, spelling.layer, 0)
     backbone = _backbone(shapes, spelling)
     if backbone is not None and channels != backbone.out_channels:
-        raise ModelError(
+        raise NotThisLayout(
             f"{spelling.projection} takes {channels} channels, the backbone gives {backbone.out_channels}."
         )
-    stride = 1 if backbone is None else _STEM_STRIDE * 2 ** max(len(backbone.depths) - 1, 0)
+    stride = 1 if backbone is None else STEM_STRIDE * 2 ** max(len(backbone.depths) - 1, 0)
     patches = _shape(shapes, spelling.positions, 3)[1] - prefix_tokens
+    if patches < 1:
+        raise NotThisLayout(f"{spelling.positions} is {list(shapes[spelling.positions])}, which has room for no patch.")
     side = math.isqrt(patches)
     if image_size is None and side * side != patches:
-        raise ModelError(f"{spelling.positions} is for {patches} patches, which are no square.")
+        raise NotThisLayout(f"{spelling.positions} is for {patches} patches, which are no square.")
     return VitConfig(
         EncoderConfig(
             hidden_size=width,
@@ -76,7 +82,7 @@ def infer(
 
 
 def width_of(shapes: Shapes, spelling: Spelling) -> int:
-    """The width of the encoder. Raises ModelError where the tensor that tells it is missing."""
+    """The width of the encoder. Raises NotThisLayout where the tensor that tells it is missing."""
     return _shape(shapes, spelling.projection, 4)[0]
 
 
@@ -90,13 +96,15 @@ def _backbone(shapes: Shapes, spelling: Spelling) -> BitConfig | None:
         if depth := _count(shapes, block, spelling.first):
             depths.append(depth)
             hidden_sizes.append(_shape(shapes, block.replace("*", str(spelling.first)), 4)[0])
-    return BitConfig(
+    backbone = BitConfig(
         embedding_size=_shape(shapes, stem, 4)[0],
         hidden_sizes=tuple(hidden_sizes),
         depths=tuple(depths),
         embedding_dynamic_padding=True,
         out_stage=len(depths),
     )
+    check_groups(backbone, stem)
+    return backbone
 
 
 def _count(shapes: Shapes, pattern: str, first: int) -> int:
@@ -112,7 +120,7 @@ def _count(shapes: Shapes, pattern: str, first: int) -> int:
 def _shape(shapes: Shapes, name: str, dimensions: int) -> tuple[int, ...]:
     shape = shapes.get(name)
     if shape is None:
-        raise ModelError(f"{name} is missing from the weights, so they are no Vision Transformer of this layout.")
+        raise NotThisLayout(f"{name} is missing from the weights, so they are no Vision Transformer of this layout.")
     if len(shape) != dimensions:
-        raise ModelError(f"{name} is {list(shape)}, which should have {dimensions} dimensions.")
+        raise NotThisLayout(f"{name} is {list(shape)}, which should have {dimensions} dimensions.")
     return shape

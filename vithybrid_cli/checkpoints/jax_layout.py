@@ -5,16 +5,18 @@ those of query, key and value (D, heads, d) and of the attention's output (heads
 three axes of length 1 before their own. Names may have a prefix.
 """
 
+from collections.abc import Iterable
+
 import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.checkpoints.imagenet import labels_by_count
-from vithybrid_cli.checkpoints.inferred import Spelling, infer
-from vithybrid_cli.errors import ModelError
+from vithybrid_cli.checkpoints.inferred import NotThisLayout, Spelling, infer
 from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
 from vithybrid_cli.model.config import VitConfig
 
 _FULL_CROP = 384  # pixels, from which on nothing is cut off
+_LISTED = 3  # names of arrays in an error message
 _PREFIXES = ("opt/target/", "params/")
 _QUERY = "Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/kernel"
 _QKV = ("/query", "/key", "/value")
@@ -34,12 +36,16 @@ _SPELLING = Spelling(
 Arrays = dict[str, npt.NDArray[np.generic]]
 
 
+def prefix_of(names: Iterable[str]) -> str:
+    """What begins the names of the network's arrays; those of other parts of a training state begin otherwise."""
+    given = tuple(names)
+    return next((prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in given)), "")
+
+
 def without_prefix(arrays: Arrays) -> Arrays:
-    """The arrays under the names that the tables know; other parts of a training state are left out."""
-    for prefix in _PREFIXES:
-        if any(name.startswith(prefix) for name in arrays):
-            return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
-    return arrays
+    """The network's arrays under the names that the tables know."""
+    prefix = prefix_of(arrays)
+    return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def in_torch_order(name: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
@@ -65,10 +71,14 @@ def default_preprocessing(image_size: tuple[int, int]) -> Preprocessing:
 
 
 def read_config(arrays: Arrays) -> VitConfig:
-    """The network of these arrays, whose names have no prefix. Raises ModelError where it is none that is known."""
+    """The network of these arrays, whose names have no prefix. Raises NotThisLayout where it is none."""
     query = arrays.get(_QUERY)
     if query is None or query.ndim != 3:
-        raise ModelError(f"{_QUERY} is missing from the weights, so they are no Vision Transformer of Google's.")
+        some = ", ".join(sorted(arrays)[:_LISTED]) or "nothing"
+        raise NotThisLayout(
+            f"its arrays are no Vision Transformer of Google's: {_QUERY}, which has three axes, is not among them "
+            f"({len(arrays)} arrays: {some}{', …' if len(arrays) > _LISTED else ''})."
+        )
     shapes = {name: in_torch_order(name, array).shape for name, array in arrays.items()}
     head = shapes.get(_SPELLING.head)
     labels = labels_by_count(head[0]) if head else ()

@@ -5,18 +5,22 @@ or copied without need. Weight standardisation is folded into the convolutions o
 """
 
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vithybrid_cli.checkpoints import jax_layout, key_maps
-from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
+from vithybrid_cli.checkpoints.checkpoint import INERT, Checkpoint, Layout
 from vithybrid_cli.checkpoints.key_maps import KeyMap
-from vithybrid_cli.checkpoints.transformers_config import BASE_NAMES
-from vithybrid_cli.checkpoints.weights import damaged, is_npz, npz_arrays
+from vithybrid_cli.checkpoints.transformers_config import FAMILIES, family_name
+from vithybrid_cli.checkpoints.weights import BFLOAT16, damaged, holds_weights, is_npz, npz_arrays
+from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.bit import StandardizedConv2d, standardize
 from vithybrid_cli.model.build import Network, build
@@ -25,7 +29,6 @@ from vithybrid_cli.model.interpolate import resized
 from vithybrid_cli.model.vit import AttentionImplementation
 
 _LISTED = 8  # names of each kind in an error message
-_INERT = "relative_position_index"  # in older files of BEiT: what the network makes by itself
 _HEADS = ("head.", "head_dist.")
 
 
@@ -62,19 +65,18 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
         network = build(checkpoint.stored_config)
     tensors = _read_tensors(checkpoint)
     key_map = _key_map(checkpoint, tensors)
-    _check_fit(network, tensors, key_map, checkpoint.path)
-    return key_map.to_ours(tensors)
+    _check_fit(network, tensors, key_map, checkpoint)
+    ours = key_map.to_ours(tensors)
+    return _contiguous(ours) if checkpoint.layout is Layout.JAX else ours
 
 
 def transformers_map(config: NetworkConfig, *, nested: bool = True) -> KeyMap:
     """Transformers' names for the tensors of a network; those of a classifier's inner network are ``nested`` in it."""
+    base = FAMILIES[family_name(config)].base if nested else ""
     if isinstance(config, BitClassifierConfig):
-        return key_maps.transformers_bit(BASE_NAMES["bit"] if nested else "")
-    return key_maps.transformers_vit(
-        BASE_NAMES[config.family] if nested else "",
-        head="cls_classifier" if config.distillation_head else "classifier",
-        key_bias=config.family != "beit",
-    )
+        return key_maps.transformers_bit(base)
+    head = "cls_classifier" if config.distillation_head else "classifier"
+    return key_maps.transformers_vit(base, head=head, key_bias=config.family != "beit")
 
 
 def _key_map(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> KeyMap:
@@ -95,7 +97,7 @@ def _read_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
     tensors: dict[str, Tensor] = {}
     for file in checkpoint.weight_files():
         tensors.update(_read_npz(file) if is_npz(file) else _read_safetensors(file))
-    return {name: tensor for name, tensor in tensors.items() if not name.endswith(_INERT)}
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith(INERT)}
 
 
 def _read_safetensors(file: Path) -> dict[str, Tensor]:
@@ -108,7 +110,26 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 def _read_npz(file: Path) -> dict[str, Tensor]:
     arrays = jax_layout.without_prefix(npz_arrays(file))
-    return {name: torch.from_numpy(jax_layout.in_torch_order(name, array)) for name, array in arrays.items()}
+    for name, array in arrays.items():
+        if not holds_weights(array.dtype):
+            raise ModelError(f"{file}: {name} is of type {array.dtype}, which no weights have. Save it as float32.")
+    return {name: _tensor(jax_layout.in_torch_order(name, array)) for name, array in arrays.items()}
+
+
+def _tensor(array: npt.NDArray[np.generic]) -> Tensor:
+    """The same numbers in the same memory, if they are in this machine's byte order."""
+    if array.dtype == BFLOAT16:
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
+
+
+def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The same numbers in the order in which they are used: transposed weights make a network slower, and sums others.
+
+    After stacking, which puts its parts in order by itself. By several threads, since torch transposes on one core.
+    """
+    with ThreadPoolExecutor(available_cores()) as pool:
+        return dict(zip(tensors, pool.map(Tensor.contiguous, tensors.values()), strict=True))
 
 
 def fold(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
@@ -121,7 +142,7 @@ def fold(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     }
 
 
-def _check_fit(network: nn.Module, published: Mapping[str, Tensor], key_map: KeyMap, path: Path) -> None:
+def _check_fit(network: nn.Module, published: Mapping[str, Tensor], key_map: KeyMap, checkpoint: Checkpoint) -> None:
     """Raise one ModelError that names all missing, unexpected and misshapen tensors, if there are any.
 
     Before they are renamed: so a name of ours is no published one, and no shape is lost by stacking.
@@ -139,7 +160,9 @@ def _check_fit(network: nn.Module, published: Mapping[str, Tensor], key_map: Key
     }
     listed = [f"{kind}: {_listed(sorted(names))}" for kind, names in problems.items() if names]
     if listed:
-        raise ModelError(f"The weights in {path} do not fit its config.json; {'; '.join(listed)}.")
+        jax = checkpoint.layout is Layout.JAX
+        what = "make no network (shapes are in torch's order)" if jax else "do not fit its config.json"
+        raise ModelError(f"The weights in {checkpoint.path} {what}; {'; '.join(listed)}.")
 
 
 def _listed(names: list[str]) -> str:

@@ -3,6 +3,7 @@
 What timm 1.0 does with a picture is in ``timm.data.transforms_factory.transforms_imagenet_eval``.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import replace
@@ -13,6 +14,7 @@ from vithybrid_cli.checkpoints.imagenet import labels_by_count
 from vithybrid_cli.checkpoints.inferred import Shapes, Spelling, infer, width_of
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import INTERPOLATIONS, Preprocessing, timm_preprocessing
+from vithybrid_cli.images.timm_crop import CROP_MODES
 from vithybrid_cli.model.config import VitConfig
 
 _FILE = "config.json"
@@ -20,8 +22,15 @@ _KNOWN = re.compile(
     r"vit_(tiny_r_s16_p8|small_r26_s32|base_r50_s16|large_r50_s32|(tiny|small|base|large)_patch(8|16|32))_\d+"
     r"|deit_(tiny|small|base)_(distilled_)?patch16_\d+"
 )
-# Where a file names none: ``IMAGENET_DEFAULT_MEAN`` and ``…_STD`` in timm.data.constants.
+# Where a file names none: ``DEFAULT_CROP_PCT``, ``IMAGENET_DEFAULT_MEAN`` and ``…_STD`` in timm.data.constants.
+_CROP_PCT = 0.875
 IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
+# Arguments of timm's constructors that are used here, that tensors tell, or that say nothing of inference.
+_HARMLESS = {
+    *("img_size", "num_heads", "patch_size", "embed_dim", "depth", "mlp_ratio", "qkv_bias", "num_classes", "in_chans"),
+    *("drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate"),
+    *("dynamic_img_size", "dynamic_img_pad", "strict_img_size"),
+}
 _HEAD_WIDTH = 64  # of every architecture that is known here: width over heads
 
 _SPELLING = Spelling(
@@ -49,6 +58,8 @@ def read_config(config: Mapping[str, Any], shapes: Shapes) -> VitConfig:
     pool = fields.require("global_pool", ("token", "avg", ""), default="token")
     distilled = "dist_token" in shapes
     arguments = Fields(fields.mapping("model_args") or {}, f"{_FILE}, model_args")
+    for name in arguments.config.keys() - _HARMLESS:
+        raise ModelError(f"{arguments.where}: {name} = {arguments.config[name]!r} is not supported.")
     heads = arguments.integer("num_heads", max(width_of(shapes, _SPELLING) // _HEAD_WIDTH, 1))
     network = infer(
         shapes,
@@ -70,13 +81,22 @@ def read_config(config: Mapping[str, Any], shapes: Shapes) -> VitConfig:
 
 
 def read_preprocessing(config: Mapping[str, Any], image_size: tuple[int, int]) -> Preprocessing:
-    """What timm does with a picture, by its ``config.json``. Raises ModelError for what is not supported."""
-    fields = pretrained_cfg(config)
-    mean, std = (_channels(fields, name) for name in ("mean", "std"))
+    """What timm does with a picture, by its ``config.json``: ``resolve_data_config`` and ``create_transform``.
+
+    ``image_size`` is the (height, width) that the network takes. Sizes and crops for tests (``test_input_size``,
+    ``test_crop_pct``), which timm applies only where it is asked to, are passed over. Raises ModelError for what is not
+    supported.
+    """
+    described = pretrained_cfg(config)
+    # To timm null, 0 and an empty text say as little as an absent field does.
+    fields = Fields({name: value for name, value in described.config.items() if value}, described.where)
+    mean, std = _channels(fields, "mean"), _channels(fields, "std")
+    if min(std) <= 0:
+        raise ModelError(f"{fields.where}: std must be above zero, not {list(std)}.")
     return timm_preprocessing(
         image_size,
-        crop_pct=fields.number("crop_pct", 0.875),
-        crop_mode=fields.require("crop_mode", ("center", "squash", "border"), default="center"),
+        crop_pct=fields.number("crop_pct", _CROP_PCT),
+        crop_mode=fields.require("crop_mode", CROP_MODES, default="center"),
         interpolation=fields.require("interpolation", tuple(INTERPOLATIONS), default="bicubic"),
         mean=mean,
         std=std,
@@ -87,7 +107,7 @@ def _channels(fields: Fields, name: str) -> tuple[float, float, float]:
     values = fields.sequence(name)
     if values is None:
         return IMAGENET_STATISTICS[name]
-    if len(values) != 3 or not all(isinstance(value, int | float) for value in values):
+    if len(values) != 3 or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
         raise ModelError(f"{fields.where}: {name} must be a list of three numbers, not {list(values)!r}.")
     red, green, blue = map(float, values)
     return red, green, blue

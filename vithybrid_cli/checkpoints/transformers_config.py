@@ -2,43 +2,39 @@
 
 Field names and defaults are those of transformers 4.57's ``ViTHybridConfig``, ``ViTConfig``, ``DeiTConfig``,
 ``BeitConfig`` and ``BitConfig``, so that a file with absent fields means here what it means there. What this package
-cannot compute is named in a ``ModelError``.
+cannot compute, or transformers not express, is named in a ``ModelError``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
-from typing import Any, get_args
+from typing import Any
 
+from vithybrid_cli.checkpoints.bit_config import ACTIVATIONS, read_bit, write_bit
 from vithybrid_cli.checkpoints.fields import Fields
+from vithybrid_cli.checkpoints.imagenet import unnamed_labels
+from vithybrid_cli.checkpoints.layout import CONFIG as _FILE
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.model.config import (
-    Activation,
-    BitClassifierConfig,
-    BitConfig,
-    EncoderConfig,
-    Family,
-    NetworkConfig,
-    VitConfig,
-    bottleneck_width,
-)
+from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, Family, NetworkConfig, VitConfig
 
-ACTIVATIONS = get_args(Activation)
-STEM_STRIDE = 4  # stride 2 of the 7×7 convolution times stride 2 of the pool; fixed in every BiT
-_FILE = "config.json"
 
-# Each family by the spellings of its ``model_type``; the first is the one that is written. The published hybrid has a
-# hyphen, transformers' own map an underscore.
-MODEL_TYPES: dict[str, tuple[str, ...]] = {
-    "hybrid": ("vit-hybrid", "vit_hybrid"),
-    "vit": ("vit",),
-    "deit": ("deit",),
-    "beit": ("beit",),
-    "bit": ("bit",),
+@dataclass(frozen=True, slots=True)
+class Spelling:
+    """What transformers calls a family."""
+
+    model_types: tuple[str, ...]  # the first is the one that is written
+    base: str  # the network inside of a classifier
+    classes: str  # how the names of its classes begin
+
+
+# The published hybrid's ``model_type`` has a hyphen, transformers' own map an underscore.
+FAMILIES = {
+    "hybrid": Spelling(("vit-hybrid", "vit_hybrid"), "vit", "ViTHybrid"),
+    "vit": Spelling(("vit",), "vit", "ViT"),
+    "deit": Spelling(("deit",), "deit", "DeiT"),
+    "beit": Spelling(("beit",), "beit", "Beit"),
+    "bit": Spelling(("bit",), "bit", "Bit"),
 }
-# What transformers calls the network inside of a classifier of each family, and how its class names begin.
-BASE_NAMES = {"hybrid": "vit", "vit": "vit", "deit": "deit", "beit": "beit", "bit": "bit"}
-_CLASSES = {"hybrid": "ViTHybrid", "vit": "ViT", "deit": "DeiT", "beit": "Beit", "bit": "Bit"}
 _CLASSIFIER, _TEACHER = "ForImageClassification", "ForImageClassificationWithTeacher"
 _HEADS = {"classifier.weight", "classifier.1.weight", "cls_classifier.weight"}
 
@@ -55,7 +51,7 @@ def read_config(config: Mapping[str, Any], names: Callable[[], AbstractSet[str]]
     parts = _Parts.of(config, names)
     labels = read_labels(config) if parts.head else ()
     if family == "bit":
-        return BitClassifierConfig(_bit(config, _FILE, "preactivation"), labels)
+        return BitClassifierConfig(read_bit(config, _FILE, "preactivation"), labels)
     network = _READERS[family](fields, config)
     return replace(
         network,
@@ -72,10 +68,14 @@ def read_config(config: Mapping[str, Any], names: Callable[[], AbstractSet[str]]
 def family_of(config: Mapping[str, Any]) -> Any:
     """The family that ``model_type`` names. Raises ModelError for one that is not known."""
     given = config.get("model_type")
-    for family, spellings in MODEL_TYPES.items():
-        if given in spellings:
+    for family, spelling in FAMILIES.items():
+        if given in spelling.model_types:
             return family
-    known = ", ".join(repr(spelling) for spellings in MODEL_TYPES.values() for spelling in spellings)
+    if given is None:
+        raise ModelError(
+            f"{_FILE} has no model_type, as transformers', and no architecture, as timm's; it names no ViT."
+        )
+    known = ", ".join(repr(name) for spelling in FAMILIES.values() for name in spelling.model_types)
     raise ModelError(f"{_FILE}: model_type {given!r} is not supported; known: {known}.")
 
 
@@ -109,7 +109,7 @@ def _hybrid(fields: Fields, config: Mapping[str, Any]) -> VitConfig:
         if config.get(name):
             raise ModelError(f"{_FILE}: {name} = {config[name]!r} is not supported; a backbone_config is.")
     given = fields.mapping("backbone_config")
-    backbone = _bit(_DEFAULT_BACKBONE if given is None else given, "backbone_config", "bottleneck")
+    backbone = read_bit(_DEFAULT_BACKBONE if given is None else given, "backbone_config", "bottleneck")
     size = fields.size("image_size", 224)
     _check_feature_map(fields.sequence("backbone_featmap_shape"), backbone, size)
     return VitConfig(EncoderConfig(), backbone=backbone, patch_size=fields.size("patch_size", 1))
@@ -179,70 +179,6 @@ _DEFAULT_BACKBONE = {
 }
 
 
-def _bit(config: Mapping[str, Any], where: str, layer_type: str) -> BitConfig:
-    """The ``backbone_config`` of a hybrid, or all of a BiT's ``config.json``; its blocks must be of ``layer_type``."""
-    fields = Fields(config, where)
-    fields.require("model_type", ("bit",), default="bit")
-    fields.require("layer_type", (layer_type,), default="preactivation")
-    fields.require("num_channels", (3,), default=3)
-    fields.require("width_factor", (1,), default=1)
-    hybrid = layer_type == "bottleneck"
-    depths, hidden_sizes = _stages(fields, where)
-    backbone = BitConfig(
-        embedding_size=fields.integer("embedding_size", 64),
-        hidden_sizes=hidden_sizes,
-        depths=depths,
-        num_groups=fields.integer("num_groups", 32),
-        hidden_act=fields.require("hidden_act", ACTIVATIONS, default="relu"),
-        preactivation=not hybrid,
-        same_padding=_pads_same(config.get("global_padding"), where, required=hybrid),
-        embedding_dynamic_padding=fields.boolean("embedding_dynamic_padding", False),
-        out_stage=_out_stage(fields, len(depths)) if hybrid else len(depths),
-    )
-    _check_groups(backbone, where)
-    return backbone
-
-
-def _stages(fields: Fields, where: str) -> tuple[tuple[int, ...], tuple[int, ...]]:
-    depths = () if fields.config.get("depths") == [] else fields.integers("depths", (3, 4, 6, 3))
-    hidden_sizes = fields.integers("hidden_sizes", (256, 512, 1024, 2048))[: len(depths)]
-    if len(hidden_sizes) < len(depths):
-        raise ModelError(f"{where}: {len(depths)} depths, but only {len(hidden_sizes)} hidden_sizes.")
-    if (stride := fields.integer("output_stride", 32)) < STEM_STRIDE * 2 ** (len(depths) - 1):
-        raise ModelError(f"{where}: output_stride {stride} needs dilation, which is not supported.")
-    return depths, hidden_sizes
-
-
-def _pads_same(padding: Any, where: str, *, required: bool) -> bool:
-    if isinstance(padding, str) and padding.upper() == "SAME":
-        return True
-    if padding is None and not required:
-        return False
-    known = "'SAME'" if required else "'SAME', null"
-    raise ModelError(f"{where}: global_padding {padding!r} is not supported; known: {known}.")
-
-
-def _check_groups(config: BitConfig, where: str) -> None:
-    widths = {config.embedding_size, *config.hidden_sizes, *map(bottleneck_width, config.hidden_sizes)}
-    if uneven := sorted(width for width in widths if width % config.num_groups):
-        raise ModelError(f"{where}: num_groups {config.num_groups} does not divide {uneven[0]} channels.")
-
-
-def _out_stage(fields: Fields, stages: int) -> int:
-    names = ["stem", *(f"stage{number}" for number in range(1, stages + 1))]
-    if features := fields.sequence("out_features"):
-        name = features[-1]
-    elif indices := fields.sequence("out_indices"):
-        index = indices[-1]
-        name = names[index] if isinstance(index, int) and -len(names) <= index < len(names) else f"index {index}"
-    else:
-        name = names[-1]
-    known = names[1:] if stages else names
-    if name not in known:
-        raise ModelError(f"{fields.where}: output {name!r} is not supported; known: {', '.join(known)}.")
-    return names.index(name)
-
-
 def _check_feature_map(shape: Sequence[Any] | None, backbone: BitConfig, image_size: tuple[int, int]) -> None:
     expected = [backbone.out_channels, *backbone.feature_size(image_size)]
     if shape is not None and list(shape[-3:]) != expected:
@@ -268,18 +204,41 @@ def read_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
         raise ModelError(f"{_FILE}: id2label must name the classes 0 to {len(names) - 1}: {error}.") from error
 
 
-def unnamed_labels(count: int) -> tuple[str, ...]:
-    """What transformers calls classes that have no names."""
-    return tuple(f"LABEL_{index}" for index in range(count))
+def architecture(config: NetworkConfig) -> str:
+    """The class of transformers that has this network. Raises ModelError where there is none."""
+    begins = FAMILIES[family_name(config)].classes
+    if isinstance(config, VitConfig):
+        if config.pooler and config.labels:
+            raise ModelError(f"transformers has no {begins} with a layer (pre_logits) between encoder and head.")
+        if config.mean_pooling and config.family != "beit":
+            raise ModelError(f"transformers has no {begins} whose head reads the mean of the patches (avg pooling).")
+        if config.distillation_head:
+            return begins + _TEACHER
+    return begins + (_CLASSIFIER if config.labels else "Model")
+
+
+def readers(config: NetworkConfig) -> str:
+    """Which versions of transformers have that class: the hybrid's was removed in version 5."""
+    return "transformers up to 4.57" if family_name(config) == "hybrid" else "transformers"
+
+
+def family_name(config: NetworkConfig) -> str:
+    """The name in ``FAMILIES`` of a network's family."""
+    return config.family if isinstance(config, VitConfig) else "bit"
 
 
 def write_config(config: NetworkConfig) -> dict[str, Any]:
-    """The ``config.json`` that transformers reads; a hybrid's as the published checkpoint spells it."""
+    """The ``config.json`` that transformers reads; a hybrid's as the published checkpoint spells it.
+
+    Raises ModelError where transformers has no such network.
+    """
+    family = family_name(config)
+    named = {"architectures": [architecture(config)], "model_type": FAMILIES[family].model_types[0]}
     if isinstance(config, BitClassifierConfig):
-        return {**_class_of("bit", config), **_write_bit(config.backbone), **_write_labels(config.labels)}
+        return {**named, **write_bit(config.backbone), **_write_labels(config.labels)}
     return {
-        **_class_of(config.family, config),
-        **_WRITERS[config.family](config),
+        **named,
+        **_WRITERS[family](config),
         **_write_encoder(config.encoder),
         "image_size": _one_or_two(config.image_size),
         "patch_size": _one_or_two(config.patch_size),
@@ -288,16 +247,9 @@ def write_config(config: NetworkConfig) -> dict[str, Any]:
     }
 
 
-def _class_of(family: str, config: NetworkConfig) -> dict[str, Any]:
-    kind = _CLASSIFIER if config.labels else "Model"
-    if isinstance(config, VitConfig) and config.distillation_head:
-        kind = _TEACHER
-    return {"architectures": [_CLASSES[family] + kind], "model_type": MODEL_TYPES[family][0]}
-
-
 def _write_hybrid(config: VitConfig) -> dict[str, Any]:
     assert config.backbone is not None
-    backbone = _write_bit(config.backbone)
+    backbone = write_bit(config.backbone)
     height, width = config.backbone.feature_size(config.image_size)
     shape = [1, config.backbone.out_channels, height, width]
     return {"backbone_config": {"model_type": "bit", **backbone}, "backbone_featmap_shape": shape}
@@ -331,20 +283,6 @@ def _write_encoder(encoder: EncoderConfig) -> dict[str, Any]:
         "hidden_act": encoder.hidden_act,
         "layer_norm_eps": encoder.layer_norm_eps,
         "qkv_bias": encoder.qkv_bias,
-    }
-
-
-def _write_bit(config: BitConfig) -> dict[str, Any]:
-    return {
-        "layer_type": "preactivation" if config.preactivation else "bottleneck",
-        "global_padding": "SAME" if config.same_padding else None,
-        "embedding_dynamic_padding": config.embedding_dynamic_padding,
-        "embedding_size": config.embedding_size,
-        "hidden_sizes": list(config.hidden_sizes),
-        "depths": list(config.depths),
-        "num_groups": config.num_groups,
-        "hidden_act": config.hidden_act,
-        "out_features": [f"stage{config.out_stage}" if config.out_stage else "stem"],
     }
 
 

@@ -4,9 +4,11 @@ import math
 import mmap
 import struct
 import zipfile
+import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -15,10 +17,15 @@ from safetensors import SafetensorError, safe_open
 
 from vithybrid_cli.errors import ModelError
 
-_LOCAL_HEADER = (
-    30  # bytes of a zip member's own header before its name; then two lengths say how long name and rest are
-)
+# Bytes of a zip member's own header before its name; the last two numbers in it are the lengths of name and rest.
+_LOCAL_HEADER = 30
 _LENGTHS = struct.Struct("<HH")
+# What the standard library and NumPy raise for archives that are damaged, encrypted, or compressed in rare ways.
+_BAD_ARCHIVE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
+
+BFLOAT16 = np.dtype("V2")  # NumPy has no such type, and JAX's arrays of it are saved as two bytes of anything
+# Types in which weights are stored, as safetensors spells them.
+_TYPES = {np.dtype("f2"): "F16", np.dtype("f4"): "F32", np.dtype("f8"): "F64", BFLOAT16: "BF16"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +46,7 @@ def tensor_shapes(file: Path) -> list[TensorShape]:
     """The tensors of a weights file, from its headers alone. Raises ModelError for a damaged one."""
     if is_npz(file):
         arrays = npz_arrays(file)
-        return [TensorShape(name, str(array.dtype), array.shape) for name, array in arrays.items()]
+        return [TensorShape(name, type_name(array.dtype), array.shape) for name, array in arrays.items()]
     try:
         with safe_open(file, framework="np") as weights:
             slices = {name: weights.get_slice(name) for name in weights.keys()}  # noqa: SIM118 (no dict)
@@ -65,41 +72,55 @@ def is_npz(file: Path) -> bool:
 def npz_arrays(file: Path) -> dict[str, npt.NDArray[np.generic]]:
     """The arrays of a ``.npz`` file by name, mapped into memory where they are not compressed.
 
-    Never as pickles. What is written to an array stays in memory. Raises ModelError for a damaged file.
+    Never as pickles. What is written to an array stays in memory. Raises ModelError for a file that cannot be read.
     """
     try:
         with file.open("rb") as stream, zipfile.ZipFile(stream) as archive:
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
             return {name: _array(archive, member, mapped) for name, member in members.items()}
-    except (OSError, ValueError, zipfile.BadZipFile, struct.error) as error:
+    except _BAD_ARCHIVE as error:
         raise damaged(file, error) from error
+
+
+def type_name(dtype: np.dtype[np.generic]) -> str:
+    """The name of a type as safetensors spells it; NumPy's own for one that no weights have."""
+    return _TYPES.get(dtype.newbyteorder("="), str(dtype))
+
+
+def holds_weights(dtype: np.dtype[np.generic]) -> bool:
+    """Whether an array of this type can be one of weights."""
+    return dtype.newbyteorder("=") in _TYPES
 
 
 def damaged(file: Path, error: Exception) -> ModelError:
     """What to say of a file that is not what its name says."""
-    return ModelError(f"{file} cannot be read: {error}. Fetch the checkpoint again.")
+    return ModelError(f"{file} cannot be read: {str(error) or type(error).__name__}. Fetch the checkpoint again.")
 
 
 def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, mapped: mmap.mmap) -> npt.NDArray[np.generic]:
+    if not member.filename.endswith(".npy"):
+        raise ValueError(f"{member.filename} in it is no array")
     if member.compress_type != zipfile.ZIP_STORED:
         with archive.open(member) as stream:
-            array: npt.NDArray[np.generic] = npy.read_array(stream, allow_pickle=False)
-            return array
+            shape, order, dtype = _header(stream, member)
+            flat = np.frombuffer(bytearray(stream.read()), dtype, math.prod(shape))
+            return flat.reshape(shape, order=order)
     lengths = member.header_offset + _LOCAL_HEADER - _LENGTHS.size
-    begin = member.header_offset + _LOCAL_HEADER + sum(_LENGTHS.unpack_from(mapped, lengths))
-    mapped.seek(begin)
-    shape, column_major, dtype = _header(mapped)
+    mapped.seek(member.header_offset + _LOCAL_HEADER + sum(_LENGTHS.unpack_from(mapped, lengths)))
+    shape, order, dtype = _header(mapped, member)
+    return np.frombuffer(mapped, dtype, math.prod(shape), mapped.tell()).reshape(shape, order=order)
+
+
+def _header(
+    stream: IO[bytes] | mmap.mmap, member: zipfile.ZipInfo
+) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[np.generic]]:
+    """Shape, order and type of an array, whose numbers follow in ``stream``. Raises ValueError where they cannot."""
+    begin = stream.tell()
+    read = npy.read_array_header_1_0 if npy.read_magic(stream) == (1, 0) else npy.read_array_header_2_0
+    shape, column_major, dtype = read(stream)
     if dtype.hasobject:
-        raise ValueError(f"{member.filename} is a pickle, which can run any code when it is loaded")
-    count, offset = math.prod(shape), mapped.tell()
-    if offset + count * dtype.itemsize > begin + member.file_size:
-        raise ValueError(f"{member.filename} is cut off")
-    flat = np.frombuffer(mapped, dtype, count, offset)
-    return flat.reshape(shape, order="F" if column_major else "C")
-
-
-def _header(stream: mmap.mmap) -> tuple[tuple[int, ...], bool, np.dtype[np.generic]]:
-    version = npy.read_magic(stream)
-    read = npy.read_array_header_1_0 if version == (1, 0) else npy.read_array_header_2_0
-    return read(stream)
+        raise ValueError(f"{member.filename} in it is a pickle, which can run any code when it is loaded")
+    if min(shape, default=1) < 0 or stream.tell() - begin + math.prod(shape) * dtype.itemsize > member.file_size:
+        raise ValueError(f"{member.filename} in it is cut off")
+    return shape, "F" if column_major else "C", dtype

@@ -1,23 +1,18 @@
-"""A training run on disk: the checkpoint in the published layout, and beside it what a resumed run needs."""
+"""A training run on disk, beside the checkpoint that it writes: what a resumed run needs."""
 
 import json
 import tempfile
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
 from torch import Tensor
 
-from vithybrid_cli.checkpoints.layout import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS
-from vithybrid_cli.checkpoints.load import transformers_map
-from vithybrid_cli.checkpoints.transformers_config import write_config
+from vithybrid_cli.checkpoints.write import write_checkpoint as write_checkpoint
+from vithybrid_cli.checkpoints.write import write_tensors
 from vithybrid_cli.errors import ModelError, UsageError
-from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.training.network import raw_name, raw_weights
 from vithybrid_cli.training.trainer import Trainer
 
@@ -37,55 +32,13 @@ def prepare(out: Path) -> None:
         raise UsageError(f"cannot write to {out}: {error.strerror}. Give another --output.") from error
 
 
-def write_checkpoint(
-    out: Path, config: VitConfig, preprocessing: Preprocessing, weights: dict[str, Tensor], dtype: torch.dtype
-) -> None:
-    """Write ``model.safetensors``, ``preprocessor_config.json`` and, last, ``config.json``, each atomically.
-
-    So a folder with a ``config.json`` holds a whole checkpoint. Raises UsageError when the disk is full.
-    """
-    published = transformers_map(config).from_ours(weights)
-    tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in published.items()}
-    _write_tensors(out / WEIGHTS, tensors, {"format": "pt"})
-    _write_json(out / PREPROCESSOR_CONFIG, preprocessing.to_dict())
-    _write_json(out / CONFIG, {**write_config(config), "torch_dtype": str(dtype).removeprefix("torch.")})
-
-
-def _write_json(file: Path, content: dict[str, Any]) -> None:
-    with _replacing(file) as part:
-        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-
-
-def _write_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    with _replacing(file) as part:
-        part.touch()
-        mode = part.stat().st_mode
-        save_file(tensors, part, metadata)
-        part.chmod(mode)  # safetensors 0.8 leaves a file that its owner alone may read
-
-
-@contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of ``file`` when all went well. Raises UsageError when it did not."""
-    part = file.with_name(f"{file.name}.part")
-    try:
-        yield part
-        part.replace(file)
-    except (OSError, SafetensorError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot write {file}: {reason}. What was there before is unharmed.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
-
-
 def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str) -> None:
     """Write weights and optimiser moments in float32; ``run`` says what a resumed run must have in common with this."""
     tensors = {f"weights/{name}": weight.contiguous() for name, weight in raw_weights(trainer.network).items()}
     for name, parameter in trainer.network.named_parameters():
         for key, value in trainer.optimizer.state[parameter].items():
             tensors[f"{key}/{raw_name(name)}"] = value.contiguous()
-    _write_tensors(out / STATE, tensors, {"epochs_done": str(epochs_done), "run": run})
+    write_tensors(out / STATE, tensors, {"epochs_done": str(epochs_done), "run": run})
 
 
 def restore_state(out: Path, trainer: Trainer, run: str) -> int:

@@ -1,0 +1,70 @@
+"""What `vithybrid convert` writes, loaded by transformers 4.57.6 itself: its outputs are the source's."""
+
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from conftest import GOLDEN, Peers
+from small_checkpoints import HYBRID, PLAIN, STEM_ONLY, jax_arrays, write_npz, write_timm
+
+from vithybrid_cli.bench.peers import networks
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.convert import convert
+from vithybrid_cli.checkpoints.load import load_network
+
+pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
+
+TOLERANCE = 1e-5  # of the largest output
+
+DISTILLED = replace(PLAIN, family="deit", distillation_token=True, distillation_head=True)
+
+
+def golden(name: str) -> Callable[[Path], Path]:
+    return lambda folder: GOLDEN / name
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        pytest.param(golden("hf-vit"), id="ViT"),
+        pytest.param(golden("hf-deit"), id="DeiT"),
+        pytest.param(golden("hf-deit-distilled"), id="distilled DeiT"),
+        pytest.param(golden("hf-beit"), id="BEiT"),
+        pytest.param(golden("hf-bit"), id="BiT"),
+        pytest.param(golden("hf-hybrid-small"), id="hybrid"),
+        pytest.param(golden("hf-hybrid-patch2-odd"), id="hybrid with odd patches"),
+        pytest.param(golden("timm-hybrid"), id="timm's hybrid"),
+        pytest.param(golden("jax-hybrid/R50+ViT.npz"), id="Google's hybrid"),
+        pytest.param(lambda folder: write_timm(folder / "timm", STEM_ONLY, "vit_tiny_r_s16_p8_224"), id="stem alone"),
+        pytest.param(lambda folder: write_timm(folder / "timm", PLAIN, "vit_tiny_patch16_224"), id="timm's ViT"),
+        pytest.param(
+            lambda folder: write_timm(folder / "timm", DISTILLED, "deit_tiny_distilled_patch16_224"), id="timm's DeiT"
+        ),
+        pytest.param(lambda folder: write_npz(folder / "x.npz", jax_arrays(STEM_ONLY)), id="Google's stem alone"),
+        pytest.param(lambda folder: write_npz(folder / "x.npz", jax_arrays(HYBRID)), id="Google's small hybrid"),
+        pytest.param(
+            lambda folder: write_npz(folder / "x.npz", jax_arrays(replace(PLAIN, labels=()))), id="without a head"
+        ),
+        pytest.param(
+            lambda folder: write_npz(folder / "x.npz", jax_arrays(replace(PLAIN, labels=(), pooler=True))),
+            id="pre-logits without a head",
+        ),
+    ],
+)
+def test_a_converted_folder_gives_the_same_outputs_in_transformers(
+    source: Callable[[Path], Path], peers: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONPATH", str(Path(networks.__file__).parent))
+    checkpoint = Checkpoint.read(source(tmp_path))
+    convert(checkpoint, tmp_path / "converted")
+    pixels = torch.randn(2, 3, *checkpoint.config.image_size, generator=torch.Generator().manual_seed(1))
+    np.save(tmp_path / "pixels.npy", pixels.numpy())
+    peers.run("load_converted", tmp_path / "pixels.npy", tmp_path / "converted")
+    with torch.inference_mode():
+        expected = load_network(checkpoint)(pixels).numpy()
+    found = np.load(tmp_path / "converted.npy")
+    assert found.shape == expected.shape
+    assert np.abs(found - expected).max() <= TOLERANCE * np.abs(expected).max()

@@ -1,0 +1,89 @@
+"""``vithybrid convert``: a checkpoint of any layout becomes a folder that transformers loads."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from vithybrid_cli.checkpoints.hub import locate
+from vithybrid_cli.commands import options
+from vithybrid_cli.commands.facts import FactsFormat, write_facts
+from vithybrid_cli.commands.fetching import fetch_progress
+
+if TYPE_CHECKING:
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.checkpoints.convert import Difference
+
+
+def convert(
+    source: Annotated[
+        str,
+        typer.Argument(
+            metavar="SRC", help="An alias of `vithybrid models`, a hub id, or a checkpoint's folder or file."
+        ),
+    ],
+    out: Annotated[Path, typer.Argument(metavar="DST", help="The folder to write: a new one, or an empty one.")],
+    weights_dtype: Annotated[
+        options.WeightsDtype | None,
+        typer.Option(help="What the weights are written in.", show_default="what they are stored in"),
+    ] = None,
+    output_format: Annotated[
+        FactsFormat | None,
+        typer.Option("--format", "-f", show_default="text on a terminal, else json", help="How the report is written."),
+    ] = None,
+    revision: options.Revision = None,
+    offline: options.Offline = False,
+    quiet: options.Quiet = False,
+) -> None:
+    """Convert a checkpoint (of timm, of Google's JAX code, or of transformers) into a folder that transformers loads.
+
+    The folder has safetensors weights, a config and the preprocessing. It is loaded again and has to give the source's
+    outputs for a fixed random picture; else nothing is written.
+
+    Example: vithybrid convert timm/vit_base_r50_s16_384.orig_in21k_ft_in1k base-384
+    """
+    import torch
+
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.checkpoints.convert import convert as convert_checkpoint
+
+    with fetch_progress(shown=not quiet) as progress:
+        checkpoint = Checkpoint.read(locate(source, revision=revision, offline=offline, progress=progress))
+    dtype = None if weights_dtype is None else getattr(torch, weights_dtype)
+    difference = convert_checkpoint(checkpoint, out, dtype)
+    facts = {
+        "read": _described(checkpoint),
+        "written": _described(Checkpoint.read(out.expanduser().absolute())),
+        "check": _checked(checkpoint, difference),
+    }
+    write_facts(facts, output_format, {})
+
+
+def _described(checkpoint: "Checkpoint") -> dict[str, Any]:
+    """Where a checkpoint is and what it holds."""
+    from vithybrid_cli.checkpoints.checkpoint import Layout
+    from vithybrid_cli.checkpoints.transformers_config import architecture, readers
+
+    tensors = checkpoint.tensors()
+    described = {
+        "file" if checkpoint.path.is_file() else "folder": str(checkpoint.path),
+        "layout": checkpoint.layout,
+        "dtypes": sorted({tensor.dtype for tensor in tensors}),
+        "parameters": sum(tensor.elements for tensor in tensors),
+    }
+    if checkpoint.layout is Layout.TRANSFORMERS:
+        described |= {"class": architecture(checkpoint.config), "read_by": readers(checkpoint.config)}
+    return described
+
+
+def _checked(source: "Checkpoint", difference: "Difference") -> dict[str, Any]:
+    """How far the outputs are apart, and what can set results on pictures apart besides."""
+    from vithybrid_cli.checkpoints.convert import crop_difference
+
+    found = crop_difference(source)
+    outputs = {
+        "outputs": "logits" if source.config.labels else "features",
+        "largest_difference": difference.largest,
+        "allowed": difference.allowed,
+    }
+    return outputs if found is None else {**outputs, "pictures": found}
