@@ -5,7 +5,7 @@ BIN := .venv/bin
 PEERS := .venv-peers/bin
 DATA ?= data/cifar10
 
-.PHONY: demo test test-peers test-gpu bench lint fix tiny clean
+.PHONY: demo test test-full test-peers test-gpu bench lint fix tiny clean
 
 demo: .venv/installed
 	$(BIN)/vithybrid classify examples -m tiny -k 3 --format table
@@ -13,9 +13,14 @@ demo: .venv/installed
 test: .venv/developer lint
 	$(BIN)/python -m pytest
 
-# The full-size network against transformers 4.57.6 and timm, in an environment of their own.
+# The full-size network, and small ones of each family, against transformers 4.57.6 and timm, in an environment of
+# their own.
 test-peers: .venv/developer .venv-peers/installed
 	$(BIN)/python -m pytest -m peers --peers=$(PEERS)/python
+
+# Every published network in its full size with random weights: 1.3 GB of disk and of memory at a time.
+test-full: .venv/developer
+	$(BIN)/python -m pytest -m full_size
 
 # What only an NVIDIA GPU can show, with what is measured there; without one, each test is skipped and says so.
 test-gpu: .venv/developer

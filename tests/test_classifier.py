@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from headless import make_headless
 from PIL import ExifTags, Image
 from safetensors.numpy import load_file
 
@@ -371,6 +372,20 @@ def test_an_unknown_option_is_wrong_usage_and_names_the_known_ones(option: str, 
         Classifier.from_pretrained(SMALL, **{option: value})  # type: ignore[arg-type]
     assert repr(value) in str(caught.value)
     assert known in str(caught.value)
+
+
+def test_a_network_without_a_head_is_a_model_error(tmp_path: Path) -> None:
+    folder = make_headless(tmp_path / "model")
+    with pytest.raises(ModelError, match=f"{folder} has no head.*`vithybrid embed -m {folder}` gives its features"):
+        Classifier.from_pretrained(folder)
+
+
+def test_another_image_size_gives_the_logits_of_transformers_with_interpolated_positions() -> None:
+    expected = load_file(GOLDEN / "hf-vit" / "activations.safetensors")
+    classifier = Classifier.from_pretrained(GOLDEN / "hf-vit", device="cpu", engine="torch", image_size=96)
+    assert classifier.engine.image_size == (96, 96)
+    logits = classifier.logits(expected["pixel_values_large"])
+    assert np.abs(logits - expected["logits_large"]).max() <= TOLERANCE * np.abs(expected["logits_large"]).max()
 
 
 def test_a_folder_that_is_not_there_is_a_model_error(tmp_path: Path) -> None:

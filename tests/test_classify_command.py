@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from headless import make_headless
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -157,7 +158,7 @@ def test_the_output_file_holds_what_stdout_would(pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param([], "nothing to classify", id="no inputs"),
+        pytest.param([], "there are no inputs", id="no inputs"),
         pytest.param(["-", "--files-from", "-"], "stdin can be read only once", id="stdin twice"),
         pytest.param(["0.png", "-0"], "--null", id="null without a list"),
         pytest.param(["--files-from", "no.txt"], "no.txt cannot be read", id="no such list"),
@@ -177,6 +178,32 @@ def test_wrong_usage_says_what_and_exits_with_2(pictures: Path, arguments: list[
     assert says in done.stderr
     assert done.stdout == ""
     assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_a_network_without_a_head_has_no_labels_and_says_what_it_has(pictures: Path, engine: str) -> None:
+    make_headless(pictures / "model")
+    done = run("0.png", "nowhere.png", "-m", "model", "--engine", engine, "-o", "out.csv")
+    assert done.stderr == (
+        "vithybrid: model has no head, so there are no labels to give; `vithybrid embed -m model` gives its features.\n"
+    )
+    assert done.exit_code == 3
+    assert not (pictures / "out.csv").exists()
+
+
+def test_larger_pictures_give_other_scores_of_the_same_labels(pictures: Path) -> None:
+    own, named, larger = (
+        records(run("0.png", *size).stdout) for size in ([], ["--image-size", "64"], ["--image-size", "96"])
+    )
+    assert own == named
+    assert own != larger
+    assert {p["label"] for p in own[0]["predictions"]} & {p["label"] for p in larger[0]["predictions"]}
+
+
+def test_an_image_size_below_one_patch_is_wrong_usage(pictures: Path) -> None:
+    done = run("0.png", "--image-size", "4", "-m", str(Path(MODEL).parent / "hf-vit"))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--image-size 4 is less than one patch" in done.stderr
 
 
 def test_a_folder_that_is_not_there_is_told_before_the_model_is_looked_for(pictures: Path) -> None:

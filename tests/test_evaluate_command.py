@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from headless import make_headless
 from PIL import Image
 from typer.testing import CliRunner
 
@@ -117,7 +118,7 @@ def test_fast_jpeg_reaches_the_decoder(
         asked.append(draft_side is not None)
         return decode(path, max_pixels, draft_side)
 
-    monkeypatch.setattr("vithybrid_cli.classifier.decode", noted)
+    monkeypatch.setattr("vithybrid_cli.pipeline.decode", noted)
     assert run("labelled", *options).exit_code == 0
     assert asked == [fast] * len(pictures)
 
@@ -214,6 +215,20 @@ def test_wrong_usage_says_what_and_exits_with_2(pictures: list[list[int]], argum
         Path(folder).mkdir(parents=True)
     done = run(*arguments)
     assert says in done.stderr
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
+def test_a_network_without_a_head_exits_with_3(pictures: list[list[int]]) -> None:
+    make_headless(Path("headless"))
+    done = run("labelled", "-m", "headless")
+    assert "headless has no head, so there are no labels to give; `vithybrid embed -m headless`" in done.stderr
+    assert (done.exit_code, done.stdout) == (3, "")
+
+
+def test_the_image_size_reaches_the_network(pictures: list[list[int]]) -> None:
+    assert run("labelled", "--image-size", "64").stdout == run("labelled").stdout
+    done = run("labelled", "--image-size", "4", "-m", str(Path(MODEL).parent / "hf-vit"))
+    assert "--image-size 4 is less than one patch" in done.stderr
     assert (done.exit_code, done.stdout) == (2, "")
 
 

@@ -26,8 +26,9 @@ def opened(
     compiled: bool = False,
 ) -> type[Engine]:
     """The kind of engine that these options give."""
-    options = {"device": device, "dtype": dtype, "attention": attention}
-    return type(opening.open_engine(SMALL, engine=engine, compiled=compiled, **options))
+    return type(
+        opening.open_engine(SMALL, engine=engine, device=device, dtype=dtype, attention=attention, compiled=compiled)
+    )
 
 
 def natively(monkeypatch: pytest.MonkeyPatch, *dtypes: str) -> None:
@@ -93,7 +94,7 @@ def test_tf32_is_float32_that_a_gpu_computes_otherwise(monkeypatch: pytest.Monke
 def test_a_shorter_type_runs_on_openvino_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[str] = []
     natively(monkeypatch, "float32", "bfloat16")
-    monkeypatch.setattr(OpenVinoEngine, "open", lambda _, dtype: seen.append(dtype))
+    monkeypatch.setattr(OpenVinoEngine, "open", lambda _, dtype, feature: seen.append(dtype))
     opened(dtype="bfloat16")
     assert seen == ["bfloat16"]
 

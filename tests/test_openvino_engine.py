@@ -28,9 +28,12 @@ from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
 from vithybrid_cli.engines.openvino_graph import Graph
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.features import Feature
 from vithybrid_cli.images.preprocess import Normalization
 
-SMALL = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
+GOLDEN = Path(__file__).parent / "data" / "golden"
+SMALL = GOLDEN / "hf-hybrid-small"
+FAMILIES = ("hf-vit", "hf-deit", "hf-deit-distilled", "hf-beit", "hf-bit", "timm-hybrid", "jax-hybrid/R50+ViT.npz")
 EXAMPLES = Path(__file__).parent.parent / "examples"
 TOLERANCE = 1e-5  # of the largest logit, in float32
 # Of the largest logit, about twice what was measured: a rounded network, not another one.
@@ -110,6 +113,42 @@ def test_pixels_give_the_logits_of_the_network_on_torch(golden: Path) -> None:
     logits = engine.logits(pixels)
     assert logits.dtype == np.float32
     assert relative_error(logits, reference_logits(golden, pixels)) <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_from_each_place_gives_the_logits_of_its_network_on_torch(name: str) -> None:
+    engine = open_engine(GOLDEN / name)
+    pixels = pixels_for(engine)
+    assert relative_error(engine.logits(pixels), reference_logits(GOLDEN / name, pixels)) <= TOLERANCE
+    assert relative_error(engine.logits(pixels[:1]), reference_logits(GOLDEN / name, pixels[:1])) <= TOLERANCE
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+@pytest.mark.parametrize("feature", [None, Feature.MEAN])
+def test_what_was_compiled_of_each_family_before_gives_the_same_to_the_last_bit(
+    empty_cache: Path, name: str, feature: Feature | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkpoint = Checkpoint.read(GOLDEN / name)
+    engine = OpenVinoEngine.open(checkpoint, "float32", feature)
+    pixels = pixels_for(engine)
+    expected = engine.logits(pixels)
+    forbid_converting(monkeypatch)
+    monkeypatch.setattr(openvino.Core, "read_model", None)
+    monkeypatch.setattr(openvino.Core, "compile_model", None)
+    again = OpenVinoEngine.open(checkpoint, "float32", feature)
+    np.testing.assert_array_equal(again.logits(pixels), expected)
+
+
+@pytest.mark.parametrize("name", ["hf-vit", "hf-beit", "timm-hybrid", "hf-bit"])
+def test_pictures_of_another_size_give_the_logits_of_the_interpolated_network(name: str) -> None:
+    checkpoint = Checkpoint.read(GOLDEN / name, 96)
+    engine = OpenVinoEngine.open(checkpoint, "float32")
+    assert engine.image_size == (96, 96)
+    pixels = pixels_for(engine)
+    with torch.inference_mode():
+        values = torch.from_numpy(checkpoint.preprocessing.normalization.apply(pixels))
+        expected = np.asarray(load_network(checkpoint)(values).numpy())
+    assert relative_error(engine.logits(pixels), expected) <= TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -228,6 +228,21 @@ def test_a_strict_run_tries_the_picture_again_at_which_it_stopped(folder: Path) 
     assert Path("out.jsonl").read_bytes() == Path("whole.jsonl").read_bytes()
 
 
+@pytest.mark.parametrize(
+    ("first", "then", "says"),
+    [
+        pytest.param([], ["--image-size", "96"], "--image-size 64, now 96", id="another than its own"),
+        pytest.param(["--image-size", "96"], [], "--image-size 96, now 64", id="left out"),
+        pytest.param([], ["--image-size", "64"], "has the results of all 2 inputs", id="its own by number"),
+    ],
+)
+def test_a_run_goes_on_with_pictures_of_the_same_size(
+    folder: Path, first: list[str], then: list[str], says: str
+) -> None:
+    run("0.png", "1.png", "-o", "out.jsonl", *first)
+    assert says in run("0.png", "1.png", "-o", "out.jsonl", "--resume", *then).stderr
+
+
 def test_a_new_run_without_resume_writes_over_the_file_and_its_record(folder: Path) -> None:
     run(".", "-o", "out.jsonl", "-k", "3")
     run("0.png", "-o", "out.jsonl", "-k", "2")
@@ -250,12 +265,13 @@ def test_the_record_tells_all_that_decides_the_results(folder: Path) -> None:
         "engine",
         "fast_jpeg",
         "format",
+        "image_size",
         "max_pixels",
         "threshold",
         "top_k",
         "version",
     ]
-    assert (record["device"], record["batch_size"]) == ("cuda", 3)
+    assert (record["device"], record["batch_size"], record["image_size"]) == ("cuda", 3, "64")
 
 
 # What is refused

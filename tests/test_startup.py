@@ -7,6 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+import pytest
+
 from vithybrid_cli.cores import available_cores
 
 EXAMPLES = Path(__file__).parent.parent / "examples"
@@ -14,6 +16,7 @@ PROGRAM = ["-m", "vithybrid_cli"]
 CLASSIFY = ["classify", str(EXAMPLES / "cat.png"), "-m", "tiny"]
 
 HELP_BUDGET = 0.25  # seconds more than `python -c pass`
+HELP_DIFFERENCE = 0.03  # seconds
 CLASSIFY_BUDGET = 1.0  # seconds more than `python -c "import torch"`
 
 
@@ -51,6 +54,11 @@ def test_help_comes_at_once() -> None:
     assert extra_seconds([*PROGRAM, "--help"], ["-c", "pass"], HELP_BUDGET, attempts=10) <= HELP_BUDGET
 
 
+def test_help_of_embed_comes_as_soon_as_that_of_classify() -> None:
+    embed, classify = ([*PROGRAM, command, "--help"] for command in ("embed", "classify"))
+    assert extra_seconds(embed, classify, HELP_DIFFERENCE, attempts=10) <= HELP_DIFFERENCE
+
+
 def test_one_picture_with_the_built_in_model_takes_little_more_than_importing_torch() -> None:
     classify = [*PROGRAM, *CLASSIFY, "--engine", "torch"]
     assert extra_seconds(classify, ["-c", "import torch"], CLASSIFY_BUDGET, attempts=3) <= CLASSIFY_BUDGET
@@ -68,9 +76,16 @@ def test_openvino_with_a_converted_network_does_without_torch() -> None:
     assert "torch" not in imported_by(*CLASSIFY)
 
 
-def test_help_imports_nothing_that_only_work_needs() -> None:
+def test_features_from_a_converted_network_do_without_torch() -> None:
+    embed = ["embed", *CLASSIFY[1:], "--engine", "openvino"]
+    seconds([*PROGRAM, *embed])
+    assert "torch" not in imported_by(*embed)
+
+
+@pytest.mark.parametrize("command", [[], ["classify"], ["embed"]], ids=["of all", "of classify", "of embed"])
+def test_help_imports_nothing_that_only_work_needs(command: list[str]) -> None:
     heavy = {"torch", "openvino", "numpy", "PIL", "huggingface_hub", "safetensors"}
-    assert imported_by("--help") & heavy == set()
+    assert imported_by(*command, "--help") & heavy == set()
 
 
 def imported_by(*arguments: str) -> set[str]:

@@ -28,7 +28,9 @@ from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.bit import GroupNorm
 from vithybrid_cli.model.vit import VisionTransformer
 
-SMALL = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
+GOLDEN = Path(__file__).parent / "data" / "golden"
+SMALL = GOLDEN / "hf-hybrid-small"
+FAMILIES = ("hf-vit", "hf-deit", "hf-deit-distilled", "hf-beit", "hf-bit", "timm-hybrid", "jax-hybrid/R50+ViT.npz")
 FLOAT32_TOLERANCE = 1e-5  # of the largest logit
 # Of the largest logit, about twice what was measured (0.016 and 0.002): a rounded network, not another one.
 SHORT_TOLERANCES = [pytest.param("bfloat16", 0.04, id="bfloat16"), pytest.param("float16", 0.005, id="float16")]
@@ -67,6 +69,13 @@ def test_pixels_give_the_logits_of_the_network_on_the_normalised_input(golden: P
     logits = engine.logits(pixels)
     assert logits.dtype == np.float32
     assert relative_error(logits, reference_logits(golden, pixels)) <= FLOAT32_TOLERANCE
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_each_family_from_each_place_gives_the_logits_of_its_network(name: str) -> None:
+    engine = engine_of(GOLDEN / name)
+    pixels = pixels_for(engine)
+    assert relative_error(engine.logits(pixels), reference_logits(GOLDEN / name, pixels)) <= FLOAT32_TOLERANCE
 
 
 @pytest.mark.parametrize(

@@ -1,12 +1,16 @@
-"""Label pictures with a Hybrid Vision Transformer: ``Classifier`` in Python, ``vithybrid`` on the command line."""
+"""Label pictures with a Hybrid Vision Transformer, or take their features.
+
+``Classifier`` and ``Embedder`` in Python, ``vithybrid`` on the command line.
+"""
 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vithybrid_cli.classifier import Classifier
+    from vithybrid_cli.embedder import Embedder
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "__version__"]
+__all__ = ["Classifier", "Embedder", "__version__"]
 
 
 def __getattr__(name: str) -> Any:
@@ -14,4 +18,8 @@ def __getattr__(name: str) -> Any:
         from vithybrid_cli.classifier import Classifier
 
         return Classifier
+    if name == "Embedder":
+        from vithybrid_cli.embedder import Embedder
+
+        return Embedder
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

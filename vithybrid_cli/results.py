@@ -4,13 +4,26 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 from vithybrid_cli.errors import ImageError
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+
+class Outcome(Protocol):
+    """What is known about one input, whatever was asked: the ``error`` is the reason why there is nothing else."""
+
+    @property
+    def path(self) -> str: ...
+
+    @property
+    def error(self) -> ImageError | None: ...
+
+    def record(self) -> dict[str, Any]:
+        """The outcome as plain values, in the shape of the JSON output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,9 +46,29 @@ class ImageResult:
     def record(self) -> dict[str, Any]:
         """The result as plain values, in the shape of the JSON output."""
         if self.error is not None:
-            return {"path": self.path, "error": {"type": type(self.error).__name__, "message": str(self.error)}}
+            return _error_record(self.path, self.error)
         predictions = [{"index": p.index, "label": p.label, "score": round(p.score, 6)} for p in self.predictions]
         return {"path": self.path, "predictions": predictions}
+
+
+@dataclass(frozen=True, slots=True, eq=False)  # arrays have no one answer to whether they are equal
+class EmbeddingResult:
+    """What is known about one input: its feature float32 [D], or the reason why there is none."""
+
+    path: str
+    embedding: npt.NDArray[np.float32] | None = None
+    error: ImageError | None = None
+
+    def record(self) -> dict[str, Any]:
+        """The result as plain values; each number is the shortest that gives the same float32 back."""
+        if self.error is not None:
+            return _error_record(self.path, self.error)
+        numbers = [] if self.embedding is None else [float(str(number)) for number in self.embedding]
+        return {"path": self.path, "embedding": numbers}
+
+
+def _error_record(path: str, error: ImageError) -> dict[str, Any]:
+    return {"path": path, "error": {"type": type(error).__name__, "message": str(error)}}
 
 
 def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:

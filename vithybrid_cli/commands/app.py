@@ -8,7 +8,9 @@ import typer
 from vithybrid_cli import __version__
 from vithybrid_cli.commands.bench import bench
 from vithybrid_cli.commands.classify import classify
+from vithybrid_cli.commands.convert import convert
 from vithybrid_cli.commands.download import download
+from vithybrid_cli.commands.embed import embed
 from vithybrid_cli.commands.evaluate import evaluate
 from vithybrid_cli.commands.guard import guarded
 from vithybrid_cli.commands.info import info
@@ -22,7 +24,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (classify, download, models, info, evaluate, train, bench):
+for command in (classify, embed, download, models, info, convert, evaluate, train, bench):
     app.command()(guarded(command))
 
 

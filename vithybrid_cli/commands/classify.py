@@ -1,6 +1,6 @@
 """``vithybrid classify``: files, folders, patterns and lists of paths in, labels out."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Annotated, TextIO
@@ -19,20 +19,13 @@ from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.resume import Start, start_of
 from vithybrid_cli.commands.run_record import RunRecord, open_record
 from vithybrid_cli.commands.sources import Sources
+from vithybrid_cli.commands.write_results import write_results
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
-from vithybrid_cli.output import Format, Writer, open_writer, visible
-from vithybrid_cli.results import ImageResult
+from vithybrid_cli.output import Format, open_writer, visible
 
 
 def classify(
-    inputs: Annotated[
-        list[str] | None,
-        typer.Argument(
-            metavar="INPUTS",
-            help="Pictures, folders of pictures, quoted patterns, or - for a list of paths on stdin.",
-            show_default=False,
-        ),
-    ] = None,
+    inputs: options.Inputs = None,
     model: options.Model = DEFAULT_MODEL,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, metavar="N", help="How many labels at most.")] = 5,
     threshold: Annotated[
@@ -48,12 +41,9 @@ def classify(
             help="Go on where a run that wrote --output was broken off; begin if there is none.",
         ),
     ] = False,
-    files_from: Annotated[
-        Path | None,
-        typer.Option(metavar="FILE", help="Read paths from this file, one per line; - for stdin.", show_default=False),
-    ] = None,
-    null: Annotated[bool, typer.Option("--null", "-0", help="Paths in lists end with NUL, not newline.")] = False,
-    strict: Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")] = False,
+    files_from: options.FilesFrom = None,
+    null: options.Null = False,
+    strict: options.Strict = False,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
@@ -65,6 +55,7 @@ def classify(
     fast_jpeg: options.FastJpeg = False,
     revision: options.Revision = None,
     offline: options.Offline = False,
+    image_size: options.ImageSize = None,
     quiet: options.Quiet = False,
     no_progress: options.NoProgress = False,
 ) -> None:
@@ -96,13 +87,15 @@ def classify(
         fast_jpeg=fast_jpeg,
         **_chosen(engine, device, batch_size),
     )
-    folder = settled_model(model, record, revision=revision, offline=offline, quiet=quiet or no_progress)
+    path = settled_model(
+        model, record, revision=revision, offline=offline, image_size=image_size, quiet=quiet or no_progress
+    )
     start = start_of(record, sources.paths(), strict=strict)
     if start.complete:
         _end(record, start, quiet=quiet)
         return
-    running = Running(device, dtype, attention, engine, compiled)
-    classifier = open_classifier(str(folder), running, revision=None, offline=offline, quiet=quiet or no_progress)
+    running = Running(device, dtype, attention, engine, compiled, image_size)
+    classifier = open_classifier(model, path, running, quiet=quiet or no_progress)
     size = batch_size or (record.earlier.batch_size if record.earlier else classifier.engine.batch_size)
     record.settle(**_chosen(classifier.engine.name, classifier.engine.device_type, size))
     results = classifier.classify(
@@ -124,7 +117,7 @@ def classify(
         writer = open_writer(chosen, stream, single=sources.single, continued=start.end > 0)
         until = interrupts.between(results, Batches(1 if sources.streamed else size))
         with _interrupt_told(record, progress, quiet=quiet), writer, progress:
-            _write(until, writer, progress, named=not (quiet or on_screen), strict=strict)
+            write_results(until, writer, progress, named=not (quiet or on_screen), strict=strict)
     if progress.failed:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -165,14 +158,3 @@ def _interrupt_told(record: RunRecord, progress: Progress, *, quiet: bool) -> It
             line = f"interrupted after {progress.so_far}, which are in {record.output}; --resume goes on from there"
             typer.echo(visible(line), err=True)
         raise
-
-
-def _write(results: Iterable[ImageResult], writer: Writer, progress: Progress, *, named: bool, strict: bool) -> None:
-    """Write each result as it comes; failures are ``named`` on stderr, and with ``strict`` the first is the last."""
-    for result in results:
-        writer.write(result)
-        progress.advance(failed=result.error is not None)
-        if result.error is not None and named:
-            progress.report(f"{result.path}: {result.error}")
-        if result.error is not None and strict:
-            return

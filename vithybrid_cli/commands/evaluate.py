@@ -12,7 +12,7 @@ from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.destination import format_of, opened, require_writable
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
-from vithybrid_cli.commands.load import Running, open_classifier
+from vithybrid_cli.commands.load import Running, fetched, open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.labelled import label_folders, labelled_pictures
@@ -40,6 +40,7 @@ def evaluate(
     fast_jpeg: options.FastJpeg = False,
     revision: options.Revision = None,
     offline: options.Offline = False,
+    image_size: options.ImageSize = None,
     quiet: options.Quiet = False,
     no_progress: options.NoProgress = False,
 ) -> None:
@@ -52,8 +53,9 @@ def evaluate(
     from vithybrid_cli.evaluation import match_labels
 
     names = label_folders(folder)
-    running = Running(device, dtype, attention, engine, compiled)
-    classifier = open_classifier(model, running, revision=revision, offline=offline, quiet=quiet or no_progress)
+    running = Running(device, dtype, attention, engine, compiled, image_size)
+    path = fetched(model, revision=revision, offline=offline, quiet=quiet or no_progress)
+    classifier = open_classifier(model, path, running, quiet=quiet or no_progress)
     labels = match_labels(names, classifier.labels)
     progress = Progress(
         enabled=not (quiet or no_progress), count=lambda: sum(1 for _ in labelled_pictures(folder, labels))

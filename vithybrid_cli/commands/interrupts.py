@@ -4,10 +4,12 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType, TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from vithybrid_cli.batches import Batches
-from vithybrid_cli.results import ImageResult
+from vithybrid_cli.results import Outcome
+
+Result = TypeVar("Result", bound=Outcome)
 
 EXIT_SIGNALLED = 128  # shells add the signal's number
 
@@ -44,7 +46,7 @@ class Interrupts:
         for number, handler in self._before.items():
             signal.signal(number, handler)
 
-    def between(self, results: Iterator[ImageResult], batches: Batches) -> Iterator[ImageResult]:
+    def between(self, results: Iterator[Result], batches: Batches) -> Iterator[Result]:
         """``results`` until a signal comes. Raises Interrupted then.
 
         The rest of a batch whose first result is here is known, and still given; for the next one nobody waits.

@@ -1,9 +1,10 @@
-"""A model by the name that a user gave, fetched where needed, ready to classify."""
+"""A model by the name that a user gave, fetched where needed, ready for pictures."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import typer
@@ -13,7 +14,11 @@ from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.output import visible
 
 if TYPE_CHECKING:
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.classifier import Classifier
+    from vithybrid_cli.embedder import Embedder
+    from vithybrid_cli.engines import Engine
+    from vithybrid_cli.features import Feature
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,19 +30,54 @@ class Running:
     attention: str
     engine: str
     compile: bool
+    image_size: int | None = None
 
 
-def open_classifier(model: str, running: Running, *, revision: str | None, offline: bool, quiet: bool) -> "Classifier":
-    """Load a model, showing on stderr how far a download is, and what else takes long or goes wrong on the way.
-
-    Raises ModelError and UsageError.
-    """
-    from vithybrid_cli.classifier import Classifier
-
+def fetched(model: str, *, revision: str | None, offline: bool, quiet: bool) -> Path:
+    """Where a model is, showing on stderr how far its download is if it needs one. Raises ModelError."""
     with fetch_progress(shown=not quiet) as progress:
-        folder = locate(model, revision=revision, offline=offline, progress=progress)
+        return locate(model, revision=revision, offline=offline, progress=progress)
+
+
+def open_classifier(model: str, path: Path, running: Running, *, quiet: bool) -> "Classifier":
+    """Load the ``model`` that lies at ``path``, showing on stderr what takes long or goes wrong on the way.
+
+    Raises ModelError, for a network without a head too, and UsageError.
+    """
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.classifier import Classifier, require_head
+
+    checkpoint = Checkpoint.read(path, running.image_size)
+    require_head(checkpoint, model)
+    return Classifier(
+        _engine(checkpoint, running, None, quiet=quiet), checkpoint.preprocessing, checkpoint.config.labels
+    )
+
+
+def open_embedder(path: Path, running: Running, feature: "Feature", *, quiet: bool) -> "Embedder":
+    """Load the model that lies at ``path`` as `open_classifier` does, for this ``feature``."""
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.embedder import Embedder
+    from vithybrid_cli.features import width_of
+
+    checkpoint = Checkpoint.read(path, running.image_size)
+    engine = _engine(checkpoint, running, feature, quiet=quiet)
+    return Embedder(engine, checkpoint.preprocessing, width_of(checkpoint.config))
+
+
+def _engine(checkpoint: "Checkpoint", running: Running, feature: "Feature | None", *, quiet: bool) -> "Engine":
+    from vithybrid_cli.engines.open import open_engine
+
     with _log_shown(shown=not quiet):
-        return Classifier.from_pretrained(folder, **asdict(running))
+        return open_engine(
+            checkpoint,
+            engine=running.engine,
+            device=running.device,
+            dtype=running.dtype,
+            attention=running.attention,
+            compiled=running.compile,
+            feature=feature,
+        )
 
 
 class _OnStderr(logging.Handler):

@@ -23,11 +23,35 @@ Model = Annotated[
         help="An alias of `vithybrid models`, a hub id, or a checkpoint folder.",
     ),
 ]
+Inputs = Annotated[
+    list[str] | None,
+    typer.Argument(
+        metavar="INPUTS",
+        help="Pictures, folders of pictures, quoted patterns, or - for a list of paths on stdin.",
+        show_default=False,
+    ),
+]
+FilesFrom = Annotated[
+    Path | None,
+    typer.Option(metavar="FILE", help="Read paths from this file, one per line; - for stdin.", show_default=False),
+]
+Null = Annotated[bool, typer.Option("--null", "-0", help="Paths in lists end with NUL, not newline.")]
+Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")]
 Revision = Annotated[
     str | None,
     typer.Option(metavar="NAME", rich_help_panel=MODEL_PANEL, help="Branch, tag or commit of the model on the hub."),
 ]
 Offline = Annotated[bool, typer.Option("--offline", rich_help_panel=MODEL_PANEL, help="Never open a connection.")]
+ImageSize = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        rich_help_panel=MODEL_PANEL,
+        help="Run the network on pictures of N×N pixels; its positions are interpolated.",
+        show_default="the model's own",
+    ),
+]
 Device = Annotated[
     str,
     typer.Option(

@@ -25,7 +25,7 @@ class Sources:
     def check(self) -> None:
         """Raise UsageError for what is wrong before anything is loaded."""
         if not self.inputs and self.files_from is None:
-            raise UsageError("nothing to classify. Give pictures, folders or patterns, or - to read paths from stdin.")
+            raise UsageError("there are no inputs. Give pictures, folders or patterns, or - to read paths from stdin.")
         if self._stdin_uses and sys.stdin is None:
             raise UsageError("stdin is closed, so there is no list to read. Give --files-from FILE.")
         if self._stdin_uses > 1:

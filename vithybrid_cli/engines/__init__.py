@@ -1,4 +1,4 @@
-"""Pixels become logits: one file per runtime, all behind one small protocol."""
+"""Pixels become logits or features: one file per runtime, all behind one small protocol."""
 
 from typing import Protocol
 
@@ -30,4 +30,7 @@ class Engine(Protocol):
         """How many calls of ``logits`` it computes at once, each in a thread of its own."""
 
     def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 pixels [N, H, W, 3] → logits [N, C]; rescaling and normalisation are the engine's work."""
+        """uint8 pixels [N, H, W, 3] → logits [N, C]; rescaling and normalisation are the engine's work.
+
+        Of an engine that was opened for a feature, that is what comes out: [N, D].
+        """

@@ -11,42 +11,55 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import AttentionKind, Dtype, EngineKind
 from vithybrid_cli.engines import Engine
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.features import Feature, is_what_the_head_reads
 
 _NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
 _AMD_DRIVER = Path("/dev/kfd")  # torch calls AMD's devices cuda, too
 
 
 def open_engine(
-    folder: Checkpoint, *, engine: str, device: str, dtype: str, attention: str, compiled: bool = False
+    folder: Checkpoint,
+    *,
+    engine: str,
+    device: str,
+    dtype: str,
+    attention: str,
+    compiled: bool = False,
+    feature: Feature | None = None,
 ) -> Engine:
     """Load the network of ``folder`` into an engine, which has torch compile it if ``compiled``.
 
+    With a ``feature``, that is what the engine gives instead of logits.
     ``auto`` is OpenVINO on a CPU where it is installed, unless torch alone can do what is asked for; else torch. Raises
     UsageError for names that are not known and for what is not there.
     """
     _require("engine", engine, EngineKind)
     _require("dtype", dtype, Dtype)
     _require("attention", attention, AttentionKind)
+    if feature is not None:
+        is_what_the_head_reads(feature, folder.config)  # raises UsageError for one that the network does not have
     if engine == EngineKind.OPENVINO:
         if reason := _why_torch_alone(device, dtype, attention, compiled):
             raise UsageError(reason)
-        return _open_openvino(folder, dtype)
+        return _open_openvino(folder, dtype, feature)
     if engine == EngineKind.AUTO and _suits_openvino(device, dtype, attention, compiled):
-        return _open_openvino(folder, dtype)
-    return _open_torch(folder, device, dtype, attention, compiled)
+        return _open_openvino(folder, dtype, feature)
+    return _open_torch(folder, device, dtype, attention, compiled, feature)
 
 
-def _open_torch(folder: Checkpoint, device: str, dtype: str, attention: str, compiled: bool) -> Engine:
-    from vithybrid_cli.checkpoints.load import load_network
+def _open_torch(
+    folder: Checkpoint, device: str, dtype: str, attention: str, compiled: bool, feature: Feature | None
+) -> Engine:
     from vithybrid_cli.engines.several import SeveralEngines
     from vithybrid_cli.engines.torch_devices import choose_devices, require_possible, torch_dtype
     from vithybrid_cli.engines.torch_engine import TorchEngine
+    from vithybrid_cli.engines.torch_features import load_for
 
     devices = choose_devices(device)
     require_possible(dtype, devices[0])
     engines = [
         TorchEngine(
-            load_network(folder, cast(Literal["sdpa", "eager"], attention)),
+            load_for(folder, cast(Literal["sdpa", "eager"], attention), feature),
             folder.preprocessing.normalization,
             chosen,
             torch_dtype(dtype),
@@ -74,7 +87,7 @@ def _why_torch_alone(device: str, dtype: str, attention: str, compiled: bool) ->
     return None
 
 
-def _open_openvino(folder: Checkpoint, dtype: str) -> Engine:
+def _open_openvino(folder: Checkpoint, dtype: str, feature: Feature | None) -> Engine:
     try:
         from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
     except ImportError as error:
@@ -82,7 +95,7 @@ def _open_openvino(folder: Checkpoint, dtype: str) -> Engine:
             f"OpenVINO cannot be loaded ({error}). Install it with `pip install 'vithybrid-cli[openvino]'`, "
             "or give --engine torch."
         ) from error
-    return OpenVinoEngine.open(folder, dtype)
+    return OpenVinoEngine.open(folder, dtype, feature)
 
 
 def _suits_openvino(device: str, dtype: str, attention: str, compiled: bool = False) -> bool:

@@ -21,8 +21,9 @@ from vithybrid_cli.checkpoints.content import weights_sha256
 from vithybrid_cli.checkpoints.user_cache import cache_folder
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.openvino_runtime import CPU, openvino
+from vithybrid_cli.features import Feature
 
-CONVERSION = 1  # to be counted up when `openvino_convert` makes something else of the same checkpoint
+CONVERSION = 2  # to be counted up when `openvino_convert` makes something else of the same checkpoint
 
 _GRAPH, _WEIGHTS = "model.xml", "model.bin"
 _ROOT, _HEAD = b"<net ", 100  # what the first bytes of a graph hold
@@ -36,9 +37,10 @@ _ABANDONED = 24 * 60 * 60  # seconds after which nobody is still writing
 Properties = Mapping[str, str | int | bool]
 
 
-def entry_for(folder: Checkpoint) -> Path:
-    """Where the graph of a checkpoint is kept, if it is. All precisions share it: they are chosen when it is compiled.
+def entry_for(folder: Checkpoint, feature: Feature | None = None) -> Path:
+    """Where the graph of a checkpoint for its logits or a ``feature`` is kept, if it is.
 
+    All precisions share it: they are chosen when it is compiled.
     Raises ModelError when the weights cannot be read, OSError when the user has no cache.
     """
     content = (
@@ -46,6 +48,8 @@ def entry_for(folder: Checkpoint) -> Path:
         openvino.get_version(),
         replace(folder.config, labels=()),
         len(folder.config.labels),
+        folder.stored_config.image_size,  # from which positions are interpolated
+        feature,
         folder.preprocessing.normalization,
         weights_sha256(folder),
     )

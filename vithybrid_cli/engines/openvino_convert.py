@@ -6,13 +6,15 @@ What is changed here has to be told to the cache: `openvino_cache.CONVERSION`.
 import warnings
 from concurrent.futures import ThreadPoolExecutor
 
+import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined] # documented, exported without saying so
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.engines.openvino_runtime import openvino
+from vithybrid_cli.engines.torch_features import load_for
+from vithybrid_cli.features import Feature
 from vithybrid_cli.images.preprocess import Normalization
 
 
@@ -31,13 +33,13 @@ class _FromPixels(nn.Module):
         return self.network(values.permute(0, 3, 1, 2))
 
 
-def convert(folder: Checkpoint) -> openvino.Model:
+def convert(folder: Checkpoint, feature: Feature | None = None) -> openvino.Model:
     """The float32 graph of a checkpoint: uint8 pixels [N, H, W, 3] of any number N → float32 logits [N, C].
 
-    Raises ModelError as `load_network` does.
+    With a ``feature``, that [N, D] is what it gives. Raises ModelError and UsageError as `load_for` does.
     """
     # Attention written out: the runtime knows the pattern, and runs it faster than the one operation of that name.
-    network = load_network(folder, "eager")
+    network = load_for(folder, "eager", feature)
     return graph_of(network, folder.preprocessing.normalization, folder.config.image_size)
 
 
@@ -53,7 +55,23 @@ def graph_of(network: nn.Module, normalization: Normalization, image_size: tuple
     with ThreadPoolExecutor(1, thread_name_prefix="convert") as thread:
         graph = thread.submit(_read_by_openvino, traced).result()
     graph.reshape([-1, *image_size, 3])
+    _bound_integers(graph)
     return graph
+
+
+def _bound_integers(graph: openvino.Model) -> None:
+    """Bring 64-bit constants, which hold positions and sizes, within 32 bits.
+
+    torch ends a slice that has no end at 2⁶³ - 1. OpenVINO 2026.4 computes in 32 bits, and takes that for -1 in a graph
+    that was compiled, kept with its weights beside it and read again: the last element would be missing.
+    """
+    limits = np.iinfo(np.int32)
+    for constant in graph.get_ops():
+        if constant.get_type_name() != "Constant" or constant.get_element_type() != openvino.Type.i64:
+            continue
+        bounded = np.clip(constant.data, limits.min, limits.max)
+        if (bounded != constant.data).any():
+            constant.output(0).replace(openvino.opset13.constant(bounded, np.int64).output(0))
 
 
 def _read_by_openvino(traced: torch.jit.ScriptModule) -> openvino.Model:

@@ -12,6 +12,7 @@ from vithybrid_cli.choices import Dtype
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.openvino_graph import Graph
 from vithybrid_cli.engines.openvino_runtime import openvino
+from vithybrid_cli.features import Feature, width_of
 
 # Measured on two cores, each with a stream of its own: a batch whose values stay in the caches is fastest, which is one
 # picture of 384×384 and 16 to 64 of 64×64. Two at least, so that a full batch is told from a picture that is alone.
@@ -32,21 +33,23 @@ class OpenVinoEngine:
 
     name, device_type = "openvino", "cpu"
 
-    def __init__(self, compiled: Callable[[int], openvino.CompiledModel], folder: Checkpoint) -> None:
-        """``compiled`` makes the graph ready for a number of streams."""
+    def __init__(
+        self, compiled: Callable[[int], openvino.CompiledModel], folder: Checkpoint, feature: Feature | None = None
+    ) -> None:
+        """``compiled`` makes the graph ready for a number of streams; it gives logits, or this ``feature``."""
         self.image_size = folder.config.image_size
-        self._classes = len(folder.config.labels)
+        self._columns = len(folder.config.labels) if feature is None else width_of(folder.config)
         self._alone = _Streams(compiled, 1)
         self._together = _Streams(compiled, min(available_cores(), _MOST_STREAMS))
 
     @classmethod
-    def open(cls, folder: Checkpoint, dtype: str) -> "OpenVinoEngine":
+    def open(cls, folder: Checkpoint, dtype: str, feature: Feature | None = None) -> "OpenVinoEngine":
         """The network of a checkpoint, converted if it is not in the cache.
 
         Raises ModelError when the checkpoint cannot be loaded, UsageError when this processor does not compute in
         ``dtype`` (float32, float16 or bfloat16) by itself.
         """
-        return cls(Graph(folder, Dtype(dtype)).compiled, folder)
+        return cls(Graph(folder, Dtype(dtype), feature).compiled, folder, feature)
 
     @property
     def batch_size(self) -> int:
@@ -60,9 +63,9 @@ class OpenVinoEngine:
         return self._together.count
 
     def logits(self, pixels: Pixels) -> Logits:
-        """uint8 pixels [N, H, W, 3] → logits [N, C]; waits while ``parallel`` calls are under way."""
+        """uint8 pixels [N, H, W, 3] → logits [N, C] or features [N, D]; waits while ``parallel`` calls run."""
         if not len(pixels):
-            return np.empty((0, self._classes), np.float32)
+            return np.empty((0, self._columns), np.float32)
         # By the batch alone, and not by what else is under way: the two ways differ in the last digits, and a run that
         # is resumed has to give the same.
         streams = self._alone if len(pixels) == 1 else self._together

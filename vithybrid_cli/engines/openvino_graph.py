@@ -10,6 +10,7 @@ from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines import openvino_cache
 from vithybrid_cli.engines.openvino_runtime import CPU, core, openvino
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.features import Feature
 
 # OpenVINO's words for a type: what a processor computes in by itself, and what a graph is to be computed in.
 _CAPABILITY = {Dtype.FLOAT32: "FP32", Dtype.FLOAT16: "FP16", Dtype.BFLOAT16: "BF16"}
@@ -21,17 +22,17 @@ _logger = logging.getLogger(__name__)
 
 
 class Graph:
-    """The network of a checkpoint, to be computed in one type.
+    """The network of a checkpoint, to be computed in one type, for its logits or for a feature.
 
     Raises ModelError when the checkpoint cannot be loaded, UsageError when this processor does not compute in
     ``dtype`` by itself: OpenVINO would take another type, or be slower than with float32.
     """
 
-    def __init__(self, folder: Checkpoint, dtype: Dtype) -> None:
-        self._folder, self._dtype = folder, dtype
+    def __init__(self, folder: Checkpoint, dtype: Dtype, feature: Feature | None = None) -> None:
+        self._folder, self._dtype, self._feature = folder, dtype, feature
         self._core = core()
         _require_native(dtype)
-        self._entry = _entry_for(folder)
+        self._entry = _entry_for(folder, feature)
         self._new: openvino.Model | None = None  # converted by this process
         if self._entry is None or not openvino_cache.holds(self._entry):
             self._new = self._converted()
@@ -56,7 +57,7 @@ class Graph:
             _logger.info("converting the network for OpenVINO, once for this model; later runs start faster")
         from vithybrid_cli.engines.openvino_convert import convert  # imports torch
 
-        graph = convert(self._folder)
+        graph = convert(self._folder, self._feature)
         if self._entry is not None:
             try:
                 openvino_cache.write(graph, self._entry)
@@ -96,10 +97,10 @@ def _require_native(dtype: Dtype) -> None:
         )
 
 
-def _entry_for(folder: Checkpoint) -> Path | None:
+def _entry_for(folder: Checkpoint, feature: Feature | None) -> Path | None:
     """Where the graph is kept; None where the user has no cache."""
     try:
-        return openvino_cache.entry_for(folder)
+        return openvino_cache.entry_for(folder, feature)
     except OSError as error:
         _warn_that_it_is_not_kept(error)
         return None

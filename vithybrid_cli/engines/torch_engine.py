@@ -14,10 +14,10 @@ from torch import Tensor
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.cpu_linear import use_fastest_linears
 from vithybrid_cli.engines.torch_devices import set_tf32, use_granted_cores
+from vithybrid_cli.engines.torch_features import RunnableNetwork
 from vithybrid_cli.engines.torch_self_test import SelfTest
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
-from vithybrid_cli.model.build import Network
 
 # Pictures of 384×384 at once; a smaller picture allows proportionally more. On a CPU one for each core, within bounds:
 # more than that is slower (BENCHMARKS.md), as large temporary tensors are mapped into memory anew each time.
@@ -37,7 +37,7 @@ class TorchEngine:
 
     def __init__(
         self,
-        network: Network,
+        network: RunnableNetwork,
         normalization: Normalization,
         device: torch.device,
         dtype: torch.dtype,

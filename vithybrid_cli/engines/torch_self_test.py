@@ -11,9 +11,9 @@ import numpy as np
 import numpy.typing as npt
 import torch
 
+from vithybrid_cli.engines.torch_features import RunnableNetwork
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
-from vithybrid_cli.model.build import Network
 
 # Of the largest logit: several times what rounding explains, and a small part of what a wrong operation does.
 _TOLERANCE = {torch.float32: 1e-3, torch.float16: 0.02, torch.bfloat16: 0.1}
@@ -32,7 +32,7 @@ class SelfTest:
 
     @classmethod
     @torch.inference_mode()
-    def of(cls, network: Network, normalization: Normalization) -> "SelfTest":
+    def of(cls, network: RunnableNetwork, normalization: Normalization) -> "SelfTest":
         """For a float32 network that is still on the CPU."""
         pixels = np.random.default_rng(0).integers(0, 256, (1, *network.config.image_size, 3), np.uint8)
         return cls(pixels, network(torch.from_numpy(normalization.apply(pixels))).numpy())

@@ -7,11 +7,14 @@ from vithybrid_cli.output.escape import visible
 from vithybrid_cli.output.evaluation import write_report
 from vithybrid_cli.output.formats import Format, Writer, default_format, prepare_stream
 from vithybrid_cli.output.json_records import JsonLinesWriter, JsonWriter
+from vithybrid_cli.results import ImageResult
 
 __all__ = ["Format", "Writer", "default_format", "open_writer", "visible", "write_report"]
 
 
-def open_writer(output_format: Format, stream: TextIO, *, single: bool = False, continued: bool = False) -> Writer:
+def open_writer(
+    output_format: Format, stream: TextIO, *, single: bool = False, continued: bool = False
+) -> Writer[ImageResult]:
     """A writer of results to ``stream``, which stays open when the writer is closed.
 
     What opens the format (``[``, a header) is written at once, so that whatever ends the run after this call

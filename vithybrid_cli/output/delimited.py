@@ -37,7 +37,7 @@ class RowWriter:
         return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
-class DelimitedWriter(Writer):
+class DelimitedWriter(Writer[ImageResult]):
     """Rows of ``COLUMNS``, the header first; ``rank`` counts from 1 and ``score`` has six decimals.
 
     ``continued``: the stream stands after a row, so the header is there.

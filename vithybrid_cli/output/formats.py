@@ -3,9 +3,11 @@
 from enum import StrEnum
 from io import TextIOWrapper
 from types import TracebackType
-from typing import Protocol, Self, TextIO
+from typing import Protocol, Self, TextIO, TypeVar
 
-from vithybrid_cli.results import ImageResult
+from vithybrid_cli.results import Outcome
+
+Result = TypeVar("Result", bound=Outcome, contravariant=True)
 
 
 class Format(StrEnum):
@@ -29,10 +31,10 @@ def prepare_stream(output_format: Format, stream: TextIO) -> None:
         stream.reconfigure(encoding="utf-8", errors="strict", newline="")
 
 
-class Writer(Protocol):
+class Writer(Protocol[Result]):
     """Writes results in the order in which they come; leaving its ``with`` block, however, closes it."""
 
-    def write(self, result: ImageResult) -> None:
+    def write(self, result: Result) -> None:
         """Write all that is known about one picture and flush it."""
         ...
 

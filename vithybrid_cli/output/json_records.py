@@ -9,7 +9,7 @@ from typing import Any, TextIO
 
 from vithybrid_cli.output.escape import visible_json
 from vithybrid_cli.output.formats import Writer
-from vithybrid_cli.results import ImageResult
+from vithybrid_cli.results import Outcome
 
 
 def to_json(record: dict[str, Any], indent: int | None = None) -> str:
@@ -20,13 +20,13 @@ def to_json(record: dict[str, Any], indent: int | None = None) -> str:
     return "\n".join(visible_json(line) for line in text.split("\n"))
 
 
-class JsonLinesWriter(Writer):
+class JsonLinesWriter(Writer[Outcome]):
     """One object per line and nothing else."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, result: ImageResult) -> None:
+    def write(self, result: Outcome) -> None:
         self._stream.write(to_json(result.record()) + "\n")
         self._stream.flush()
 
@@ -34,7 +34,7 @@ class JsonLinesWriter(Writer):
         self._stream.flush()
 
 
-class JsonWriter(Writer):
+class JsonWriter(Writer[Outcome]):
     """One array with one object per line; ``[]`` when there is none. ``continued``: the stream stands after one."""
 
     def __init__(self, stream: TextIO, *, continued: bool = False) -> None:
@@ -44,7 +44,7 @@ class JsonWriter(Writer):
         if not continued:
             stream.write("[")
 
-    def write(self, result: ImageResult) -> None:
+    def write(self, result: Outcome) -> None:
         # One call to write, and the state after it: an interrupt at any point leaves an array that can be closed.
         self._stream.write(self._before + to_json(result.record()))
         self._before = ",\n"

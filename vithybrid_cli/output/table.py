@@ -15,7 +15,7 @@ GAP = "  "
 PERCENT = len("100.0%")
 
 
-class TableWriter(Writer):
+class TableWriter(Writer[ImageResult]):
     """Prints each picture as it comes; no line waits for a later one, so the widths depend on the screen alone."""
 
     def __init__(self, stream: TextIO, *, single: bool) -> None:

@@ -1,0 +1,99 @@
+"""The Python interface to features: a checkpoint by name, and pictures into vectors."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Generator, Iterable
+from contextlib import closing
+from typing import TYPE_CHECKING
+
+from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.hub import locate
+from vithybrid_cli.errors import ImageError, UsageError
+from vithybrid_cli.features import Feature, width_of
+from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
+from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.pipeline import Pipeline
+from vithybrid_cli.results import EmbeddingResult
+
+if TYPE_CHECKING:
+    from vithybrid_cli.engines import Engine
+
+
+class Embedder(Pipeline):
+    """Gives a feature of each picture, a vector of ``width`` numbers, with one network."""
+
+    def __init__(self, engine: Engine, preprocessing: Preprocessing, width: int) -> None:
+        """``engine`` is one that was opened for a feature."""
+        super().__init__(engine, preprocessing)
+        self.width = width
+
+    @classmethod
+    def from_pretrained(
+        cls,
+        model: str | os.PathLike[str] = DEFAULT_MODEL,
+        *,
+        feature: str = "auto",
+        revision: str | None = None,
+        offline: bool = False,
+        device: str = "auto",
+        dtype: str = "float32",
+        attention: str = "sdpa",
+        engine: str = "auto",
+        compile: bool = False,  # noqa: A002 (what it is called everywhere in torch)
+        image_size: int | None = None,
+    ) -> Embedder:
+        """Load a checkpoint as `Classifier.from_pretrained` does; it needs no head.
+
+        ``feature``: ``auto`` is what the network's own head reads. That is the CLS token (of a distilled DeiT too), the
+        mean of the patch tokens for BEiT and timm's average pooling, or the mean of the feature map for BiT; behind a
+        pooler's layer and tanh where the network has that. ``cls`` and ``mean`` are the CLS token and the mean of the
+        patch tokens after the final norm.
+        Raises ModelError and UsageError as `Classifier.from_pretrained` does, and UsageError for a ``feature`` that is
+        not known or that the network does not have.
+        """
+        from vithybrid_cli.engines.open import open_engine
+
+        chosen = _feature(feature)
+        folder = Checkpoint.read(locate(model, revision=revision, offline=offline), image_size)
+        running = open_engine(
+            folder,
+            engine=engine,
+            device=device,
+            dtype=dtype,
+            attention=attention,
+            compiled=compile,
+            feature=chosen,
+        )
+        return cls(running, folder.preprocessing, width_of(folder.config))
+
+    def embed(
+        self,
+        paths: Iterable[str | os.PathLike[str]],
+        *,
+        batch_size: int | None = None,
+        workers: int | None = None,
+        max_pixels: int = DEFAULT_MAX_PIXELS,
+        pauses: bool = True,
+        fast_jpeg: bool = False,
+    ) -> Generator[EmbeddingResult, None, None]:
+        """Results in the order of ``paths``, each as soon as its batch is known; a bad file is a result with an error.
+
+        The options are those of `Classifier.classify`. Raises UsageError for a ``batch_size`` or ``workers`` below 1.
+        """
+        outputs = self.outputs(
+            paths, batch_size=batch_size, workers=workers, max_pixels=max_pixels, pauses=pauses, fast_jpeg=fast_jpeg
+        )
+        with closing(outputs):
+            for path, output in outputs:
+                if isinstance(output, ImageError):
+                    yield EmbeddingResult(path, error=output)
+                else:
+                    yield EmbeddingResult(path, output)
+
+
+def _feature(name: str) -> Feature:
+    if name not in list(Feature):
+        raise UsageError(f"feature {name!r} is not known. Known: {', '.join(Feature)}.")
+    return Feature(name)

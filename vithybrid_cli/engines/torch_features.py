@@ -1,0 +1,50 @@
+"""The network that is asked for: with its head, or one that gives a feature of each picture."""
+
+from torch import Tensor, nn
+
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.load import load_network
+from vithybrid_cli.features import Feature, is_what_the_head_reads
+from vithybrid_cli.model.build import Network
+from vithybrid_cli.model.config import VitConfig
+from vithybrid_cli.model.vit import AttentionImplementation, VisionTransformer
+
+
+class TokenFeature(nn.Module):
+    """Normalised pixels [B, 3, H, W] → a feature [B, D] that the head of the network does not read."""
+
+    def __init__(self, network: VisionTransformer, feature: Feature) -> None:
+        super().__init__()
+        self.network = network
+        self.feature = feature
+
+    @property
+    def config(self) -> VitConfig:
+        """That of the network."""
+        return self.network.config
+
+    def forward(self, pixel_values: Tensor) -> Tensor:
+        x, bias = self.network.embeddings(pixel_values), self.network.bias()
+        for block in self.network.blocks:
+            x = block(x, bias=bias)
+        x = self.network.normalized(x)
+        pooled = x[:, 0] if self.feature is Feature.CLS else x[:, self.config.prefix_tokens :].mean(1)
+        return self.network.fc_norm(pooled)  # which is the identity unless the line before the last is
+
+
+RunnableNetwork = Network | TokenFeature
+
+
+def load_for(
+    checkpoint: Checkpoint, attention: AttentionImplementation, feature: Feature | None = None
+) -> RunnableNetwork:
+    """The float32 network of a checkpoint that gives logits [N, C], or this ``feature`` [N, D].
+
+    Raises ModelError as `load_network` does, UsageError for a feature that the network does not have.
+    """
+    as_it_is = feature is None or is_what_the_head_reads(feature, checkpoint.config)
+    network = load_network(checkpoint, attention, head=feature is None)
+    if as_it_is or feature is None:
+        return network
+    assert isinstance(network, VisionTransformer)  # any feature of the other kind is what its head reads
+    return TokenFeature(network, feature)
