@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from vithybrid_cli import __version__
+from vithybrid_cli.checkpoints import catalog
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vithybrid_cli"
@@ -108,7 +109,7 @@ def test_the_installed_program_knows_its_version(installed: Path) -> None:
 
 def test_the_installed_program_lists_the_models(installed: Path) -> None:
     aliases = [json.loads(line)["alias"] for line in run(installed, "models").splitlines()]
-    assert aliases == ["tiny", "base-384"]
+    assert aliases == [entry.alias for entry in catalog.ENTRIES]
 
 
 def test_the_installed_program_labels_a_cat_with_the_model_it_brings(installed: Path) -> None:

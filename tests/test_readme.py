@@ -259,8 +259,8 @@ def test_nothing_is_left_to_be_filled_in() -> None:
 
 
 def test_the_python_code_runs(workplace: Path) -> None:
-    (snippet,) = blocks("python")
-    script = [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", snippet]
+    snippets = "\n".join(blocks("python"))  # each goes on with what those before it have made
+    script = [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", snippets]
     done = subprocess.run(script, cwd=workplace, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
@@ -268,7 +268,12 @@ def test_the_python_code_runs(workplace: Path) -> None:
         ["examples/cat.png", "3"],
         ["broken.jpg", "MissingFile"],
     ]
-    assert lines[-1] == "cat"
+    assert lines[3:] == [
+        "cat",
+        "examples/cat.png (192,)",
+        "examples/rocket.jpg (192,)",
+        "4 torch.Size([1, 3, 17, 17])",
+    ]
 
 
 def test_each_script_of_the_examples_is_run_here() -> None:

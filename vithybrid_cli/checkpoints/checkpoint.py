@@ -188,7 +188,8 @@ def _read_transformers(path: Path, described: _Described) -> Checkpoint:
     if described.preprocessor is None:
         preprocessing = Preprocessing.default(network.image_size)
     else:
-        preprocessing = Preprocessing.from_dict(described.preprocessor, network.image_size)
+        processor = transformers_config.processor_of(described.config)
+        preprocessing = Preprocessing.from_dict(described.preprocessor, network.image_size, processor)
     if isinstance(network, BitClassifierConfig) and preprocessing.output_size is not None:
         network = replace(network, image_size=preprocessing.output_size)  # a BiT takes pictures of any size
     return Checkpoint(path, network, preprocessing, descriptions=described.files)

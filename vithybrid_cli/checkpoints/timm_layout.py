@@ -29,7 +29,7 @@ IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.22
 _HARMLESS = {
     *("img_size", "num_heads", "patch_size", "embed_dim", "depth", "mlp_ratio", "qkv_bias", "num_classes", "in_chans"),
     *("drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate"),
-    *("dynamic_img_size", "dynamic_img_pad", "strict_img_size"),
+    *("dynamic_img_size", "dynamic_img_pad", "strict_img_size", "global_pool"),
 }
 _HEAD_WIDTH = 64  # of every architecture that is known here: width over heads
 
@@ -55,11 +55,11 @@ def read_config(config: Mapping[str, Any], shapes: Shapes) -> VitConfig:
             f"{_FILE}: architecture {architecture!r} is not supported; known are timm's vit_*_patch* and deit_*, and "
             "the hybrids vit_tiny_r_s16_p8, vit_small_r26_s32, vit_base_r50_s16 and vit_large_r50_s32."
         )
-    pool = fields.require("global_pool", ("token", "avg", ""), default="token")
     distilled = "dist_token" in shapes
     arguments = Fields(fields.mapping("model_args") or {}, f"{_FILE}, model_args")
     for name in arguments.config.keys() - _HARMLESS:
         raise ModelError(f"{arguments.where}: {name} = {arguments.config[name]!r} is not supported.")
+    pool = _pool(arguments, default=_pool(fields, default="token"))
     heads = arguments.integer("num_heads", max(width_of(shapes, _SPELLING) // _HEAD_WIDTH, 1))
     network = infer(
         shapes,
@@ -117,6 +117,11 @@ def pretrained_cfg(config: Mapping[str, Any]) -> Fields:
     """The part of a ``config.json`` that describes the weights; older files have its fields beside the architecture."""
     fields = Fields(config, _FILE)
     return Fields(fields.mapping("pretrained_cfg") or config, f"{_FILE}, pretrained_cfg")
+
+
+def _pool(fields: Fields, default: str) -> str:
+    pool: str = fields.require("global_pool", ("token", "avg", ""), default=default)
+    return pool
 
 
 def _image_size(fields: Fields, arguments: Fields) -> tuple[int, int]:

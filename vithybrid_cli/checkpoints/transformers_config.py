@@ -53,6 +53,8 @@ def read_config(config: Mapping[str, Any], names: Callable[[], AbstractSet[str]]
     if family == "bit":
         return BitClassifierConfig(read_bit(config, _FILE, "preactivation"), labels)
     network = _READERS[family](fields, config)
+    if parts.pooler:
+        fields.require("pooler_act", ("tanh",), default="tanh")
     return replace(
         network,
         family=family,
@@ -77,6 +79,11 @@ def family_of(config: Mapping[str, Any]) -> Any:
         )
     known = ", ".join(repr(name) for spelling in FAMILIES.values() for name in spelling.model_types)
     raise ModelError(f"{_FILE}: model_type {given!r} is not supported; known: {known}.")
+
+
+def processor_of(config: Mapping[str, Any]) -> str:
+    """The image processor of a family, for a file that names none. Raises ModelError as `family_of` does."""
+    return f"{FAMILIES[family_of(config)].classes}ImageProcessor"
 
 
 @dataclass(frozen=True, slots=True)

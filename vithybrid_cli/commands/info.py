@@ -118,10 +118,10 @@ def _preprocessing(checkpoint: "Checkpoint") -> dict[str, Any]:
 
     options_ = checkpoint.preprocessing.to_dict()
     options_["resample"] = Image.Resampling(options_["resample"]).name.lower()
-    names = ("size", "resample", "crop_size", "rescale_factor", "image_mean", "image_std")
-    switches = {"size": "do_resize", "resample": "do_resize", "crop_size": "do_center_crop"}
+    names = ("size", "resample", "crop_size", "timm", "rescale_factor", "image_mean", "image_std")
+    switches = {"size": "do_resize", "resample": "do_resize", "timm": "do_resize", "crop_size": "do_center_crop"}
     switches |= {"rescale_factor": "do_rescale", "image_mean": "do_normalize", "image_std": "do_normalize"}
-    return {name: options_[name] for name in names if options_[switches[name]]}
+    return {name: options_[name] for name in names if name in options_ and options_[switches[name]]}
 
 
 def _few(labels: tuple[str, ...]) -> dict[str, Any]:

@@ -20,7 +20,7 @@ Model = Annotated[
         "-m",
         metavar="NAME",
         rich_help_panel=MODEL_PANEL,
-        help="An alias of `vithybrid models`, a hub id, or a checkpoint folder.",
+        help="An alias of `vithybrid models`, a hub id, or a checkpoint's folder or file.",
     ),
 ]
 Inputs = Annotated[

@@ -10,7 +10,6 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
-from vithybrid_cli.checkpoints.write import write_checkpoint as write_checkpoint
 from vithybrid_cli.checkpoints.write import write_tensors
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.training.network import raw_name, raw_weights

@@ -11,9 +11,10 @@ import torch
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import read_weights
 from vithybrid_cli.checkpoints.transformers_config import write_config
+from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.model.config import VitConfig
-from vithybrid_cli.training.checkpoint import prepare, restore_state, write_checkpoint, write_state
+from vithybrid_cli.training.checkpoint import prepare, restore_state, write_state
 from vithybrid_cli.training.data import LabelledFolder
 from vithybrid_cli.training.network import raw_weights, replace_head, trainable_network
 from vithybrid_cli.training.trainer import Recipe, Step, Trainer

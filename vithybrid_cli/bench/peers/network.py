@@ -14,6 +14,7 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.engines.torch_devices import choose_device, require_possible, set_tf32, torch_dtype
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.measurements import Part, Timing
+from vithybrid_cli.model.config import VitConfig
 
 
 def main(arguments: dict[str, Any]) -> None:
@@ -42,5 +43,8 @@ def _network(arguments: dict[str, Any]) -> Service:
 
 
 def _require_known(peer: str, folder: Checkpoint) -> None:
+    config = folder.config
+    if peer == "transformers" and not (isinstance(config, VitConfig) and config.family == "hybrid"):
+        raise UsageError(f"{folder.path} is no Hybrid ViT, which is all that {peer} is measured with")
     if peer == "timm" and replace(folder.config, labels=()) != replace(published(), labels=()):
         raise UsageError(f"timm has this network only in the size of base-384, as {TIMM_NAME}; measure that with it")
