@@ -3,12 +3,11 @@
 import math
 import mmap
 import struct
-import zipfile
 import zlib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +16,15 @@ from safetensors import SafetensorError, safe_open
 
 from vithybrid_cli.errors import ModelError
 
+if TYPE_CHECKING:
+    import zipfile
+
 # Bytes of a zip member's own header before its name; the last two numbers in it are the lengths of name and rest.
 _LOCAL_HEADER = 30
 _LENGTHS = struct.Struct("<HH")
-# What the standard library and NumPy raise for archives that are damaged, encrypted, or compressed in rare ways.
-_BAD_ARCHIVE = (OSError, EOFError, ValueError, RuntimeError, zipfile.BadZipFile, zlib.error, struct.error)
+# What the standard library and NumPy raise for archives that are damaged, encrypted, or compressed in rare ways,
+# besides zipfile.BadZipFile.
+_BAD_ARCHIVE = (OSError, EOFError, ValueError, RuntimeError, zlib.error, struct.error)
 
 BFLOAT16 = np.dtype("V2")  # NumPy has no such type, and JAX's arrays of it are saved as two bytes of anything
 # Types in which weights are stored, as safetensors spells them.
@@ -74,12 +77,14 @@ def npz_arrays(file: Path) -> dict[str, npt.NDArray[np.generic]]:
 
     Never as pickles. What is written to an array stays in memory. Raises ModelError for a file that cannot be read.
     """
+    import zipfile  # takes a hundredth of a second, which all other checkpoints do without
+
     try:
         with file.open("rb") as stream, zipfile.ZipFile(stream) as archive:
             mapped = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
             members = {member.filename.removesuffix(".npy"): member for member in archive.infolist()}
             return {name: _array(archive, member, mapped) for name, member in members.items()}
-    except _BAD_ARCHIVE as error:
+    except (*_BAD_ARCHIVE, zipfile.BadZipFile) as error:
         raise damaged(file, error) from error
 
 
@@ -98,10 +103,10 @@ def damaged(file: Path, error: Exception) -> ModelError:
     return ModelError(f"{file} cannot be read: {str(error) or type(error).__name__}. Fetch the checkpoint again.")
 
 
-def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, mapped: mmap.mmap) -> npt.NDArray[np.generic]:
+def _array(archive: "zipfile.ZipFile", member: "zipfile.ZipInfo", mapped: mmap.mmap) -> npt.NDArray[np.generic]:
     if not member.filename.endswith(".npy"):
         raise ValueError(f"{member.filename} in it is no array")
-    if member.compress_type != zipfile.ZIP_STORED:
+    if member.compress_type:  # 0 is stored as it is
         with archive.open(member) as stream:
             shape, order, dtype = _header(stream, member)
             flat = np.frombuffer(bytearray(stream.read()), dtype, math.prod(shape))
@@ -113,7 +118,7 @@ def _array(archive: zipfile.ZipFile, member: zipfile.ZipInfo, mapped: mmap.mmap)
 
 
 def _header(
-    stream: IO[bytes] | mmap.mmap, member: zipfile.ZipInfo
+    stream: IO[bytes] | mmap.mmap, member: "zipfile.ZipInfo"
 ) -> tuple[tuple[int, ...], Literal["C", "F"], np.dtype[np.generic]]:
     """Shape, order and type of an array, whose numbers follow in ``stream``. Raises ValueError where they cannot."""
     begin = stream.tell()
