@@ -1,6 +1,8 @@
 """The Python interface: a folder and pictures in, results out, in order, with bounded memory."""
 
 import itertools
+import json
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -377,6 +379,16 @@ def test_an_unknown_option_is_wrong_usage_and_names_the_known_ones(option: str, 
 def test_a_network_without_a_head_is_a_model_error(tmp_path: Path) -> None:
     folder = make_headless(tmp_path / "model")
     with pytest.raises(ModelError, match=f"{folder} has no head.*`vithybrid embed -m {folder}` gives its features"):
+        Classifier.from_pretrained(folder)
+
+
+@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
+def test_labels_that_are_not_chosen_from_are_not_scored_as_if_they_were(problem: str, tmp_path: Path) -> None:
+    folder = tmp_path / "model"
+    shutil.copytree(GOLDEN / "hf-vit", folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    (folder / "config.json").write_text(json.dumps(config | {"problem_type": problem}), encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"does not choose one label of several \(its problem_type is {problem}\)"):
         Classifier.from_pretrained(folder)
 
 

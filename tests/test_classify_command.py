@@ -203,7 +203,15 @@ def test_larger_pictures_give_other_scores_of_the_same_labels(pictures: Path) ->
 def test_an_image_size_below_one_patch_is_wrong_usage(pictures: Path) -> None:
     done = run("0.png", "--image-size", "4", "-m", str(Path(MODEL).parent / "hf-vit"))
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "--image-size 4 is less than one patch" in done.stderr
+    assert "--image-size 4 is less than the" in done.stderr
+
+
+def test_a_picture_is_never_written_over_by_its_labels(pictures: Path) -> None:
+    before = Path("0.png").read_bytes()
+    done = run("1.png", "0.png", "-f", "csv", "-o", str(pictures / "0.png"))
+    assert "0.png is an input, and would be lost before it is read. Give another --output." in done.stderr
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert Path("0.png").read_bytes() == before
 
 
 def test_a_folder_that_is_not_there_is_told_before_the_model_is_looked_for(pictures: Path) -> None:

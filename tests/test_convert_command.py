@@ -1,6 +1,7 @@
 """``vithybrid convert``: every layout becomes a folder for transformers, checked, or nothing is left behind."""
 
 import json
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -213,8 +214,49 @@ def test_an_empty_folder_is_filled(tmp_path: Path) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == FILES
 
 
-def test_a_source_that_is_none_exits_with_3(tmp_path: Path) -> None:
-    assert "no such folder" in refused("./no/such/folder", tmp_path / "out")
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no such permissions")
+def test_an_empty_folder_stays_the_folder_that_it_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine").chmod(0o2750)
+    before = (tmp_path / "mine").stat()
+    monkeypatch.chdir(tmp_path / "mine")  # what a shell calls its working directory, too
+    assert report(GOLDEN / "hf-vit", ".")["written"]["folder"] == str(tmp_path / "mine")
+    after = (tmp_path / "mine").stat()
+    assert (after.st_ino, after.st_mode) == (before.st_ino, before.st_mode)
+    assert sorted(path.name for path in Path().iterdir()) == FILES
+
+
+@pytest.mark.parametrize("name", ["~no-such-user-of-mine/out", "circle"])
+def test_a_name_that_leads_nowhere_is_wrong_usage(name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("circle").symlink_to("circle")
+    done = run(GOLDEN / "hf-vit", name)
+    assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
+    assert "cannot write to" in done.stderr
+    assert [path.name for path in tmp_path.iterdir()] == ["circle"]
+
+
+def test_what_the_labels_are_for_is_kept(tmp_path: Path) -> None:
+    source = changed(GOLDEN / "hf-vit", tmp_path / "source", lambda tensor: tensor)
+    described = json.loads((source / "config.json").read_text(encoding="utf-8"))
+    described["problem_type"] = "multi_label_classification"
+    (source / "config.json").write_text(json.dumps(described), encoding="utf-8")
+    run(source, tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert written["problem_type"] == "multi_label_classification"
+    run(GOLDEN / "hf-vit", tmp_path / "other")
+    assert "problem_type" not in json.loads((tmp_path / "other" / "config.json").read_text(encoding="utf-8"))
+
+
+def test_a_hybrid_is_called_what_the_auto_classes_call_it(tmp_path: Path) -> None:
+    run(GOLDEN / "timm-hybrid", tmp_path / "out")
+    written = json.loads((tmp_path / "out" / "config.json").read_text(encoding="utf-8"))
+    assert written["model_type"] == "vit_hybrid"
+
+
+@pytest.mark.parametrize("name", ["./no/such/folder", "~no-such-user-of-mine/folder"])
+def test_a_source_that_is_none_exits_with_3(name: str, tmp_path: Path) -> None:
+    assert "no such folder" in refused(name, tmp_path / "out")
 
 
 @pytest.mark.parametrize(

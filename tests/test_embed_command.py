@@ -137,6 +137,23 @@ def test_pictures_of_another_size_give_other_numbers(pictures: Path) -> None:
     assert own != larger
 
 
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["1.png", "0.png", "-f", "npy", "-o", "./0.png"], id="a picture"),
+        pytest.param(["--files-from", "f.npy.jsonl", "-o", "f.npy"], id="a list where the lines would lie"),
+        pytest.param(["--files-from", "f.npy.jsonl", "-o", "f.npy.jsonl"], id="a list"),
+    ],
+)
+def test_an_input_is_never_written_over(pictures: Path, arguments: list[str]) -> None:
+    (pictures / "f.npy.jsonl").write_text("0.png\n", encoding="utf-8")
+    before = {file: file.read_bytes() for file in pictures.iterdir()}
+    done = run(*arguments)
+    assert "is an input, and would be lost" in done.stderr
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert {file: file.read_bytes() for file in pictures.iterdir()} == before
+
+
 def test_strict_stops_at_the_first_bad_file_and_keeps_what_was_done(pictures: Path) -> None:
     done = run(".", "--strict", "-o", "f.npy")
     assert paths(lines_of("f.npy")) == ["./0.png", "./1.png", "./1a.png"]
@@ -169,7 +186,7 @@ def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> Non
         pytest.param(["0.png", "-o", "no/such/folder.npy"], "there is no folder", id="no output folder"),
         pytest.param(["0.png", "--feature", "max"], "max", id="unknown feature"),
         pytest.param(["0.png", "--feature", "cls", "-m", str(GOLDEN / "hf-bit")], "no CLS token", id="CLS of a BiT"),
-        pytest.param(["0.png", "--image-size", "4"], "less than one patch", id="too small"),
+        pytest.param(["0.png", "--image-size", "4"], "less than the 8 pixels that", id="too small"),
         pytest.param(["0.png", "--device", "tpu"], "no device", id="unknown device"),
     ],
 )

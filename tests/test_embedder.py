@@ -1,6 +1,9 @@
 """Features: those that the published heads read, on both engines, and pictures into vectors, in order."""
 
+import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -199,3 +202,16 @@ def test_numbers_below_one_are_refused(argument: str) -> None:
     embedder = Embedder(Overflowing(), Preprocessing.default((4, 4)), 3)
     with pytest.raises(UsageError, match=argument):
         next(embedder.embed(["a.png"], **{argument: 0}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("kind", [str, Path, os.fsencode], ids=["a text", "a path", "bytes"])
+def test_one_path_where_a_list_belongs_is_told_and_not_read_letter_by_letter(kind: Callable[[str], Any]) -> None:
+    with pytest.raises(UsageError, match=r"cat\.png is one path where a list of paths belongs"):
+        next(Embedder.from_pretrained(GOLDEN / "hf-vit", engine="torch").embed(kind("cat.png")))
+
+
+def test_a_path_of_bytes_is_read_as_the_text_of_the_same_name(tmp_path: Path) -> None:
+    Image.new("RGB", (80, 70), "red").save(tmp_path / "a.png")
+    paths: Any = [os.fsencode(tmp_path / "a.png")]  # not of the promised types, and easily given
+    (found,) = Embedder.from_pretrained(GOLDEN / "hf-vit", engine="torch").embed(paths)
+    assert (found.path, found.error) == (str(tmp_path / "a.png"), None)

@@ -303,3 +303,21 @@ def test_torch_is_not_needed() -> None:
     program = f"import sys; {asked}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == "False"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        pytest.param(["info", "tiny"], id="json"),
+        pytest.param(["info", "tiny", "-f", "text"], id="text"),
+        pytest.param(["download", "tiny"], id="download"),
+    ],
+)
+def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
+    with Path("/dev/full").open("wb") as full:
+        command = [sys.executable, "-m", "vithybrid_cli", *arguments]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("vithybrid: cannot write to stdout: No space left on device.")
+    assert len(done.stderr.splitlines()) == 1

@@ -27,6 +27,15 @@ def random_tensors(config: NetworkConfig) -> dict[str, Tensor]:
     return {name: torch.randn(p.shape, generator=generator) for name, p in build(config).named_parameters()}
 
 
+def test_the_layers_share_the_distances_of_a_grid() -> None:
+    with torch.device("meta"):
+        network = build(BEIT)
+    indices = [buffer for name, buffer in network.named_buffers(remove_duplicate=False) if name.endswith(".index")]
+    assert len(indices) == ENCODER.num_hidden_layers
+    assert all(index is indices[0] for index in indices)
+    assert indices[0].device.type == "cpu"
+
+
 @pytest.mark.parametrize(
     "config",
     [

@@ -31,7 +31,7 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
 from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.checkpoints.load import load_network, read_weights, transformers_map
 from vithybrid_cli.checkpoints.transformers_config import write_config
-from vithybrid_cli.errors import ModelError
+from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.model.build import Network
 from vithybrid_cli.model.config import VitConfig
 
@@ -89,6 +89,34 @@ def test_a_timm_network_without_a_head_has_no_labels(tmp_path: Path) -> None:
     assert Checkpoint.read(folder).config == config
 
 
+def test_a_timm_network_without_a_head_needs_no_pooling(tmp_path: Path) -> None:
+    config = replace(PLAIN, labels=())
+    folder = write_timm(tmp_path, config, "vit_tiny_patch16_224", label_names=None, model_args={"global_pool": ""})
+    assert Checkpoint.read(folder).config == config
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        pytest.param({"global_pool": "avg"}, id="beside the architecture"),
+        pytest.param({"model_args": {"global_pool": "avg"}, "global_pool": None}, id="argument"),
+        pytest.param({"pretrained_cfg": {"input_size": [3, 32, 32], "global_pool": "avg"}}, id="of the weights"),
+    ],
+)
+def test_timm_says_at_three_places_how_it_pools(fields: dict[str, Any], tmp_path: Path) -> None:
+    config = replace(PLAIN, mean_pooling=True)
+    folder = write_timm(tmp_path, config, "vit_tiny_patch16_224", **fields)
+    assert Checkpoint.read(folder).config == config
+    assert unequal(read_weights(Checkpoint.read(folder)), random_weights(config)) == []
+
+
+def test_older_files_of_timm_have_all_fields_in_one_place_and_labels_by_another_name(tmp_path: Path) -> None:
+    folder = write_timm(tmp_path, PLAIN, "vit_tiny_patch16_224")
+    older = {"architecture": "vit_tiny_patch16_224", "input_size": [3, 32, 32], "labels": list(LABELS)}
+    (folder / "config.json").write_text(json.dumps(older), encoding="utf-8")
+    assert Checkpoint.read(folder).config == PLAIN
+
+
 def test_transformers_wrapper_around_timm_is_timms_layout(tmp_path: Path) -> None:
     folder = write_timm(tmp_path, PLAIN, "vit_tiny_patch16_224", model_type="timm_wrapper")
     assert Checkpoint.read(folder).layout is Layout.TIMM
@@ -117,6 +145,12 @@ def test_timm_weights_in_shards_load_like_one_file(tmp_path: Path) -> None:
         pytest.param("vit_tiny_patch16_224", {"label_names": "abc"}, "label_names must be a list", id="labels as text"),
         pytest.param(
             "vit_tiny_patch16_224", {"global_pool": "map"}, "global_pool 'map' is not supported", id="pooling"
+        ),
+        pytest.param(
+            "vit_tiny_patch16_224",
+            {"model_args": {"global_pool": ""}},
+            "global_pool '' has a head label every patch",
+            id="no pooling",
         ),
         pytest.param(
             "vit_tiny_patch16_224", {"model_args": {"act_layer": "quick_gelu"}}, "act_layer = 'quick_gelu'", id="args"
@@ -350,11 +384,15 @@ def test_a_folder_that_lacks_a_file_says_what_to_give_instead(files: list[str], 
 @pytest.mark.parametrize(
     ("config", "says"),
     [
-        pytest.param({"model_type": "swin"}, "model_type 'swin' is not supported; known: 'vit-hybrid'", id="Swin"),
+        pytest.param({"model_type": "vit", "architectures": 5}, "architectures must be a list, not 5", id="classes"),
+        pytest.param({"model_type": "swin"}, "model_type 'swin' is not supported; known: 'vit_hybrid'", id="Swin"),
         pytest.param({"name": "left-pad"}, "config.json has no model_type", id="something else's config"),
+        pytest.param(
+            {"model_type": "vit", "problem_type": "x"}, "problem_type 'x' is not supported; known: None", id="a problem"
+        ),
     ],
 )
-def test_a_config_of_something_else_is_one_error(config: dict[str, str], says: str, tmp_path: Path) -> None:
+def test_a_config_that_is_not_known_is_one_error(config: dict[str, Any], says: str, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps(config), encoding="utf-8")
     assert says in refused(tmp_path)
 
@@ -445,3 +483,18 @@ def test_a_model_of_the_hub_without_a_config_is_one_error(server: Hub, files: di
     with pytest.raises(ModelError) as raised:
         locate("somebody/vit")
     assert says.format(server.endpoint) in str(raised.value)
+
+
+@pytest.mark.parametrize("name", ["hf-vit", "hf-bit", "timm-hybrid", "jax-hybrid/R50+ViT.npz"])
+@pytest.mark.parametrize("size", [-3, 0, 7, 100_000, 99_999_999_999])
+def test_an_image_size_that_no_network_can_take_is_refused(name: str, size: int) -> None:
+    with pytest.raises(UsageError, match=rf"--image-size {size} (is less than|makes pictures of)"):
+        Checkpoint.read(GOLDEN / name, size)
+
+
+@pytest.mark.parametrize("name", ["hf-vit", "hf-bit", "timm-hybrid", "jax-hybrid/R50+ViT.npz"])
+def test_the_smallest_image_size_that_is_allowed_runs(name: str) -> None:
+    least = Checkpoint.read(GOLDEN / name).config.least_size
+    checkpoint = Checkpoint.read(GOLDEN / name, least)
+    logits = load_network(checkpoint)(torch.zeros(1, 3, least, least))
+    assert logits.shape == (1, len(checkpoint.config.labels))

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -126,7 +128,7 @@ def test_a_limit_that_the_table_shows_includes_its_model() -> None:
     assert "r26-s32-384" in listed("--min-accuracy", "84.1")
 
 
-@pytest.mark.parametrize("limit", ["", "many", "-5", "40MB", "1e6", "M", "40M0"])
+@pytest.mark.parametrize("limit", ["", "many", "-5", "40MB", "1e6", "M", "40M0", "nan", "40\N{KELVIN SIGN}"])
 def test_a_limit_that_is_no_number_is_wrong_usage_with_an_example(limit: str) -> None:
     result = invoke(f"--max-params={limit}")
     assert (result.exit_code, result.stdout) == (2, "")
@@ -196,3 +198,15 @@ def test_a_list_without_models_is_an_empty_one_of_its_format(name: str, expected
 def test_the_built_in_model_needs_no_cache() -> None:
     assert by_alias(json.loads(run("-f", "json")))["tiny"]["cached"] is True
     assert "built in" in run("-f", "table").splitlines()[1]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("name", ["table", "json", "jsonl", "csv"])
+def test_a_full_disk_is_one_line(name: str) -> None:
+    command = [sys.executable, "-m", "vithybrid_cli", "models", "-f", name]
+    with Path("/dev/full").open("wb") as full:
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "vithybrid: cannot write to stdout: No space left on device. What was written stays; make room there.\n",
+    )

@@ -10,7 +10,6 @@ import torch
 from conftest import GOLDEN, Peers
 from small_checkpoints import HYBRID, PLAIN, STEM_ONLY, jax_arrays, write_npz, write_timm
 
-from vithybrid_cli.bench.peers import networks
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.convert import convert
 from vithybrid_cli.checkpoints.load import load_network
@@ -55,9 +54,8 @@ def golden(name: str) -> Callable[[Path], Path]:
     ],
 )
 def test_a_converted_folder_gives_the_same_outputs_in_transformers(
-    source: Callable[[Path], Path], peers: Peers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    source: Callable[[Path], Path], peers: Peers, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("PYTHONPATH", str(Path(networks.__file__).parent))
     checkpoint = Checkpoint.read(source(tmp_path))
     convert(checkpoint, tmp_path / "converted")
     pixels = torch.randn(2, 3, *checkpoint.config.image_size, generator=torch.Generator().manual_seed(1))

@@ -146,6 +146,12 @@ def test_fine_tuning_with_other_labels_replaces_the_head(place: Path) -> None:
     }
 
 
+def test_fine_tuning_begins_with_a_file_of_weights(place: Path) -> None:
+    npz = GOLDEN.parent / "jax-hybrid" / "R50+ViT.npz"
+    assert train("-o", "out", "-m", str(npz), "--epochs", "1", recipe=RECIPE[2:]).exit_code == 0
+    assert Checkpoint.read(place / "out").config.labels == ("blue", "red")
+
+
 def test_fine_tuning_with_the_same_labels_keeps_what_was_learnt(place: Path) -> None:
     train("-o", "start")
     done = train("-o", "out", "-m", "./start", "--held-out", "test", recipe=["--lr", "0", "--epochs", "1"])

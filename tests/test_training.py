@@ -12,9 +12,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from headless import make_headless
 from PIL import Image
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
+from small_checkpoints import PLAIN, jax_arrays, write_npz, write_timm
 from torch import nn
 
 from vithybrid_cli import Classifier
@@ -26,8 +28,9 @@ from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
 from vithybrid_cli.training.checkpoint import STATE
 from vithybrid_cli.training.data import LabelledFolder, read_folder
+from vithybrid_cli.training.network import raw_weights, trainable_network
 from vithybrid_cli.training.run import Run, Start
-from vithybrid_cli.training.trainer import Recipe, Step, has_bfloat16, schedule
+from vithybrid_cli.training.trainer import Recipe, Step, has_bfloat16, parameter_groups, schedule
 
 GOLDEN = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
 CPU = torch.device("cpu")
@@ -71,18 +74,6 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> LabelledFolder:
 def trained(tmp_path_factory: pytest.TempPathFactory, data: LabelledFolder) -> Path:
     """The output of two epochs; tests only read it."""
     return train(data, tmp_path_factory.mktemp("trained"))
-
-
-def headless(source: Path, target: Path) -> Path:
-    """A copy of a ViT as its authors publish one without a head: fewer tensors, with shorter names."""
-    tensors = load_file(source / "model.safetensors")
-    inner = {name.removeprefix("vit."): tensor for name, tensor in tensors.items() if name.startswith("vit.")}
-    config = json.loads((source / "config.json").read_text(encoding="utf-8"))
-    del config["id2label"]
-    target.mkdir()
-    save_file(inner, target / "model.safetensors")
-    (target / "config.json").write_text(json.dumps({**config, "architectures": ["ViTModel"]}), encoding="utf-8")
-    return target
 
 
 def train(
@@ -170,14 +161,15 @@ def test_the_loss_is_the_smoothed_cross_entropy_of_the_logits(
     trained: Path, data: LabelledFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smoothing: float
 ) -> None:
     monkeypatch.setattr("vithybrid_cli.training.trainer.has_bfloat16", lambda device: False)
-    folder = Checkpoint.read(trained)
-    preprocessed = [folder.preprocessing.pixels(Image.open(path)) for path in data.paths]
-    pixels = torch.from_numpy(np.stack([folder.preprocessing.normalization.apply(part) for part in preprocessed]))
-    shares = load_network(folder)(pixels).log_softmax(dim=1)
+    start = checkpoint(trained)
+    preprocessing = start.checkpoint.preprocessing
+    crops = np.stack([preprocessing.pixels(Image.open(path)) for path in data.paths])
+    pixels = torch.from_numpy(preprocessing.normalization.apply(crops))
+    shares = load_network(start.checkpoint)(pixels).log_softmax(dim=1)
     right = shares[torch.arange(len(data.targets)), torch.from_numpy(data.targets)]
     expected = -((1 - smoothing) * right + smoothing * shares.mean(dim=1)).mean().item()
     recipe = replace(RECIPE, batch_size=len(data.paths), label_smoothing=smoothing)
-    assert first_step(checkpoint(trained), data, recipe, tmp_path).loss == pytest.approx(expected, rel=1e-4)
+    assert first_step(start, data, recipe, tmp_path).loss == pytest.approx(expected, rel=1e-4)
 
 
 def test_the_folder_holds_a_checkpoint_the_state_and_nothing_else(trained: Path) -> None:
@@ -197,7 +189,7 @@ def test_the_config_names_the_folders_as_labels_and_the_type_of_the_weights(trai
     config = json.loads((trained / "config.json").read_text(encoding="utf-8"))
     assert config["id2label"] == {"0": "blue", "1": "red"}
     assert config["label2id"] == {"blue": 0, "red": 1}
-    assert (config["model_type"], config["torch_dtype"]) == ("vit-hybrid", "float32")
+    assert (config["model_type"], config["torch_dtype"]) == ("vit_hybrid", "float32")
     assert read_config(config) == replace(CONFIG, labels=("blue", "red"))
 
 
@@ -436,12 +428,47 @@ def test_fine_tuning_starts_from_each_layout_and_family(name: str, tmp_path: Pat
     assert sorted(name for name in before if not torch.equal(before[name], after[name])) == ["head.bias", "head.weight"]
 
 
-def test_fine_tuning_a_network_without_a_head_gives_it_one(tmp_path: Path) -> None:
-    backbone = headless(GOLDEN.parent / "hf-vit", tmp_path / "backbone")
+def test_vectors_tokens_and_positions_do_not_decay() -> None:
+    encoder = replace(CONFIG.encoder, layer_scale=True, relative_positions="each")
+    network = trainable_network(replace(CONFIG, encoder=encoder, backbone=None, distillation_token=True))
+    decayed, kept = parameter_groups(network, weight_decay=0.1)
+    assert (decayed["weight_decay"], kept["weight_decay"]) == (0.1, 0.0)
+    assert len(decayed["params"]) + len(kept["params"]) == len(list(network.parameters()))
+    identities = {id(parameter) for parameter in decayed["params"]}
+    assert {name for name, parameter in network.named_parameters() if id(parameter) in identities} == {
+        "embeddings.projection.weight",
+        "blocks.0.attn.qkv.weight",
+        "blocks.0.attn.proj.weight",
+        "blocks.0.mlp.fc1.weight",
+        "blocks.0.mlp.fc2.weight",
+        "head.weight",
+    }
+
+
+def test_a_new_beit_begins_with_small_residual_branches_and_no_positions() -> None:
+    encoder = replace(CONFIG.encoder, layer_scale=True, relative_positions="shared")
+    start = raw_weights(trainable_network(replace(CONFIG, encoder=encoder)))
+    assert start["blocks.0.ls1.gamma"].tolist() == pytest.approx([0.1] * 16)
+    assert start["blocks.0.ls2.gamma"].tolist() == pytest.approx([0.1] * 16)
+    assert not start["relative_position_bias.table"].any()
+
+
+@pytest.mark.parametrize("pooler", [False, True])
+def test_fine_tuning_a_network_without_a_head_gives_it_one(tmp_path: Path, pooler: bool) -> None:
+    backbone = make_headless(tmp_path / "backbone", pooler=pooler)
     data = pictures(tmp_path / "pictures", count=1)
     trained = checkpoint(train(data, tmp_path / "out", replace(RECIPE, epochs=1), checkpoint(backbone))).checkpoint
     assert trained.config.labels == ("blue", "red")
     assert len(load_network(trained)(torch.zeros(1, 3, 64, 64))[0]) == 2
+
+
+def test_a_head_whose_layer_would_be_left_out_is_not_trained_on(tmp_path: Path) -> None:
+    data = pictures(tmp_path / "pictures", count=1, labels=("LABEL_0", "LABEL_1"))
+    arrays = jax_arrays(replace(PLAIN, labels=data.labels, pooler=True))
+    start = checkpoint(write_npz(tmp_path / "in21k.npz", arrays))
+    with pytest.raises(UsageError, match="for these very labels, with a layer between encoder and head"):
+        Run(start, data, RECIPE, tmp_path / "out", device=CPU)
+    assert Run(start, replace(data, labels=("cat", "dog")), RECIPE, tmp_path / "out", device=CPU).config.pooler is False
 
 
 @pytest.mark.parametrize(
@@ -453,6 +480,14 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(
     with pytest.raises(UsageError, match=says):
         Run(checkpoint(GOLDEN.parent / name), data, RECIPE, tmp_path / "out", device=CPU)
     assert not (tmp_path / "out").exists()
+
+
+def test_what_transformers_has_no_class_for_is_refused_before_an_epoch_is_spent(
+    data: LabelledFolder, tmp_path: Path
+) -> None:
+    start = checkpoint(write_timm(tmp_path / "timm", PLAIN, "vit_base_patch16_32", global_pool="avg"))
+    with pytest.raises(ModelError, match="transformers has no ViT whose head reads the mean of the patches"):
+        Run(start, data, RECIPE, tmp_path / "out", device=CPU)
 
 
 def test_a_start_whose_preprocessing_does_not_fit_its_network_is_refused(data: LabelledFolder, tmp_path: Path) -> None:

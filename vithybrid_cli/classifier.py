@@ -54,10 +54,12 @@ class Classifier(Pipeline):
         """
         from vithybrid_cli.engines.open import open_engine
 
-        folder = Checkpoint.read(locate(model, revision=revision, offline=offline), image_size)
-        require_head(folder, os.fspath(model))
-        running = open_engine(folder, engine=engine, device=device, dtype=dtype, attention=attention, compiled=compile)
-        return cls(running, folder.preprocessing, folder.config.labels)
+        checkpoint = Checkpoint.read(locate(model, revision=revision, offline=offline), image_size)
+        require_head(checkpoint, os.fspath(model))
+        running = open_engine(
+            checkpoint, engine=engine, device=device, dtype=dtype, attention=attention, compiled=compile
+        )
+        return cls(running, checkpoint.preprocessing, checkpoint.config.labels)
 
     def classify(
         self,
@@ -107,8 +109,13 @@ class Classifier(Pipeline):
 
 
 def require_head(checkpoint: Checkpoint, model: str) -> None:
-    """Raise ModelError for a network that gives features alone; ``model`` is what the user calls it."""
+    """Raise ModelError for a network that does not choose a label; ``model`` is what the user calls it."""
     if not checkpoint.config.labels:
         raise ModelError(
             f"{model} has no head, so there are no labels to give; `vithybrid embed -m {model}` gives its features."
+        )
+    if checkpoint.problem_type not in (None, "single_label_classification"):
+        raise ModelError(
+            f"{model} does not choose one label of several (its problem_type is {checkpoint.problem_type}), so there "
+            f"are no scores to give; `vithybrid embed -m {model}` gives its features."
         )

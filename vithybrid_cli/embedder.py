@@ -56,9 +56,9 @@ class Embedder(Pipeline):
         from vithybrid_cli.engines.open import open_engine
 
         chosen = _feature(feature)
-        folder = Checkpoint.read(locate(model, revision=revision, offline=offline), image_size)
+        checkpoint = Checkpoint.read(locate(model, revision=revision, offline=offline), image_size)
         running = open_engine(
-            folder,
+            checkpoint,
             engine=engine,
             device=device,
             dtype=dtype,
@@ -66,7 +66,7 @@ class Embedder(Pipeline):
             compiled=compile,
             feature=chosen,
         )
-        return cls(running, folder.preprocessing, width_of(folder.config))
+        return cls(running, checkpoint.preprocessing, width_of(checkpoint.config))
 
     def embed(
         self,

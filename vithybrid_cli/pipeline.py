@@ -50,8 +50,11 @@ class Pipeline:
     ) -> Generator[tuple[str, Rows | ImageError], None, None]:
         """Each path with what the network gives for it [C], or why there is nothing, in the order of ``paths``.
 
-        The options are those of `Classifier.classify`. Raises UsageError for a ``batch_size`` or ``workers`` below 1.
+        The options are those of `Classifier.classify`. Raises UsageError for a ``batch_size`` or ``workers`` below 1,
+        and for one path that is no list of paths.
         """
+        if isinstance(paths, str | bytes | os.PathLike):  # the letters of a text would be taken for paths
+            raise UsageError(f"{os.fsdecode(paths)} is one path where a list of paths belongs. Give it in brackets.")
         batch_size = self.engine.batch_size if batch_size is None else batch_size
         workers = available_cores() if workers is None else workers
         if min(batch_size, workers) < 1:
@@ -62,7 +65,7 @@ class Pipeline:
 
         draft_side = self.preprocessing.draft_side if fast_jpeg else None
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
-        with closing(load((os.fspath(path) for path in paths), read, workers, look_ahead, pauses)) as loaded:
+        with closing(load((os.fsdecode(path) for path in paths), read, workers, look_ahead, pauses)) as loaded:
             for batch, rows in self._computed(_batches(loaded, batch_size)):
                 yield from _outputs(batch, rows)
 

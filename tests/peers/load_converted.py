@@ -10,7 +10,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from networks import open_transformers
 from torch import Tensor
 from transformers import AutoImageProcessor, AutoModel, AutoModelForImageClassification
 
@@ -27,8 +26,6 @@ def main(pixels: Path, folders: list[Path]) -> None:
 
 def outputs(folder: Path, values: Tensor) -> Tensor:
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
-    if config["model_type"] == "vit-hybrid":  # which no Auto class knows: its name there has an underscore
-        return open_transformers(folder)(values).logits
     classifies = "ForImageClassification" in config["architectures"][0]
     auto = AutoModelForImageClassification if classifies else AutoModel
     network, loading = auto.from_pretrained(folder, output_loading_info=True)

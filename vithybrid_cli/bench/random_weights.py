@@ -4,7 +4,6 @@ Speed does not depend on the values, as long as they are as large as those of a 
 numbers too small for the type, processors are slower or faster than in earnest.
 """
 
-import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -13,16 +12,16 @@ from vithybrid_cli.bench.worker import Failed, Worker
 from vithybrid_cli.checkpoints import catalog
 from vithybrid_cli.checkpoints.architectures import config_of, preprocessing_of
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.layout import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS
-from vithybrid_cli.checkpoints.transformers_config import write_config
+from vithybrid_cli.checkpoints.layout import CONFIG
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import NetworkConfig
 
-_GAIN, _SPREAD = 0.3, 0.05
-
 if TYPE_CHECKING:
     from torch import Generator, Tensor, nn
+
+# The mean of a norm's weights, and the standard deviation of all but the weights of linear layers and convolutions.
+_GAIN, _SPREAD = 0.3, 0.05
 
 
 def main(arguments: dict[str, Any]) -> None:
@@ -61,8 +60,8 @@ def described(model: str) -> tuple[NetworkConfig, Preprocessing]:
             f"--random-weights needs an architecture, and that of {model} is not known. Give -m an alias of "
             f"`vithybrid models`, or a folder that holds {CONFIG}."
         )
-    folder = Checkpoint.read(locate(model))
-    return folder.config, folder.preprocessing
+    checkpoint = Checkpoint.read(locate(model))
+    return checkpoint.config, checkpoint.preprocessing
 
 
 def published() -> NetworkConfig:
@@ -71,11 +70,10 @@ def published() -> NetworkConfig:
 
 
 def write_random(config: NetworkConfig, preprocessing: Preprocessing, folder: Path, seed: int = 0) -> None:
-    """Write a checkpoint in the published layout with float32 weights."""
+    """Write a checkpoint in transformers' layout with float32 weights. Raises as `write_checkpoint` does."""
     import torch
-    from safetensors.torch import save_file
 
-    from vithybrid_cli.checkpoints.load import transformers_map
+    from vithybrid_cli.checkpoints.write import write_checkpoint
     from vithybrid_cli.model.build import build
 
     with torch.device("meta"):
@@ -86,12 +84,8 @@ def write_random(config: NetworkConfig, preprocessing: Preprocessing, folder: Pa
         for path, module in network.named_modules()
         for kind, parameter in module.named_parameters(recurse=False)
     }
-    published_names = transformers_map(config, nested=bool(config.labels)).from_ours(tensors)
     folder.mkdir(parents=True, exist_ok=True)
-    contiguous = {name: tensor.contiguous() for name, tensor in published_names.items()}
-    save_file(contiguous, folder / WEIGHTS, {"format": "pt"})
-    (folder / PREPROCESSOR_CONFIG).write_text(json.dumps(preprocessing.to_dict()), encoding="utf-8")
-    (folder / CONFIG).write_text(json.dumps(write_config(config)), encoding="utf-8")
+    write_checkpoint(folder, config, preprocessing, tensors)
 
 
 def _random(module: "nn.Module", kind: str, parameter: "Tensor", generator: "Generator") -> "Tensor":
@@ -99,7 +93,7 @@ def _random(module: "nn.Module", kind: str, parameter: "Tensor", generator: "Gen
     import torch
     from torch import nn
 
-    scale, offset = _SPREAD, 0.0  # of a bias, the CLS token, and positions
+    scale, offset = _SPREAD, 0.0  # of biases, tokens, positions and layer scales
     if isinstance(module, nn.LayerNorm | nn.GroupNorm) and kind == "weight":
         scale, offset = _SPREAD, _GAIN
     elif kind == "weight":  # of a linear layer or convolution

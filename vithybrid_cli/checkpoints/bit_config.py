@@ -8,10 +8,9 @@ from typing import Any, get_args
 
 from vithybrid_cli.checkpoints.fields import Fields
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.model.config import Activation, BitConfig, bottleneck_width
+from vithybrid_cli.model.config import STEM_STRIDE, Activation, BitConfig, bottleneck_width
 
 ACTIVATIONS = get_args(Activation)
-STEM_STRIDE = 4  # stride 2 of the 7×7 convolution times stride 2 of the pool; fixed in every BiT
 
 
 def read_bit(config: Mapping[str, Any], where: str, layer_type: str) -> BitConfig:

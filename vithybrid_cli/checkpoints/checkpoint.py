@@ -20,6 +20,7 @@ from vithybrid_cli.checkpoints.layout import (
 )
 from vithybrid_cli.checkpoints.weights import TensorShape, is_npz, metadata, npz_arrays, tensor_shapes
 from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
 
@@ -42,6 +43,7 @@ class Checkpoint:
 
     ``config`` is the network that is to be run; ``stored_size`` is the image size (height, width) for which its weights
     are, where that is another one. ``descriptions`` are the files beside the weights that it was read from.
+    ``problem_type`` is transformers' word for what the labels are, None where it is not said.
     """
 
     path: Path
@@ -50,6 +52,7 @@ class Checkpoint:
     layout: Layout = Layout.TRANSFORMERS
     stored_size: tuple[int, int] | None = None
     descriptions: tuple[Path, ...] = ()
+    problem_type: str | None = None
 
     @classmethod
     def read(cls, path: Path, image_size: int | None = None) -> "Checkpoint":
@@ -62,14 +65,15 @@ class Checkpoint:
         return checkpoint if image_size is None else checkpoint.at(image_size)
 
     def at(self, image_size: int) -> "Checkpoint":
-        """The same for pictures of another size, in pixels. Raises UsageError when it is too small for the network."""
+        """The same for pictures of another size, in pixels. Raises UsageError for one that is too small or large."""
+        if image_size < (least := self.config.least_size):
+            raise UsageError(f"--image-size {image_size} is less than the {least} pixels that {self.path} needs.")
         size = (image_size, image_size)
-        config = replace(self.config, image_size=size)
-        least = 1 if isinstance(config, BitClassifierConfig) else min(config.grid_size)
-        if least < 1:
-            raise UsageError(f"--image-size {image_size} is less than one patch of {self.path}. Give a larger one.")
-        stored = self.stored_size or self.config.image_size
-        return replace(self, config=config, preprocessing=self.preprocessing.at(size), stored_size=stored)
+        preprocessing = self.preprocessing.at(size) if image_size**2 <= MAX_RESIZED_PIXELS else None
+        if preprocessing is None or preprocessing.resized_pixels > MAX_RESIZED_PIXELS:
+            raise UsageError(f"--image-size {image_size} makes pictures of {image_size}² pixels. Give a smaller one.")
+        config, stored = replace(self.config, image_size=size), self.stored_size or self.config.image_size
+        return replace(self, config=config, preprocessing=preprocessing, stored_size=stored)
 
     @property
     def stored_config(self) -> NetworkConfig:
@@ -192,7 +196,8 @@ def _read_transformers(path: Path, described: _Described) -> Checkpoint:
         preprocessing = Preprocessing.from_dict(described.preprocessor, network.image_size, processor)
     if isinstance(network, BitClassifierConfig) and preprocessing.output_size is not None:
         network = replace(network, image_size=preprocessing.output_size)  # a BiT takes pictures of any size
-    return Checkpoint(path, network, preprocessing, descriptions=described.files)
+    problem_type = transformers_config.read_problem_type(described.config)
+    return Checkpoint(path, network, preprocessing, descriptions=described.files, problem_type=problem_type)
 
 
 def _has_weights(path: Path) -> bool:

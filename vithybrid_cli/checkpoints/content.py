@@ -17,9 +17,9 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 _SETTLED = 2_000_000_000  # nanoseconds
 
 
-def weights_sha256(folder: Checkpoint) -> tuple[str, ...]:
+def weights_sha256(checkpoint: Checkpoint) -> tuple[str, ...]:
     """The SHA-256 of each weights file, in the order of their names. Raises ModelError when one cannot be read."""
-    return tuple(file_sha256(file) for file in folder.weight_files())
+    return tuple(file_sha256(file) for file in checkpoint.weight_files())
 
 
 def file_sha256(file: Path) -> str:

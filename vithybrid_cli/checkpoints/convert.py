@@ -3,7 +3,7 @@
 import os
 import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.layout import CONFIG
 from vithybrid_cli.checkpoints.load import load_network, read_weights
 from vithybrid_cli.checkpoints.transformers_config import architecture
 from vithybrid_cli.checkpoints.write import write_checkpoint
@@ -39,7 +40,7 @@ def convert(source: Checkpoint, out: Path, dtype: torch.dtype | None = None) -> 
     architecture(source.config)
     with _appearing(out) as unfinished:
         weights = read_weights(source)
-        write_checkpoint(unfinished, source.config, source.preprocessing, weights, dtype)
+        write_checkpoint(unfinished, source.config, source.preprocessing, weights, dtype, source.problem_type)
         expected = _outputs(source)
         difference = _difference(_outputs(Checkpoint.read(unfinished)), expected, _error(weights, dtype))
         if not difference.largest <= difference.allowed:  # NaN is not
@@ -93,21 +94,29 @@ def _difference(found: Tensor, expected: Tensor, error: float) -> Difference:
 
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes ``out`` when all went well and is removed when it did not."""
+    """A folder to fill, which becomes ``out`` when all went well and is removed when it did not.
+
+    An ``out`` that is there stays the same folder, for it may be somebody's working directory or a mount point: the
+    files move into it, the config last.
+    """
     try:
         out = out.expanduser().resolve()
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise UsageError(f"{out} holds something already. Give the name of a new folder.")
         out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = out.with_name(f".{out.name}.{os.getpid()}")
+        unfinished = (out if out.exists() else out.parent) / f".{out.name}.{os.getpid()}"
         unfinished.mkdir()
+    except RuntimeError as error:  # what pathlib raises for nobody's home folder and for links in a circle
+        raise UsageError(f"cannot write to {out}: {str(error).rstrip('.')}. Give another folder.") from error
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error.strerror}. Give another folder.") from error
     try:
         yield unfinished
-        with suppress(FileNotFoundError):
-            out.rmdir()  # it is empty, and not every system puts another folder in its place
-        unfinished.replace(out)
+        if unfinished.parent == out:
+            for file in sorted(unfinished.iterdir(), key=lambda file: file.name == CONFIG):
+                file.replace(out / file.name)
+        else:
+            unfinished.replace(out)
     except OSError as error:
         raise UsageError(f"cannot write to {out}: {error.strerror}. Give another folder.") from error
     finally:

@@ -7,14 +7,14 @@ from pathlib import Path
 from vithybrid_cli.checkpoints import catalog, hub_cache
 from vithybrid_cli.checkpoints.hub_errors import HubUnreachable, not_cached
 from vithybrid_cli.checkpoints.hub_fetch import Progress, Request, changed, fetch
-from vithybrid_cli.checkpoints.layout import PICKLE_SUFFIXES, WEIGHTS
+from vithybrid_cli.checkpoints.layout import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_SUFFIXES
 from vithybrid_cli.errors import ModelError, UsageError
 
 __all__ = ["Progress", "is_cached", "locate"]
 
 # The branch that the hub, and its client, take when none is named.
 _MAIN = "main"
-_WEIGHTS_FILES = (".safetensors", ".npz", *PICKLE_SUFFIXES)
+_WEIGHTS_FILES = (*WEIGHTS_SUFFIXES, *PICKLE_SUFFIXES)
 
 
 def locate(
@@ -82,7 +82,7 @@ def _local(name: str | os.PathLike[str]) -> Path | None:
         return _built_in(entry)
     if entry is not None and entry.alias == text:
         return None
-    path = Path(text).expanduser()
+    path = _expanded(text)
     if text and _exists(path):
         return path.absolute()  # so that ``./tiny`` is not the alias when its path is used as a name again
     if not isinstance(name, str) or _looks_like_a_path(text):
@@ -95,6 +95,13 @@ def _built_in(entry: catalog.Entry) -> Path:
     if not folder.is_dir():
         raise ModelError(f"the built-in model is missing from {folder}: install vithybrid-cli again")
     return folder
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody's home folder
+        return Path(text)
 
 
 def _exists(path: Path) -> bool:

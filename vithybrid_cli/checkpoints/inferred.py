@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vithybrid_cli.checkpoints.bit_config import STEM_STRIDE, check_groups
+from vithybrid_cli.checkpoints.bit_config import check_groups
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
 
@@ -56,13 +56,8 @@ def infer(
         raise NotThisLayout(
             f"{spelling.projection} takes {channels} channels, the backbone gives {backbone.out_channels}."
         )
-    stride = 1 if backbone is None else STEM_STRIDE * 2 ** max(len(backbone.depths) - 1, 0)
-    patches = _shape(shapes, spelling.positions, 3)[1] - prefix_tokens
-    if patches < 1:
-        raise NotThisLayout(f"{spelling.positions} is {list(shapes[spelling.positions])}, which has room for no patch.")
-    side = math.isqrt(patches)
-    if image_size is None and side * side != patches:
-        raise NotThisLayout(f"{spelling.positions} is for {patches} patches, which are no square.")
+    stride = 1 if backbone is None else backbone.stride
+    side = _side(shapes, spelling, prefix_tokens, square=image_size is None)
     return VitConfig(
         EncoderConfig(
             hidden_size=width,
@@ -84,6 +79,17 @@ def infer(
 def width_of(shapes: Shapes, spelling: Spelling) -> int:
     """The width of the encoder. Raises NotThisLayout where the tensor that tells it is missing."""
     return _shape(shapes, spelling.projection, 4)[0]
+
+
+def _side(shapes: Shapes, spelling: Spelling, prefix_tokens: int, *, square: bool) -> int:
+    """Patches along a side of the grid that the positions are for, which must be a ``square`` one if that is asked."""
+    patches = _shape(shapes, spelling.positions, 3)[1] - prefix_tokens
+    if patches < 1:
+        raise NotThisLayout(f"{spelling.positions} is {list(shapes[spelling.positions])}, which has room for no patch.")
+    side = math.isqrt(patches)
+    if square and side * side != patches:
+        raise NotThisLayout(f"{spelling.positions} is for {patches} patches, which are no square.")
+    return side
 
 
 def _backbone(shapes: Shapes, spelling: Spelling) -> BitConfig | None:

@@ -12,12 +12,12 @@ from typing import Any
 from vithybrid_cli.checkpoints.fields import Fields
 from vithybrid_cli.checkpoints.imagenet import labels_by_count
 from vithybrid_cli.checkpoints.inferred import Shapes, Spelling, infer, width_of
+from vithybrid_cli.checkpoints.layout import CONFIG as _FILE
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import INTERPOLATIONS, Preprocessing, timm_preprocessing
 from vithybrid_cli.images.timm_crop import CROP_MODES
 from vithybrid_cli.model.config import VitConfig
 
-_FILE = "config.json"
 _KNOWN = re.compile(
     r"vit_(tiny_r_s16_p8|small_r26_s32|base_r50_s16|large_r50_s32|(tiny|small|base|large)_patch(8|16|32))_\d+"
     r"|deit_(tiny|small|base)_(distilled_)?patch16_\d+"
@@ -59,7 +59,7 @@ def read_config(config: Mapping[str, Any], shapes: Shapes) -> VitConfig:
     arguments = Fields(fields.mapping("model_args") or {}, f"{_FILE}, model_args")
     for name in arguments.config.keys() - _HARMLESS:
         raise ModelError(f"{arguments.where}: {name} = {arguments.config[name]!r} is not supported.")
-    pool = _pool(arguments, default=_pool(fields, default="token"))
+    pool = _pool(arguments, default=_pool(fields, default=_pool(pretrained_cfg(config), default="token")))
     heads = arguments.integer("num_heads", max(width_of(shapes, _SPELLING) // _HEAD_WIDTH, 1))
     network = infer(
         shapes,
@@ -71,6 +71,8 @@ def read_config(config: Mapping[str, Any], shapes: Shapes) -> VitConfig:
     )
     if network.encoder.hidden_size % heads:
         raise ModelError(f"{_FILE}: {heads} heads do not divide a width of {network.encoder.hidden_size}.")
+    if network.labels and not pool:
+        raise ModelError(f"{_FILE}: global_pool '' has a head label every patch, which is not supported.")
     return replace(
         network,
         family="deit" if distilled else network.family,
@@ -120,8 +122,8 @@ def pretrained_cfg(config: Mapping[str, Any]) -> Fields:
 
 
 def _pool(fields: Fields, default: str) -> str:
-    pool: str = fields.require("global_pool", ("token", "avg", ""), default=default)
-    return pool
+    pool: str | None = fields.require("global_pool", ("token", "avg", "", None), default=default)
+    return default if pool is None else pool
 
 
 def _image_size(fields: Fields, arguments: Fields) -> tuple[int, int]:
@@ -138,6 +140,8 @@ def _labels(config: Mapping[str, Any], fields: Fields, shapes: Shapes) -> tuple[
     if not head:
         return ()
     names = fields.sequence("label_names") or pretrained_cfg(config).sequence("label_names")
+    if names is None and "pretrained_cfg" not in config:
+        names = fields.sequence("labels")  # what older files call them
     if names is None:
         return labels_by_count(head[0])
     if len(names) != head[0]:

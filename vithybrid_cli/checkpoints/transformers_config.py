@@ -27,15 +27,17 @@ class Spelling:
     classes: str  # how the names of its classes begin
 
 
-# The published hybrid's ``model_type`` has a hyphen, transformers' own map an underscore.
+# The published hybrid's ``model_type`` has a hyphen; transformers' own map has an underscore, and its ``Auto`` classes
+# and ``pipeline`` open no other.
 FAMILIES = {
-    "hybrid": Spelling(("vit-hybrid", "vit_hybrid"), "vit", "ViTHybrid"),
+    "hybrid": Spelling(("vit_hybrid", "vit-hybrid"), "vit", "ViTHybrid"),
     "vit": Spelling(("vit",), "vit", "ViT"),
     "deit": Spelling(("deit",), "deit", "DeiT"),
     "beit": Spelling(("beit",), "beit", "Beit"),
     "bit": Spelling(("bit",), "bit", "Bit"),
 }
 _CLASSIFIER, _TEACHER = "ForImageClassification", "ForImageClassificationWithTeacher"
+_PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 _HEADS = {"classifier.weight", "classifier.1.weight", "cls_classifier.weight"}
 
 
@@ -52,13 +54,13 @@ def read_config(config: Mapping[str, Any], names: Callable[[], AbstractSet[str]]
     labels = read_labels(config) if parts.head else ()
     if family == "bit":
         return BitClassifierConfig(read_bit(config, _FILE, "preactivation"), labels)
-    network = _READERS[family](fields, config)
+    network = _READERS[family](fields)
     if parts.pooler:
         fields.require("pooler_act", ("tanh",), default="tanh")
     return replace(
         network,
         family=family,
-        encoder=_encoder(config, family),
+        encoder=_encoder(fields, family),
         labels=labels,
         image_size=fields.size("image_size", 224),
         distillation_head=parts.teacher,
@@ -97,7 +99,7 @@ class _Parts:
 
     @classmethod
     def of(cls, config: Mapping[str, Any], names: Callable[[], AbstractSet[str]] | None) -> "_Parts":
-        architecture = str((config.get("architectures") or [""])[0])
+        architecture = str((Fields(config, _FILE).sequence("architectures") or [""])[0])
         if architecture.endswith(_TEACHER):
             return cls(teacher=True)
         if architecture.endswith(_CLASSIFIER) or names is None:
@@ -111,35 +113,35 @@ class _Parts:
         )
 
 
-def _hybrid(fields: Fields, config: Mapping[str, Any]) -> VitConfig:
+def _hybrid(fields: Fields) -> VitConfig:
     for name in ("backbone", "use_pretrained_backbone", "use_timm_backbone", "backbone_kwargs"):
-        if config.get(name):
-            raise ModelError(f"{_FILE}: {name} = {config[name]!r} is not supported; a backbone_config is.")
-    given = fields.mapping("backbone_config")
-    backbone = read_bit(_DEFAULT_BACKBONE if given is None else given, "backbone_config", "bottleneck")
+        if given := fields.config.get(name):
+            raise ModelError(f"{_FILE}: {name} = {given!r} is not supported; a backbone_config is.")
+    described = fields.mapping("backbone_config")
+    backbone = read_bit(_DEFAULT_BACKBONE if described is None else described, "backbone_config", "bottleneck")
     size = fields.size("image_size", 224)
     _check_feature_map(fields.sequence("backbone_featmap_shape"), backbone, size)
     return VitConfig(EncoderConfig(), backbone=backbone, patch_size=fields.size("patch_size", 1))
 
 
-def _plain(fields: Fields, config: Mapping[str, Any]) -> VitConfig:
+def _plain(fields: Fields) -> VitConfig:
     return VitConfig(EncoderConfig(), patch_size=fields.size("patch_size", 16))
 
 
-def _deit(fields: Fields, config: Mapping[str, Any]) -> VitConfig:
-    return replace(_plain(fields, config), distillation_token=True)
+def _deit(fields: Fields) -> VitConfig:
+    return replace(_plain(fields), distillation_token=True)
 
 
-def _beit(fields: Fields, config: Mapping[str, Any]) -> VitConfig:
+def _beit(fields: Fields) -> VitConfig:
     return replace(
-        _plain(fields, config),
+        _plain(fields),
         absolute_positions=fields.boolean("use_absolute_position_embeddings", False),
         mean_pooling=fields.boolean("use_mean_pooling", True),
         mask_token=fields.boolean("use_mask_token", False),
     )
 
 
-_READERS: dict[str, Callable[[Fields, Mapping[str, Any]], VitConfig]] = {
+_READERS: dict[str, Callable[[Fields], VitConfig]] = {
     "hybrid": _hybrid,
     "vit": _plain,
     "deit": _deit,
@@ -147,8 +149,7 @@ _READERS: dict[str, Callable[[Fields, Mapping[str, Any]], VitConfig]] = {
 }
 
 
-def _encoder(config: Mapping[str, Any], family: Family) -> EncoderConfig:
-    fields = Fields(config, _FILE)
+def _encoder(fields: Fields, family: Family) -> EncoderConfig:
     encoder = EncoderConfig(
         hidden_size=fields.integer("hidden_size", 768),
         num_hidden_layers=fields.integer("num_hidden_layers", 12),
@@ -211,6 +212,12 @@ def read_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
         raise ModelError(f"{_FILE}: id2label must name the classes 0 to {len(names) - 1}: {error}.") from error
 
 
+def read_problem_type(config: Mapping[str, Any]) -> str | None:
+    """Which problem the labels are for; None where transformers takes the best of several. Raises ModelError."""
+    problem: str | None = Fields(config, _FILE).require("problem_type", (None, *_PROBLEMS), default=None)
+    return problem
+
+
 def architecture(config: NetworkConfig) -> str:
     """The class of transformers that has this network. Raises ModelError where there is none."""
     begins = FAMILIES[family_name(config)].classes
@@ -235,7 +242,7 @@ def family_name(config: NetworkConfig) -> str:
 
 
 def write_config(config: NetworkConfig) -> dict[str, Any]:
-    """The ``config.json`` that transformers reads; a hybrid's as the published checkpoint spells it.
+    """The ``config.json`` that transformers reads, by its ``Auto`` classes too.
 
     Raises ModelError where transformers has no such network.
     """

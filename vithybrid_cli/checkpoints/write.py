@@ -26,14 +26,15 @@ def write_checkpoint(
     preprocessing: Preprocessing,
     weights: Mapping[str, Tensor],
     dtype: torch.dtype | None = None,
+    problem_type: str | None = None,
 ) -> None:
     """Write ``model.safetensors``, ``preprocessor_config.json`` and, last, ``config.json``, each atomically.
 
     So a folder with a ``config.json`` holds a whole checkpoint. ``weights`` are under our names and not folded; without
-    a ``dtype`` each keeps its own. Raises UsageError when the disk is full, ModelError where transformers has no such
-    network.
+    a ``dtype`` each keeps its own; ``problem_type`` is what transformers goes by for loss and scores. Raises UsageError
+    when the disk is full, ModelError where transformers has no such network.
     """
-    described = write_config(config)
+    described = write_config(config) | ({} if problem_type is None else {"problem_type": problem_type})
     published = transformers_map(config, nested=bool(config.labels)).from_ours(weights)
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in published.items()}
     widest = reduce(torch.promote_types, (tensor.dtype for tensor in tensors.values()))

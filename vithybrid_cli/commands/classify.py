@@ -76,6 +76,8 @@ def classify(
     sources = Sources(tuple(inputs or ()), files_from, null)
     sources.check()
     require_writable(output)
+    if not resume:  # which keeps what is there
+        sources.require_apart(output)
     record = open_record(output, output_format or format_of_file(output), resume=resume)
     record.settle(
         top_k=top_k,

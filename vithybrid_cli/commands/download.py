@@ -5,6 +5,7 @@ from typing import Annotated
 import typer
 
 from vithybrid_cli.checkpoints import catalog, hub
+from vithybrid_cli.commands.destination import opened
 from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.commands.options import NoProgress, Offline, Quiet, Revision
 from vithybrid_cli.errors import ModelError, VitHybridError
@@ -42,7 +43,8 @@ def download(
         except VitHybridError as error:
             errors.append(error)
         else:
-            typer.echo(folder)
+            with opened(None, remedy="make room there"):
+                typer.echo(folder)
     _raise(errors, len(names))
 
 

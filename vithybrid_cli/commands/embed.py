@@ -98,6 +98,9 @@ def embed(
     sources.check()
     chosen = output_format or _format_of(output)
     _require_place(output, chosen)
+    sources.require_apart(output)
+    if output is not None and chosen is EmbeddingFormat.NPY:
+        sources.require_apart(_lines_file(output))
     path = fetched(model, revision=revision, offline=offline, quiet=quiet or no_progress)
     running = Running(device, dtype, attention, engine, compiled, image_size)
     embedder = open_embedder(path, running, feature, quiet=quiet or no_progress)

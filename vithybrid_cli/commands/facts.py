@@ -7,6 +7,7 @@ from typing import Any, TextIO
 
 import typer
 
+from vithybrid_cli.commands.destination import opened
 from vithybrid_cli.output import Format, visible
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
@@ -25,12 +26,16 @@ class FactsFormat(StrEnum):
 
 
 def write_facts(facts: dict[str, Any], chosen: FactsFormat | None, in_words: Mapping[str, str]) -> None:
-    """Write facts by section to stdout; in text the sections that ``in_words`` names read as it says."""
-    if (chosen or FactsFormat.default(sys.stdout)) is FactsFormat.JSON:
-        prepare_stream(Format.JSON, sys.stdout)
-        typer.echo(to_json(facts, indent=2))
-    else:
-        _print_text({**facts, **in_words})
+    """Write facts by section to stdout; in text the sections that ``in_words`` names read as it says.
+
+    Raises UsageError when the disk is full.
+    """
+    with opened(None, remedy="make room there"):
+        if (chosen or FactsFormat.default(sys.stdout)) is FactsFormat.JSON:
+            prepare_stream(Format.JSON, sys.stdout)
+            typer.echo(to_json(facts, indent=2))
+        else:
+            _print_text({**facts, **in_words})
 
 
 def _print_text(facts: Mapping[str, Any]) -> None:

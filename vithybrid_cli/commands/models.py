@@ -11,6 +11,7 @@ import typer
 
 from vithybrid_cli.checkpoints import catalog, hub
 from vithybrid_cli.checkpoints.catalog import Entry, Family
+from vithybrid_cli.commands.destination import opened
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import Format, default_format
 from vithybrid_cli.output.delimited import RowWriter
@@ -20,7 +21,7 @@ from vithybrid_cli.output.json_records import to_json
 HEADINGS = ("model", "params", "GMACs", "input", "top-1", "measured on", "download")
 _LEFT_ALIGNED = ("model", "measured on")
 _GAP = "  "
-_COUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([KMG]?)", re.IGNORECASE)
+_COUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([KMG]?)", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
 
 
@@ -70,15 +71,20 @@ def models(
     prepare_stream(chosen, sys.stdout)
     entries = [entry for entry in catalog.ENTRIES if _wanted(entry, limit, min_accuracy, family)]
     records = [_record(entry) for entry in _ordered(entries, sort)]
+    with opened(None, remedy="make room there") as stream:
+        _write(stream, records, chosen, _remedies(max_params, min_accuracy, family))
+
+
+def _write(stream: TextIO, records: list[dict[str, Any]], chosen: Format, remedies: str) -> None:
     match chosen:
         case Format.TABLE:
-            _write_table(sys.stdout, records, _remedies(max_params, min_accuracy, family))
+            _write_table(stream, records, remedies)
         case Format.JSON:
-            typer.echo("[\n" + ",\n".join(map(to_json, records)) + "\n]" if records else "[]")
+            typer.echo("[\n" + ",\n".join(map(to_json, records)) + "\n]" if records else "[]", stream)
         case Format.JSONL:
-            typer.echo("".join(f"{to_json(record)}\n" for record in records), nl=False)
+            typer.echo("".join(f"{to_json(record)}\n" for record in records), stream, nl=False)
         case Format.CSV | Format.TSV:
-            rows = RowWriter(sys.stdout, delimiter="," if chosen is Format.CSV else "\t")
+            rows = RowWriter(stream, delimiter="," if chosen is Format.CSV else "\t")
             rows.write(_KEYS, *(tuple(map(_cell, record.values())) for record in records))
 
 

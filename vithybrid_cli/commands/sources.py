@@ -35,6 +35,15 @@ class Sources:
         if self.files_from is not None and str(self.files_from) != STDIN:
             _require_readable(self.files_from)
 
+    def require_apart(self, output: Path | None) -> None:
+        """Raise UsageError where ``output`` is a picture or list that was named as an input: it would be lost."""
+        if output is None or not output.is_file():
+            return
+        written = output.stat()
+        named = [text for text in (*self.inputs, str(self.files_from or STDIN)) if text != STDIN]
+        if any(_is(text, written) for text in named):
+            raise UsageError(f"{output} is an input, and would be lost before it is read. Give another --output.")
+
     @property
     def single(self) -> bool:
         """Whether one file is all that was asked for."""
@@ -71,6 +80,14 @@ class Sources:
                     yield from read_list(stream, self.null)
         except OSError as error:
             raise _unreadable(name, error.strerror) from error
+
+
+def _is(name: str, file: os.stat_result) -> bool:
+    """Whether ``name`` is that file, by whatever path."""
+    try:
+        return os.path.samestat(os.stat(name), file)  # noqa: PTH116 (Path raises on odd names)
+    except (OSError, ValueError):  # nothing of this name, or what can be none
+        return False
 
 
 def _require_readable(file: Path) -> None:

@@ -129,14 +129,14 @@ def _check_output(output: Path, *, resume: bool) -> None:
 def _start(model: str | None, config: str | None, *, revision: str | None, offline: bool, quiet: bool) -> "Start":
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.checkpoints.hub import locate
-    from vithybrid_cli.checkpoints.layout import CONFIG
+    from vithybrid_cli.checkpoints.layout import CONFIG, WEIGHTS_SUFFIXES
     from vithybrid_cli.training.run import Start
 
     with fetch_progress(shown=not quiet) as progress:
         path = locate(model or config or BUILT_IN, revision=revision, offline=offline, progress=progress)
-    if path.is_file():
+    if path.is_file() and path.suffix not in WEIGHTS_SUFFIXES:
         if model is not None or path.name != CONFIG:
-            raise UsageError(f"{path} is a file. Give a checkpoint folder, or its {CONFIG} to --config.")
+            raise UsageError(f"{path} is a file. Give a checkpoint, or its {CONFIG} to --config.")
         path = path.parent
     return Start(Checkpoint.read(path), with_weights=model is not None)
 

@@ -18,7 +18,7 @@ _AMD_DRIVER = Path("/dev/kfd")  # torch calls AMD's devices cuda, too
 
 
 def open_engine(
-    folder: Checkpoint,
+    checkpoint: Checkpoint,
     *,
     engine: str,
     device: str,
@@ -27,7 +27,7 @@ def open_engine(
     compiled: bool = False,
     feature: Feature | None = None,
 ) -> Engine:
-    """Load the network of ``folder`` into an engine, which has torch compile it if ``compiled``.
+    """Load the network of ``checkpoint`` into an engine, which has torch compile it if ``compiled``.
 
     With a ``feature``, that is what the engine gives instead of logits.
     ``auto`` is OpenVINO on a CPU where it is installed, unless torch alone can do what is asked for; else torch. Raises
@@ -36,19 +36,19 @@ def open_engine(
     _require("engine", engine, EngineKind)
     _require("dtype", dtype, Dtype)
     _require("attention", attention, AttentionKind)
-    if feature is not None:
-        is_what_the_head_reads(feature, folder.config)  # raises UsageError for one that the network does not have
+    if feature is not None and is_what_the_head_reads(feature, checkpoint.config):
+        feature = Feature.AUTO  # one graph for both names of it
     if engine == EngineKind.OPENVINO:
         if reason := _why_torch_alone(device, dtype, attention, compiled):
             raise UsageError(reason)
-        return _open_openvino(folder, dtype, feature)
+        return _open_openvino(checkpoint, dtype, feature)
     if engine == EngineKind.AUTO and _suits_openvino(device, dtype, attention, compiled):
-        return _open_openvino(folder, dtype, feature)
-    return _open_torch(folder, device, dtype, attention, compiled, feature)
+        return _open_openvino(checkpoint, dtype, feature)
+    return _open_torch(checkpoint, device, dtype, attention, compiled, feature)
 
 
 def _open_torch(
-    folder: Checkpoint, device: str, dtype: str, attention: str, compiled: bool, feature: Feature | None
+    checkpoint: Checkpoint, device: str, dtype: str, attention: str, compiled: bool, feature: Feature | None
 ) -> Engine:
     from vithybrid_cli.engines.several import SeveralEngines
     from vithybrid_cli.engines.torch_devices import choose_devices, require_possible, torch_dtype
@@ -59,8 +59,8 @@ def _open_torch(
     require_possible(dtype, devices[0])
     engines = [
         TorchEngine(
-            load_for(folder, cast(Literal["sdpa", "eager"], attention), feature),
-            folder.preprocessing.normalization,
+            load_for(checkpoint, cast(Literal["sdpa", "eager"], attention), feature),
+            checkpoint.preprocessing.normalization,
             chosen,
             torch_dtype(dtype),
             tf32=dtype == Dtype.TF32,
@@ -87,7 +87,7 @@ def _why_torch_alone(device: str, dtype: str, attention: str, compiled: bool) ->
     return None
 
 
-def _open_openvino(folder: Checkpoint, dtype: str, feature: Feature | None) -> Engine:
+def _open_openvino(checkpoint: Checkpoint, dtype: str, feature: Feature | None) -> Engine:
     try:
         from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
     except ImportError as error:
@@ -95,7 +95,7 @@ def _open_openvino(folder: Checkpoint, dtype: str, feature: Feature | None) -> E
             f"OpenVINO cannot be loaded ({error}). Install it with `pip install 'vithybrid-cli[openvino]'`, "
             "or give --engine torch."
         ) from error
-    return OpenVinoEngine.open(folder, dtype, feature)
+    return OpenVinoEngine.open(checkpoint, dtype, feature)
 
 
 def _suits_openvino(device: str, dtype: str, attention: str, compiled: bool = False) -> bool:

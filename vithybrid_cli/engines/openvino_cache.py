@@ -37,7 +37,7 @@ _ABANDONED = 24 * 60 * 60  # seconds after which nobody is still writing
 Properties = Mapping[str, str | int | bool]
 
 
-def entry_for(folder: Checkpoint, feature: Feature | None = None) -> Path:
+def entry_for(checkpoint: Checkpoint, feature: Feature | None = None) -> Path:
     """Where the graph of a checkpoint for its logits or a ``feature`` is kept, if it is.
 
     All precisions share it: they are chosen when it is compiled.
@@ -46,12 +46,12 @@ def entry_for(folder: Checkpoint, feature: Feature | None = None) -> Path:
     content = (
         CONVERSION,
         openvino.get_version(),
-        replace(folder.config, labels=()),
-        len(folder.config.labels),
-        folder.stored_config.image_size,  # from which positions are interpolated
+        replace(checkpoint.config, labels=()),
+        len(checkpoint.config.labels),
+        checkpoint.stored_config.image_size,  # from which positions are interpolated
         feature,
-        folder.preprocessing.normalization,
-        weights_sha256(folder),
+        checkpoint.preprocessing.normalization,
+        weights_sha256(checkpoint),
     )
     return cache_folder() / "openvino" / _digest(content)
 

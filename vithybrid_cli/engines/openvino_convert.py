@@ -33,14 +33,14 @@ class _FromPixels(nn.Module):
         return self.network(values.permute(0, 3, 1, 2))
 
 
-def convert(folder: Checkpoint, feature: Feature | None = None) -> openvino.Model:
+def convert(checkpoint: Checkpoint, feature: Feature | None = None) -> openvino.Model:
     """The float32 graph of a checkpoint: uint8 pixels [N, H, W, 3] of any number N → float32 logits [N, C].
 
     With a ``feature``, that [N, D] is what it gives. Raises ModelError and UsageError as `load_for` does.
     """
     # Attention written out: the runtime knows the pattern, and runs it faster than the one operation of that name.
-    network = load_for(folder, "eager", feature)
-    return graph_of(network, folder.preprocessing.normalization, folder.config.image_size)
+    network = load_for(checkpoint, "eager", feature)
+    return graph_of(network, checkpoint.preprocessing.normalization, checkpoint.config.image_size)
 
 
 def graph_of(network: nn.Module, normalization: Normalization, image_size: tuple[int, int]) -> openvino.Model:

@@ -34,22 +34,22 @@ class OpenVinoEngine:
     name, device_type = "openvino", "cpu"
 
     def __init__(
-        self, compiled: Callable[[int], openvino.CompiledModel], folder: Checkpoint, feature: Feature | None = None
+        self, compiled: Callable[[int], openvino.CompiledModel], checkpoint: Checkpoint, feature: Feature | None = None
     ) -> None:
         """``compiled`` makes the graph ready for a number of streams; it gives logits, or this ``feature``."""
-        self.image_size = folder.config.image_size
-        self._columns = len(folder.config.labels) if feature is None else width_of(folder.config)
+        self.image_size = checkpoint.config.image_size
+        self._columns = len(checkpoint.config.labels) if feature is None else width_of(checkpoint.config)
         self._alone = _Streams(compiled, 1)
         self._together = _Streams(compiled, min(available_cores(), _MOST_STREAMS))
 
     @classmethod
-    def open(cls, folder: Checkpoint, dtype: str, feature: Feature | None = None) -> "OpenVinoEngine":
+    def open(cls, checkpoint: Checkpoint, dtype: str, feature: Feature | None = None) -> "OpenVinoEngine":
         """The network of a checkpoint, converted if it is not in the cache.
 
         Raises ModelError when the checkpoint cannot be loaded, UsageError when this processor does not compute in
         ``dtype`` (float32, float16 or bfloat16) by itself.
         """
-        return cls(Graph(folder, Dtype(dtype), feature).compiled, folder, feature)
+        return cls(Graph(checkpoint, Dtype(dtype), feature).compiled, checkpoint, feature)
 
     @property
     def batch_size(self) -> int:

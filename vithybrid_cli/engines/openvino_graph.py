@@ -28,11 +28,11 @@ class Graph:
     ``dtype`` by itself: OpenVINO would take another type, or be slower than with float32.
     """
 
-    def __init__(self, folder: Checkpoint, dtype: Dtype, feature: Feature | None = None) -> None:
-        self._folder, self._dtype, self._feature = folder, dtype, feature
+    def __init__(self, checkpoint: Checkpoint, dtype: Dtype, feature: Feature | None = None) -> None:
+        self._checkpoint, self._dtype, self._feature = checkpoint, dtype, feature
         self._core = core()
         _require_native(dtype)
-        self._entry = _entry_for(folder, feature)
+        self._entry = _entry_for(checkpoint, feature)
         self._new: openvino.Model | None = None  # converted by this process
         if self._entry is None or not openvino_cache.holds(self._entry):
             self._new = self._converted()
@@ -53,11 +53,11 @@ class Graph:
 
     def _converted(self) -> openvino.Model:
         """Converted now and written to the cache, if there is one."""
-        if sum(file.stat().st_size for file in self._folder.weight_files()) >= _LARGE:
+        if sum(file.stat().st_size for file in self._checkpoint.weight_files()) >= _LARGE:
             _logger.info("converting the network for OpenVINO, once for this model; later runs start faster")
         from vithybrid_cli.engines.openvino_convert import convert  # imports torch
 
-        graph = convert(self._folder, self._feature)
+        graph = convert(self._checkpoint, self._feature)
         if self._entry is not None:
             try:
                 openvino_cache.write(graph, self._entry)
@@ -97,10 +97,10 @@ def _require_native(dtype: Dtype) -> None:
         )
 
 
-def _entry_for(folder: Checkpoint, feature: Feature | None) -> Path | None:
+def _entry_for(checkpoint: Checkpoint, feature: Feature | None) -> Path | None:
     """Where the graph is kept; None where the user has no cache."""
     try:
-        return openvino_cache.entry_for(folder, feature)
+        return openvino_cache.entry_for(checkpoint, feature)
     except OSError as error:
         _warn_that_it_is_not_kept(error)
         return None

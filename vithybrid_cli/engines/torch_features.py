@@ -24,10 +24,7 @@ class TokenFeature(nn.Module):
         return self.network.config
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        x, bias = self.network.embeddings(pixel_values), self.network.bias()
-        for block in self.network.blocks:
-            x = block(x, bias=bias)
-        x = self.network.normalized(x)
+        x = self.network.normalized(self.network.encoded(pixel_values))
         pooled = x[:, 0] if self.feature is Feature.CLS else x[:, self.config.prefix_tokens :].mean(1)
         return self.network.fc_norm(pooled)  # which is the identity unless the line before the last is
 

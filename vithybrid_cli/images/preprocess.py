@@ -14,12 +14,9 @@ import numpy.typing as npt
 from PIL import Image
 
 from vithybrid_cli.errors import ImageTooLarge
+from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.processor_config import ProcessorOptions, edge_or_pair
 from vithybrid_cli.images.timm_crop import CropMode, TimmCrop
-
-# An image may not be enlarged to more pixels than this: they take 128 MiB in Pillow. With a shortest edge of 384 that
-# is a picture 227 times as long as it is wide.
-_MAX_RESIZED_PIXELS = 2**25
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +127,12 @@ class Preprocessing:
         if self.do_center_crop:
             return self.crop_size
         return self.size if self.do_resize and isinstance(self.size, tuple) else None
+
+    @property
+    def resized_pixels(self) -> int:
+        """How many pixels a picture has at least that was resized, before it is cut; 0 if none is resized."""
+        height, width = _pair_of(self.size) if self.do_resize else (0, 0)
+        return height * width
 
     @property
     def draft_side(self) -> int | None:
@@ -251,7 +254,7 @@ def _start(length: int, crop: int) -> int:
 
 def _require_moderate(image: Image.Image, height: int, width: int) -> None:
     """Raises ImageTooLarge where resizing would make gigabytes, or nothing, of an image that is extremely elongated."""
-    if min(height, width) < 1 or height * width > max(_MAX_RESIZED_PIXELS, image.height * image.width):
+    if min(height, width) < 1 or height * width > max(MAX_RESIZED_PIXELS, image.height * image.width):
         cause = f"its {image.width} × {image.height} pixels would become {width} × {height} on the way to the model"
         raise ImageTooLarge(f"{cause}; crop it to a less elongated shape")
 

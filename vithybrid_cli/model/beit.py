@@ -23,29 +23,31 @@ class LayerScale(nn.Module):
 
 
 class RelativePositionBias(nn.Module):
-    """The bias of each head's scores [heads, 1 + patches, 1 + patches], for the patches of a grid (rows, columns).
+    """The bias of each head's scores [heads, 1 + patches, 1 + patches].
 
-    The table [(2·rows − 1)(2·columns − 1) + 3, heads] has a row for each distance.
+    The table [(2·rows − 1)(2·columns − 1) + 3, heads] has a row for each distance; ``index``, which is that of
+    `distance_index`, says which row is whose. All layers may share one: of a large grid it is larger than a layer.
     """
 
-    def __init__(self, grid: tuple[int, int], heads: int) -> None:
+    def __init__(self, index: Tensor, heads: int) -> None:
         super().__init__()
-        rows, columns = grid
-        self.table = nn.Parameter(torch.zeros((2 * rows - 1) * (2 * columns - 1) + EXTRA_DISTANCES, heads))
-        # Made from the config even where parameters have no values yet.
+        self.table = nn.Parameter(torch.zeros(int(index[0, 0]) + 1, heads))  # CLS to itself is the last row
         self.index: Tensor
-        self.register_buffer("index", distance_index(grid).to("cpu"), persistent=False)
+        self.register_buffer("index", index, persistent=False)
 
     def forward(self) -> Tensor:
         return self.table[self.index].permute(2, 0, 1)
 
 
 def distance_index(grid: tuple[int, int]) -> Tensor:
-    """The row of the table for each pair of tokens [1 + patches, 1 + patches], of a grid (rows, columns)."""
+    """The row of the table for each pair of tokens [1 + patches, 1 + patches], of a grid (rows, columns).
+
+    On the CPU, also where a network is built on the meta device: no file holds these numbers.
+    """
     rows, columns = grid
+    patches = rows * columns
     with torch.device("cpu"):
-        row, column = torch.arange(rows * columns) // columns, torch.arange(rows * columns) % columns
-        patches = rows * columns
+        row, column = torch.arange(patches) // columns, torch.arange(patches) % columns
         distances = (2 * rows - 1) * (2 * columns - 1)
         index = torch.empty(1 + patches, 1 + patches, dtype=torch.long)
         down = row[:, None] - row + rows - 1

@@ -6,7 +6,9 @@ from typing import Literal
 Activation = Literal["gelu", "gelu_new", "relu"]
 Family = Literal["hybrid", "vit", "deit", "beit"]
 
+# ``bottle_ratio`` and ``make_div`` in transformers and timm, with the rule that no width shrinks by over a tenth.
 BOTTLENECK_RATIO = 4
+STEM_STRIDE = 4  # stride 2 of the 7×7 convolution times stride 2 of the pool; fixed in every BiT
 CHANNEL_MULTIPLE = 8
 
 
@@ -28,6 +30,16 @@ class BitConfig:
     def out_channels(self) -> int:
         """Channels of the feature map."""
         return self.hidden_sizes[self.out_stage - 1] if self.out_stage else self.embedding_size
+
+    @property
+    def stride(self) -> int:
+        """Pixels of the picture, in each direction, for one of the feature map."""
+        return STEM_STRIDE * 2 ** max(self.out_stage - 1, 0)
+
+    @property
+    def least_size(self) -> int:
+        """The smallest square picture that it can take: its side in pixels. A norm needs more than one value."""
+        return 2 * self.stride
 
     def feature_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the feature map of an image of ``image_size`` (height, width)."""
@@ -82,6 +94,13 @@ class VitConfig:
         return height // self.patch_size[0], width // self.patch_size[1]
 
     @property
+    def least_size(self) -> int:
+        """The smallest square picture that it can take: its side in pixels."""
+        if self.backbone is None:
+            return max(self.patch_size)
+        return max(self.backbone.least_size, self.backbone.stride * max(self.patch_size))
+
+    @property
     def prefix_tokens(self) -> int:
         """Tokens before those of the patches: CLS, and the one for distillation."""
         return 1 + self.distillation_token
@@ -95,12 +114,17 @@ class BitClassifierConfig:
     labels: tuple[str, ...] = ()  # none: a network without a head
     image_size: tuple[int, int] = (224, 224)  # height, width
 
+    @property
+    def least_size(self) -> int:
+        """The smallest square picture that it can take: its side in pixels."""
+        return self.backbone.least_size
+
 
 NetworkConfig = VitConfig | BitClassifierConfig
 
 
 def bottleneck_width(out_channels: int) -> int:
-    """Channels inside a bottleneck: a quarter, rounded to the next multiple of 8, never down by more than a tenth."""
+    """Channels inside a bottleneck: a quarter, rounded to the nearest multiple of 8, but never down by over a tenth."""
     width = out_channels / BOTTLENECK_RATIO
     half = CHANNEL_MULTIPLE / 2
     rounded = max(CHANNEL_MULTIPLE, int(width + half) // CHANNEL_MULTIPLE * CHANNEL_MULTIPLE)

@@ -45,13 +45,13 @@ def outputs(
     masked heads are computed as eager attention does. Raises UsageError for what the network has no part for, and for
     a wrong shape.
     """
+    _check_pixels(network, pixel_values)
     weights: list[Tensor] = []
     if isinstance(network, BitClassifier):
         if attentions or bool_masked_pos is not None or head_mask is not None:
             raise UsageError("a BiT has no attentions, heads or tokens. Ask for its hidden states, features or loss.")
         states = _stages(network.backbone, pixel_values)
     else:
-        _check_size(network, pixel_values)
         masks = _of_each_layer(network, head_mask)
         embeddings = network.embeddings(pixel_values, bool_masked_pos)
         states, weights = _layers(network, embeddings, masks, explained=attentions or head_mask is not None)
@@ -90,11 +90,16 @@ def _layers(
     return states, weights
 
 
-def _check_size(network: VisionTransformer, pixel_values: Tensor) -> None:
-    expected = [3, *network.config.image_size]
-    if pixel_values.ndim != 4 or list(pixel_values.shape[1:]) != expected:
+def _check_pixels(network: Network, pixel_values: Tensor) -> None:
+    shape = list(pixel_values.shape)
+    if isinstance(network, BitClassifier):
+        if len(shape) != 4 or shape[1] != 3:
+            raise UsageError(f"pixel_values are {shape}, but this network takes [B, 3, H, W]. Give RGB pictures.")
+        return
+    height, width = network.config.image_size
+    if len(shape) != 4 or shape[1:] != [3, height, width]:
         raise UsageError(
-            f"pixel_values are {list(pixel_values.shape)}, but this network takes {['B', *expected]}. "
+            f"pixel_values are {shape}, but this network takes [B, 3, {height}, {width}]. "
             "Resize the pictures, or read the checkpoint with another image_size."
         )
 

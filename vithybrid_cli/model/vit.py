@@ -13,7 +13,7 @@ from typing import Literal
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vithybrid_cli.model.beit import LayerScale, RelativePositionBias
+from vithybrid_cli.model.beit import LayerScale, RelativePositionBias, distance_index
 from vithybrid_cli.model.bit import activation
 from vithybrid_cli.model.config import EncoderConfig, VitConfig
 from vithybrid_cli.model.embeddings import Embeddings
@@ -35,17 +35,18 @@ def eager_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | No
 class Attention(nn.Module):
     """Multi-head self-attention: [B, N, D] → [B, N, D], or [B, Q, D] where the first Q tokens alone ask.
 
-    ``bias`` [heads, N, N] is added to the scores.
+    ``bias`` [heads, N, N] is added to the scores, unless the layer has one of its own, for the ``distances`` of its
+    tokens.
     """
 
-    def __init__(self, config: EncoderConfig, grid: tuple[int, int], implementation: AttentionImplementation) -> None:
+    def __init__(
+        self, config: EncoderConfig, implementation: AttentionImplementation, distances: Tensor | None
+    ) -> None:
         super().__init__()
         self.heads = config.num_attention_heads
         self.qkv = nn.Linear(config.hidden_size, 3 * config.hidden_size, bias=config.qkv_bias)
         self.proj = nn.Linear(config.hidden_size, config.hidden_size)
-        self.relative_position_bias: RelativePositionBias | None = None
-        if config.relative_positions == "each":
-            self.relative_position_bias = RelativePositionBias(grid, self.heads)
+        self.relative_position_bias = None if distances is None else RelativePositionBias(distances, self.heads)
         self.attend = F.scaled_dot_product_attention if implementation == "sdpa" else eager_attention
 
     def forward(self, x: Tensor, queries: int | None = None, bias: Tensor | None = None) -> Tensor:
@@ -91,10 +92,10 @@ class Mlp(nn.Module):
 class Block(nn.Module):
     """One encoder layer: [B, N, D] → [B, N, D], or [B, Q, D] for the first Q tokens, which attend to all N."""
 
-    def __init__(self, config: EncoderConfig, grid: tuple[int, int], attention: AttentionImplementation) -> None:
+    def __init__(self, config: EncoderConfig, attention: AttentionImplementation, distances: Tensor | None) -> None:
         super().__init__()
         self.norm1 = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
-        self.attn = Attention(config, grid, attention)
+        self.attn = Attention(config, attention, distances)
         self.ls1 = LayerScale(config.hidden_size) if config.layer_scale else nn.Identity()
         self.norm2 = nn.LayerNorm(config.hidden_size, config.layer_norm_eps)
         self.mlp = Mlp(config)
@@ -118,15 +119,15 @@ class VisionTransformer(nn.Module):
 
     def __init__(self, config: VitConfig, attention: AttentionImplementation = "sdpa") -> None:
         super().__init__()
-        encoder, width = config.encoder, config.encoder.hidden_size
+        encoder, width, biases = config.encoder, config.encoder.hidden_size, config.encoder.relative_positions
         self.config = config
         self.embeddings = Embeddings(config)
-        self.relative_position_bias: RelativePositionBias | None = None
-        if encoder.relative_positions == "shared":
-            self.relative_position_bias = RelativePositionBias(config.grid_size, encoder.num_attention_heads)
-        self.blocks = nn.ModuleList(
-            Block(encoder, config.grid_size, attention) for _ in range(encoder.num_hidden_layers)
+        distances = None if biases == "none" else distance_index(config.grid_size)
+        shared, each = (distances if biases == where else None for where in ("shared", "each"))
+        self.relative_position_bias = (
+            None if shared is None else RelativePositionBias(shared, encoder.num_attention_heads)
         )
+        self.blocks = nn.ModuleList(Block(encoder, attention, each) for _ in range(encoder.num_hidden_layers))
         self.norm = nn.Identity() if config.mean_pooling else nn.LayerNorm(width, encoder.layer_norm_eps)
         self.fc_norm = nn.LayerNorm(width, encoder.layer_norm_eps) if config.mean_pooling else nn.Identity()
         self.pooler = nn.Linear(width, width) if config.pooler else None
@@ -136,7 +137,14 @@ class VisionTransformer(nn.Module):
     def forward(self, pixel_values: Tensor) -> Tensor:
         # The heads read the first tokens, so no others are needed after the last layer, but for their mean.
         queries = None if self.config.mean_pooling else self.config.prefix_tokens
-        return self.logits(self.normalized(self._encoded(pixel_values, queries)))
+        return self.logits(self.normalized(self.encoded(pixel_values, queries)))
+
+    def encoded(self, pixel_values: Tensor, queries: int | None = None) -> Tensor:
+        """Normalised pixels [B, 3, H, W] → tokens after the last layer [B, N, D], or the first ``queries`` of them."""
+        x, bias = self.embeddings(pixel_values), self.bias()
+        for block in self.blocks[:-1]:
+            x = block(x, bias=bias)
+        return self.blocks[-1](x, queries, bias)
 
     def normalized(self, x: Tensor) -> Tensor:
         """Tokens after the last layer [B, N, D] → after the final norm; where a mean is pooled, as they are."""
@@ -155,9 +163,3 @@ class VisionTransformer(nn.Module):
     def bias(self) -> Tensor | None:
         """What all layers add to their scores [heads, N, N]."""
         return None if self.relative_position_bias is None else self.relative_position_bias()
-
-    def _encoded(self, pixel_values: Tensor, queries: int | None) -> Tensor:
-        x, bias = self.embeddings(pixel_values), self.bias()
-        for block in self.blocks[:-1]:
-            x = block(x, bias=bias)
-        return self.blocks[-1](x, queries, bias)

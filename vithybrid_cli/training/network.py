@@ -8,12 +8,14 @@ import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from vithybrid_cli.model.beit import LayerScale
 from vithybrid_cli.model.bit import Bottleneck, StandardizedConv2d, standardize
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.vit import VisionTransformer
 
 CPU = torch.device("cpu")
 TOKEN_STD = 0.02  # of the initial CLS token and positions, as in BERT and the ViT paper's code
+LAYER_SCALE = 0.1  # at first: ``layer_scale_init_value`` of transformers' ``BeitConfig``
 
 
 class _Standardize(nn.Module):
@@ -58,9 +60,10 @@ def initialize(network: VisionTransformer) -> None:
                 nn.init.zeros_(module.bias)
         elif isinstance(module, Bottleneck):
             nn.init.zeros_(module.norm3.weight)  # as BiT does (arXiv:1706.02677, section 5.1)
-    for name, parameter in network.embeddings.named_parameters(recurse=False):
-        if name != "mask_token":
-            nn.init.trunc_normal_(parameter, std=TOKEN_STD)
+        elif isinstance(module, LayerScale):
+            nn.init.constant_(module.gamma, LAYER_SCALE)
+    for parameter in network.embeddings.parameters(recurse=False):
+        nn.init.trunc_normal_(parameter, std=TOKEN_STD)
     if isinstance(network.head, nn.Linear):
         nn.init.zeros_(network.head.weight)
 

@@ -10,7 +10,7 @@ import torch
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import read_weights
-from vithybrid_cli.checkpoints.transformers_config import write_config
+from vithybrid_cli.checkpoints.transformers_config import architecture, write_config
 from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.model.config import VitConfig
@@ -19,7 +19,7 @@ from vithybrid_cli.training.data import LabelledFolder
 from vithybrid_cli.training.network import raw_weights, replace_head, trainable_network
 from vithybrid_cli.training.trainer import Recipe, Step, Trainer
 
-_MASK_TOKEN = "embeddings.mask_token"
+_LEFT_OUT = ("embeddings.mask_token", "pooler.")  # how the names of what pre-training alone needs begin
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,15 +31,30 @@ class Start:
 
     @property
     def config(self) -> VitConfig:
-        """The network to train. Raises UsageError for one that cannot be trained here."""
+        """The network to train: without what served pre-training alone. Raises UsageError for one of another kind.
+
+        That is the mask token, and the layer between encoder and head, which ViT's authors and transformers leave out
+        too where a network gets a new head.
+        """
         config = self.checkpoint.config
         if not isinstance(config, VitConfig):
             raise self._untrainable("a BiT")
         if config.distillation_head:
             raise self._untrainable("a distilled network with two heads")
-        if config.pooler:
-            raise self._untrainable("a network with a layer between encoder and head (pre-logits)")
-        return replace(config, mask_token=False)  # for pre-training alone
+        return replace(config, mask_token=False, pooler=False)
+
+    def weights(self, labels: tuple[str, ...]) -> dict[str, torch.Tensor]:
+        """The weights to begin with under our names, in float32; with a new head, unless it is for these ``labels``.
+
+        Raises UsageError where that head reads a layer that is left out, ModelError as `read_weights` does.
+        """
+        tensors = read_weights(self.checkpoint)
+        weights = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith(_LEFT_OUT)}
+        if labels != self.checkpoint.config.labels:
+            return replace_head(weights, self.config.encoder.hidden_size, len(labels))
+        if "pooler.weight" in tensors:
+            raise self._untrainable("for these very labels, with a layer between encoder and head (pre-logits)")
+        return weights
 
     def _untrainable(self, what: str) -> UsageError:
         return UsageError(f"{self.checkpoint.path} is {what}, which `train` does not train. Start from another model.")
@@ -78,9 +93,10 @@ class Run:
         self.out, self.recipe, self.dtype = out, recipe, dtype
         self.preprocessing = start.checkpoint.preprocessing
         self.config = replace(start.config, labels=data.labels)
+        architecture(self.config)  # raises ModelError, before an epoch is spent on what cannot be written
         self.epochs_done = 0
         torch.manual_seed(recipe.seed)
-        weights = _weights(start, data.labels) if start.with_weights else None
+        weights = start.weights(data.labels) if start.with_weights else None
         network = trainable_network(self.config, weights, device)
         normalization = self.preprocessing.normalization
         self.trainer = Trainer(network, data, normalization, recipe, device, workers)
@@ -112,14 +128,6 @@ class Run:
             "preprocessing": self.preprocessing.to_dict(),
         }
         return json.dumps({**asdict(self.recipe), **facts})
-
-
-def _weights(start: Start, labels: tuple[str, ...]) -> dict[str, torch.Tensor]:
-    tensors = read_weights(start.checkpoint)
-    weights = {name: tensor.float() for name, tensor in tensors.items() if name != _MASK_TOKEN}
-    if labels == start.checkpoint.config.labels:
-        return weights
-    return replace_head(weights, start.config.encoder.hidden_size, len(labels))
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -7,6 +7,7 @@ import math
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -19,6 +20,8 @@ from vithybrid_cli.training.data import Augmentation, Batch, LabelledFolder, tra
 
 BETAS = (0.9, 0.999)
 MAX_GRADIENT_NORM = 1.0
+# Besides all vectors; as ``no_weight_decay`` of timm's ViT and BEiT has it.
+_UNDECAYED = ("cls_token", "distillation_token", "position_embeddings", "relative_position_bias.table")
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +70,7 @@ class Trainer:
         self.augmentation = Augmentation(network.config.image_size, recipe.min_area)
         self.steps_per_epoch = max(len(data.paths) // recipe.batch_size, 1)
         self.optimizer = torch.optim.AdamW(
-            _parameter_groups(network, recipe.weight_decay), recipe.learning_rate, BETAS, fused=True
+            parameter_groups(network, recipe.weight_decay), recipe.learning_rate, BETAS, fused=True
         )
         self._mean = torch.tensor(normalization.mean, device=device).view(3, 1, 1)
         self._std = torch.tensor(normalization.std, device=device).view(3, 1, 1)
@@ -130,11 +133,11 @@ def has_bfloat16(device: torch.device) -> bool:
     return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
 
 
-def _parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, object]]:
-    """Matrices and convolutions decay; biases, norms and the two token parameters do not."""
+def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
+    """For AdamW, in two groups: matrices and convolutions decay; biases, norms, tokens and positions do not."""
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():
-        matrix = parameter.ndim > 1 and not name.endswith(("cls_token", "position_embeddings"))
+        matrix = parameter.ndim > 1 and not name.endswith(_UNDECAYED)
         (decayed if matrix else kept).append(parameter)
     return [{"params": decayed, "weight_decay": weight_decay}, {"params": kept, "weight_decay": 0.0}]

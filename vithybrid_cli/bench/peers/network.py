@@ -28,11 +28,11 @@ def _network(arguments: dict[str, Any]) -> Service:
     require_possible(arguments["dtype"], device)
     if device.type == "cuda":  # where torch by itself has TF32 in convolutions, which would stand beside our float32
         set_tf32(arguments["dtype"] == "tf32")
-    folder = Checkpoint.read(model)
-    _require_known(peer, folder)
+    checkpoint = Checkpoint.read(model)
+    _require_known(peer, checkpoint)
     network = open_network(peer, model, device, dtype)
     pixels = np.load(arguments["pixels"])
-    values = torch.from_numpy(folder.preprocessing.normalization.apply(pixels))
+    values = torch.from_numpy(checkpoint.preprocessing.normalization.apply(pixels))
 
     def measure(request: Request) -> Timing:
         batch = values[torch.arange(request.batch) % len(values)]  # repeated if they are fewer
@@ -42,9 +42,9 @@ def _network(arguments: dict[str, Any]) -> Service:
     return Service({Part.NETWORK: measure}, {"versions": versions((peer, "torch")), **torch_facts()})
 
 
-def _require_known(peer: str, folder: Checkpoint) -> None:
-    config = folder.config
+def _require_known(peer: str, checkpoint: Checkpoint) -> None:
+    config = checkpoint.config
     if peer == "transformers" and not (isinstance(config, VitConfig) and config.family == "hybrid"):
-        raise UsageError(f"{folder.path} is no Hybrid ViT, which is all that {peer} is measured with")
-    if peer == "timm" and replace(folder.config, labels=()) != replace(published(), labels=()):
+        raise UsageError(f"{checkpoint.path} is no Hybrid ViT, which is all that {peer} is measured with")
+    if peer == "timm" and replace(config, labels=()) != replace(published(), labels=()):
         raise UsageError(f"timm has this network only in the size of base-384, as {TIMM_NAME}; measure that with it")
