@@ -100,7 +100,7 @@ def test_an_alias_wins_over_a_folder_of_its_name(tmp_path: Path, monkeypatch: py
     "name",
     [
         pytest.param("./nothing-here", id="relative"),
-        pytest.param("../x", id="parent"),
+        pytest.param("../no-such-folder-beside", id="parent"),
         pytest.param("/no/such/folder", id="absolute"),
         pytest.param("~/no-such-folder-of-mine", id="home"),
         pytest.param("runs/tiny/best", id="two slashes"),

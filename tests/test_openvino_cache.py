@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines import openvino_cache
 from vithybrid_cli.engines.openvino_cache import Properties, compiled, entry_for, holds, read, write
 from vithybrid_cli.engines.openvino_runtime import core, openvino
-from vithybrid_cli.features import Feature
 
 SMALL = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
 ONE_STREAM: Properties = {"INFERENCE_PRECISION_HINT": "f32", "NUM_STREAMS": 1}

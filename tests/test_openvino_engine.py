@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
-from vithybrid_cli.choices import Dtype
+from vithybrid_cli.choices import Dtype, Feature
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.engines import openvino_convert, openvino_engine, openvino_graph
 from vithybrid_cli.engines.openvino_convert import graph_of
@@ -28,7 +28,6 @@ from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
 from vithybrid_cli.engines.openvino_graph import Graph
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.features import Feature
 from vithybrid_cli.images.preprocess import Normalization
 
 GOLDEN = Path(__file__).parent / "data" / "golden"

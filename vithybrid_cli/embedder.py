@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.hub import locate
+from vithybrid_cli.choices import Feature
 from vithybrid_cli.errors import ImageError, UsageError
-from vithybrid_cli.features import Feature, width_of
+from vithybrid_cli.features import width_of
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline import Pipeline

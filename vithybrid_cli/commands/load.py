@@ -15,10 +15,10 @@ from vithybrid_cli.output import visible
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.choices import Feature
     from vithybrid_cli.classifier import Classifier
     from vithybrid_cli.embedder import Embedder
     from vithybrid_cli.engines import Engine
-    from vithybrid_cli.features import Feature
 
 
 @dataclass(frozen=True, slots=True)

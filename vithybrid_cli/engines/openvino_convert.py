@@ -12,9 +12,9 @@ from torch import Tensor, nn
 from torch.jit import TracerWarning  # type: ignore[attr-defined] # documented, exported without saying so
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.engines.torch_features import load_for
-from vithybrid_cli.features import Feature
 from vithybrid_cli.images.preprocess import Normalization
 
 

@@ -5,12 +5,11 @@ import os
 from pathlib import Path
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.choices import Dtype
+from vithybrid_cli.choices import Dtype, Feature
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines import openvino_cache
 from vithybrid_cli.engines.openvino_runtime import CPU, core, openvino
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.features import Feature
 
 # OpenVINO's words for a type: what a processor computes in by itself, and what a graph is to be computed in.
 _CAPABILITY = {Dtype.FLOAT32: "FP32", Dtype.FLOAT16: "FP16", Dtype.BFLOAT16: "BF16"}

@@ -4,7 +4,8 @@ from torch import Tensor, nn
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
-from vithybrid_cli.features import Feature, is_what_the_head_reads
+from vithybrid_cli.choices import Feature
+from vithybrid_cli.features import is_what_the_head_reads
 from vithybrid_cli.model.build import Network
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.vit import AttentionImplementation, VisionTransformer
