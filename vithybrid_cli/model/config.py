@@ -38,8 +38,9 @@ class BitConfig:
 
     @property
     def least_size(self) -> int:
-        """The smallest square picture that it can take: its side in pixels. A norm needs more than one value."""
-        return 2 * self.stride
+        """The smallest square picture that it can take: its side in pixels."""
+        narrowest = min([self.embedding_size, *map(bottleneck_width, self.hidden_sizes)])
+        return self.stride if narrowest > self.num_groups else 2 * self.stride  # a norm needs more than one value
 
     def feature_size(self, image_size: tuple[int, int]) -> tuple[int, int]:
         """Height and width of the feature map of an image of ``image_size`` (height, width)."""
