@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 # One thread: the networks here are so small that several, here and in the programs that tests start, only wait for each
 # other, and results do not depend on the machine. What measures time says otherwise for itself.
@@ -53,6 +54,16 @@ def golden(request: pytest.FixtureRequest) -> Path:
     folder = GOLDEN / str(request.param)
     assert (folder / "activations.safetensors").is_file(), f"{folder} lacks its activations"
     return folder
+
+
+@pytest.fixture
+def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with three pictures and a broken one between them."""
+    for index, colour in enumerate(["red", "green", "blue"]):
+        Image.new("RGB", (80 + index, 70), colour).save(tmp_path / f"{index}.png")
+    (tmp_path / "1a.png").write_bytes(b"no picture")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,6 @@ from typing import Any
 
 import pytest
 from headless import make_headless
-from PIL import Image
 from typer.testing import CliRunner
 
 from vithybrid_cli.commands.app import app
@@ -21,16 +20,6 @@ from vithybrid_cli.commands.app import app
 MODEL = str(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
 LABELS = 8  # of that model
 PROGRAM = [sys.executable, "-m", "vithybrid_cli", "classify", "-m", MODEL]
-
-
-@pytest.fixture
-def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with three pictures and a broken one between them."""
-    for index, colour in enumerate(["red", "green", "blue"]):
-        Image.new("RGB", (80 + index, 70), colour).save(tmp_path / f"{index}.png")
-    (tmp_path / "1a.png").write_bytes(b"no picture")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def run(*arguments: str, stdin: bytes | None = None) -> Any:

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pytest
 from headless import make_headless
-from PIL import Image
 from typer.testing import CliRunner
 
 from vithybrid_cli import Embedder
@@ -26,16 +25,6 @@ MODEL = str(GOLDEN / "hf-vit")
 WIDTH = 48  # of its features
 PROGRAM = [sys.executable, "-m", "vithybrid_cli", "embed", "-m", MODEL]
 WAIT = 60.0  # seconds; far above what anything here takes
-
-
-@pytest.fixture
-def pictures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The current folder, with three pictures and a broken one between them."""
-    for index, colour in enumerate(["red", "green", "blue"]):
-        Image.new("RGB", (80 + index, 70), colour).save(tmp_path / f"{index}.png")
-    (tmp_path / "1a.png").write_bytes(b"no picture")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
 
 
 def run(*arguments: str, stdin: bytes | None = None) -> Any:

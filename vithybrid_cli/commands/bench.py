@@ -13,10 +13,9 @@ import typer
 
 from vithybrid_cli.bench.peers import PEERS, Peer
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
-from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.destination import format_of, opened, require_writable
-from vithybrid_cli.commands.fetching import fetch_progress
+from vithybrid_cli.commands.fetching import fetched
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.measurements import Part
@@ -154,8 +153,7 @@ def bench(
         if random_weights:
             folder = _random(model, Path(scratch, "model"), log)
         else:
-            with fetch_progress(shown=not (quiet or no_progress)) as progress:
-                folder = locate(model, revision=revision, offline=offline, progress=progress)
+            folder = fetched(model, revision=revision, offline=offline, quiet=quiet or no_progress)
         paths, unreadable = _pictures(inputs or [], pictures, Path(scratch, "pictures"), log)
         plan = Plan(
             model=folder,

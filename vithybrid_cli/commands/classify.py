@@ -89,15 +89,15 @@ def classify(
         fast_jpeg=fast_jpeg,
         **_chosen(engine, device, batch_size),
     )
-    path = settled_model(
+    checkpoint = settled_model(
         model, record, revision=revision, offline=offline, image_size=image_size, quiet=quiet or no_progress
     )
     start = start_of(record, sources.paths(), strict=strict)
     if start.complete:
         _end(record, start, quiet=quiet)
         return
-    running = Running(device, dtype, attention, engine, compiled, image_size)
-    classifier = open_classifier(model, path, running, quiet=quiet or no_progress)
+    running = Running(device, dtype, attention, engine, compiled)
+    classifier = open_classifier(model, checkpoint, running, quiet=quiet or no_progress)
     size = batch_size or (record.earlier.batch_size if record.earlier else classifier.engine.batch_size)
     record.settle(**_chosen(classifier.engine.name, classifier.engine.device_type, size))
     results = classifier.classify(

@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.facts import FactsFormat, write_facts
-from vithybrid_cli.commands.fetching import fetch_progress
+from vithybrid_cli.commands.fetching import read_checkpoint
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
@@ -47,8 +46,7 @@ def convert(
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.checkpoints.convert import convert as convert_checkpoint
 
-    with fetch_progress(shown=not quiet) as progress:
-        checkpoint = Checkpoint.read(locate(source, revision=revision, offline=offline, progress=progress))
+    checkpoint = read_checkpoint(source, revision=revision, offline=offline, quiet=quiet)
     dtype = None if weights_dtype is None else getattr(torch, weights_dtype)
     difference = convert_checkpoint(checkpoint, out, dtype)
     facts = {

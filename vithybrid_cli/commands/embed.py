@@ -20,9 +20,10 @@ from vithybrid_cli.commands.destination import (
     require_writable,
     unwritable,
 )
+from vithybrid_cli.commands.fetching import read_checkpoint
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.interrupts import Interrupts
-from vithybrid_cli.commands.load import Running, fetched, open_embedder
+from vithybrid_cli.commands.load import Running, open_embedder
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.run_record import open_record
 from vithybrid_cli.commands.sources import Sources
@@ -101,9 +102,11 @@ def embed(
     sources.require_apart(output)
     if output is not None and chosen is EmbeddingFormat.NPY:
         sources.require_apart(_lines_file(output))
-    path = fetched(model, revision=revision, offline=offline, quiet=quiet or no_progress)
-    running = Running(device, dtype, attention, engine, compiled, image_size)
-    embedder = open_embedder(path, running, feature, quiet=quiet or no_progress)
+    checkpoint = read_checkpoint(
+        model, revision=revision, offline=offline, image_size=image_size, quiet=quiet or no_progress
+    )
+    running = Running(device, dtype, attention, engine, compiled)
+    embedder = open_embedder(checkpoint, running, feature, quiet=quiet or no_progress)
     size = batch_size or embedder.engine.batch_size
     results = embedder.embed(
         sources.paths(),

@@ -11,8 +11,9 @@ import typer
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.destination import format_of, opened, require_writable
+from vithybrid_cli.commands.fetching import read_checkpoint
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
-from vithybrid_cli.commands.load import Running, fetched, open_classifier
+from vithybrid_cli.commands.load import Running, open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.labelled import label_folders, labelled_pictures
@@ -53,9 +54,11 @@ def evaluate(
     from vithybrid_cli.evaluation import match_labels
 
     names = label_folders(folder)
-    running = Running(device, dtype, attention, engine, compiled, image_size)
-    path = fetched(model, revision=revision, offline=offline, quiet=quiet or no_progress)
-    classifier = open_classifier(model, path, running, quiet=quiet or no_progress)
+    checkpoint = read_checkpoint(
+        model, revision=revision, offline=offline, image_size=image_size, quiet=quiet or no_progress
+    )
+    running = Running(device, dtype, attention, engine, compiled)
+    classifier = open_classifier(model, checkpoint, running, quiet=quiet or no_progress)
     labels = match_labels(names, classifier.labels)
     progress = Progress(
         enabled=not (quiet or no_progress), count=lambda: sum(1 for _ in labelled_pictures(folder, labels))

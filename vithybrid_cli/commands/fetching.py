@@ -1,13 +1,33 @@
-"""Shows how far the download of a model is, for every command that may need one."""
+"""A model by the name that a user gave, fetched where needed, with a word on how far its download is."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
 
 import typer
 
 from vithybrid_cli.checkpoints import hub
 from vithybrid_cli.output import visible
+
+if TYPE_CHECKING:
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+
+
+def fetched(model: str, *, revision: str | None, offline: bool, quiet: bool) -> Path:
+    """Where a model is, after its download if it needs one. Raises ModelError and UsageError as `hub.locate` does."""
+    with fetch_progress(shown=not quiet) as progress:
+        return hub.locate(model, revision=revision, offline=offline, progress=progress)
+
+
+def read_checkpoint(
+    model: str, *, revision: str | None, offline: bool, image_size: int | None = None, quiet: bool
+) -> "Checkpoint":
+    """What the files of a model say of it, after its download if it needs one. Raises ModelError and UsageError."""
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # which ``vithybrid --help`` must not pay for
+
+    return Checkpoint.read(fetched(model, revision=revision, offline=offline, quiet=quiet), image_size)
 
 
 @contextmanager

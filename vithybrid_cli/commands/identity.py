@@ -1,11 +1,10 @@
 """Which model a run uses: where it is, the digests of all its files that decide results, and its image size."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.checkpoints.hub import is_cached
 from vithybrid_cli.checkpoints.hub_cache import recorded_sha256
-from vithybrid_cli.commands.load import fetched
+from vithybrid_cli.commands.fetching import read_checkpoint
 from vithybrid_cli.commands.run_record import RunRecord
 
 if TYPE_CHECKING:
@@ -14,22 +13,19 @@ if TYPE_CHECKING:
 
 def settled_model(
     model: str, record: RunRecord, *, revision: str | None, offline: bool, image_size: int | None, quiet: bool
-) -> Path:
-    """The folder of a model, fetched where needed, and settled in the record of the run.
+) -> "Checkpoint":
+    """The checkpoint of a model, fetched where needed, and settled in the record of the run.
 
     Raises ModelError, and UsageError if the earlier run had another model, or had it take pictures of another size.
     """
     name = f"{model} at {revision}" if revision else model
     if _is_another(name, record) and not is_cached(model, revision=revision):
         record.settle(model={"name": name})  # which says so before anything is fetched
-    path = fetched(model, revision=revision, offline=offline, quiet=quiet)
+    checkpoint = read_checkpoint(model, revision=revision, offline=offline, image_size=image_size, quiet=quiet)
     if record.output is not None:
-        from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # which ``vithybrid --help`` must not pay for
-
-        checkpoint = Checkpoint.read(path, image_size)
         record.settle(model={"name": name, "sha256": _digests(checkpoint)})
         record.settle(image_size=_image_size(checkpoint))  # of another model it would be no news
-    return path
+    return checkpoint
 
 
 def _is_another(name: str, record: RunRecord) -> bool:

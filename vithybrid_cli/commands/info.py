@@ -5,10 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
-from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.facts import FactsFormat, write_facts
-from vithybrid_cli.commands.fetching import fetch_progress
+from vithybrid_cli.commands.fetching import read_checkpoint
 from vithybrid_cli.errors import ModelError
 
 if TYPE_CHECKING:
@@ -33,11 +32,7 @@ def info(
 
     Example: vithybrid info tiny --labels
     """
-    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-
-    with fetch_progress(shown=not quiet) as progress:
-        path = locate(model, revision=revision, offline=offline, progress=progress)
-    checkpoint = Checkpoint.read(path)
+    checkpoint = read_checkpoint(model, revision=revision, offline=offline, quiet=quiet)
     facts = describe(checkpoint, all_labels=labels)
     write_facts(facts, output_format, {} if checkpoint.config.labels else {"labels": _NO_LABELS})
 

@@ -1,16 +1,13 @@
-"""A model by the name that a user gave, fetched where needed, ready for pictures."""
+"""A checkpoint is made ready for pictures, with what a command says of it on the way."""
 
 import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING
 
 import typer
 
-from vithybrid_cli.checkpoints.hub import locate
-from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.output import visible
 
 if TYPE_CHECKING:
@@ -29,38 +26,26 @@ class Running:
     dtype: str
     attention: str
     engine: str
-    compile: bool
-    image_size: int | None = None
+    compiled: bool
 
 
-def fetched(model: str, *, revision: str | None, offline: bool, quiet: bool) -> Path:
-    """Where a model is, showing on stderr how far its download is if it needs one. Raises ModelError."""
-    with fetch_progress(shown=not quiet) as progress:
-        return locate(model, revision=revision, offline=offline, progress=progress)
-
-
-def open_classifier(model: str, path: Path, running: Running, *, quiet: bool) -> "Classifier":
-    """Load the ``model`` that lies at ``path``, showing on stderr what takes long or goes wrong on the way.
+def open_classifier(model: str, checkpoint: "Checkpoint", running: Running, *, quiet: bool) -> "Classifier":
+    """Load the ``checkpoint`` that was named ``model``, showing on stderr what takes long or goes wrong on the way.
 
     Raises ModelError, for a network without a head too, and UsageError.
     """
-    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.classifier import Classifier, require_head
 
-    checkpoint = Checkpoint.read(path, running.image_size)
     require_head(checkpoint, model)
-    return Classifier(
-        _engine(checkpoint, running, None, quiet=quiet), checkpoint.preprocessing, checkpoint.config.labels
-    )
+    engine = _engine(checkpoint, running, None, quiet=quiet)
+    return Classifier(engine, checkpoint.preprocessing, checkpoint.config.labels)
 
 
-def open_embedder(path: Path, running: Running, feature: "Feature", *, quiet: bool) -> "Embedder":
-    """Load the model that lies at ``path`` as `open_classifier` does, for this ``feature``."""
-    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+def open_embedder(checkpoint: "Checkpoint", running: Running, feature: "Feature", *, quiet: bool) -> "Embedder":
+    """Load a ``checkpoint`` as `open_classifier` does, for this ``feature``."""
     from vithybrid_cli.embedder import Embedder
     from vithybrid_cli.features import width_of
 
-    checkpoint = Checkpoint.read(path, running.image_size)
     engine = _engine(checkpoint, running, feature, quiet=quiet)
     return Embedder(engine, checkpoint.preprocessing, width_of(checkpoint.config))
 
@@ -69,15 +54,7 @@ def _engine(checkpoint: "Checkpoint", running: Running, feature: "Feature | None
     from vithybrid_cli.engines.open import open_engine
 
     with _log_shown(shown=not quiet):
-        return open_engine(
-            checkpoint,
-            engine=running.engine,
-            device=running.device,
-            dtype=running.dtype,
-            attention=running.attention,
-            compiled=running.compile,
-            feature=feature,
-        )
+        return open_engine(checkpoint, feature=feature, **asdict(running))
 
 
 class _OnStderr(logging.Handler):

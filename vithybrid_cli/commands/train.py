@@ -10,7 +10,7 @@ import typer
 from vithybrid_cli.checkpoints.catalog import BUILT_IN
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.evaluate import measure
-from vithybrid_cli.commands.fetching import fetch_progress
+from vithybrid_cli.commands.fetching import fetched
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
@@ -128,12 +128,10 @@ def _check_output(output: Path, *, resume: bool) -> None:
 
 def _start(model: str | None, config: str | None, *, revision: str | None, offline: bool, quiet: bool) -> "Start":
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-    from vithybrid_cli.checkpoints.hub import locate
     from vithybrid_cli.checkpoints.layout import CONFIG, WEIGHTS_SUFFIXES
     from vithybrid_cli.training.run import Start
 
-    with fetch_progress(shown=not quiet) as progress:
-        path = locate(model or config or BUILT_IN, revision=revision, offline=offline, progress=progress)
+    path = fetched(model or config or BUILT_IN, revision=revision, offline=offline, quiet=quiet)
     if path.is_file() and path.suffix not in WEIGHTS_SUFFIXES:
         if model is not None or path.name != CONFIG:
             raise UsageError(f"{path} is a file. Give a checkpoint, or its {CONFIG} to --config.")

@@ -40,9 +40,11 @@ def load_for(
 
     Raises ModelError as `load_network` does, UsageError for a feature that the network does not have.
     """
-    as_it_is = feature is None or is_what_the_head_reads(feature, checkpoint.config)
-    network = load_network(checkpoint, attention, head=feature is None)
-    if as_it_is or feature is None:
+    if feature is None:
+        return load_network(checkpoint, attention)
+    as_it_is = is_what_the_head_reads(feature, checkpoint.config)
+    network = load_network(checkpoint, attention, head=False)
+    if as_it_is:
         return network
     assert isinstance(network, VisionTransformer)  # any feature of the other kind is what its head reads
     return TokenFeature(network, feature)
