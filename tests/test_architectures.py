@@ -6,12 +6,13 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vithybrid_cli.checkpoints import catalog, key_maps, timm_layout
+from vithybrid_cli.checkpoints import key_maps, timm_layout
 from vithybrid_cli.checkpoints.architectures import architecture, config_of, preprocessing_of
 from vithybrid_cli.checkpoints.imagenet import imagenet_labels
 from vithybrid_cli.checkpoints.load import transformers_map
 from vithybrid_cli.checkpoints.transformers_config import read_config, write_config
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub import catalog
 from vithybrid_cli.model.build import build
 from vithybrid_cli.model.config import BitClassifierConfig, VitConfig
 

@@ -29,10 +29,10 @@ from vithybrid_cli.bench.rotation import Rotation, Task
 from vithybrid_cli.bench.run import Log, Run
 from vithybrid_cli.bench.serve import Request, read_paths, repeated
 from vithybrid_cli.bench.worker import Crew, Failed, Fallback, Worker, why_ended
-from vithybrid_cli.checkpoints import catalog
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.errors import ImageError, ModelError, UsageError
+from vithybrid_cli.hub import catalog
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.measurements import OURS, Part, Subject, Timing

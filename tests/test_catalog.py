@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 import vithybrid_cli
-from vithybrid_cli.checkpoints import catalog
+from vithybrid_cli.hub import catalog
 
 TINY = Path(vithybrid_cli.__file__).parent / "builtin" / "tiny"
 every_entry = pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.alias) for entry in catalog.ENTRIES])
@@ -115,7 +115,7 @@ def test_the_built_in_model_labels_85_percent_of_its_test_pictures() -> None:
 
 def test_the_catalog_imports_neither_torch_nor_the_hub_client() -> None:
     code = (
-        "import sys, vithybrid_cli.checkpoints.catalog; "
+        "import sys, vithybrid_cli.hub.catalog; "
         "print([name for name in ('torch', 'huggingface_hub') if name in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"

@@ -17,10 +17,10 @@ from typer.testing import CliRunner
 from vithybrid_cli.bench.pictures import made
 from vithybrid_cli.bench.random_weights import described, write_random
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.engines.open import open_engine
 from vithybrid_cli.engines.torch_engine import TorchEngine
+from vithybrid_cli.hub.locate import locate
 
 pytestmark = [
     pytest.mark.gpu,

@@ -17,9 +17,10 @@ import pytest
 from hub_server import COMMIT, NEXT_COMMIT, Hub, running
 from huggingface_hub import constants
 
-from vithybrid_cli.checkpoints import catalog, hub
-from vithybrid_cli.checkpoints.hub_errors import explained
 from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.hub import catalog
+from vithybrid_cli.hub.errors import explained
+from vithybrid_cli.hub.locate import is_cached, locate
 
 GOLDEN = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
 NAME = "somebody/hybrid"
@@ -75,25 +76,25 @@ def names_in(folder: Path) -> set[str]:
 
 
 def test_an_existing_folder_is_taken_as_it_is() -> None:
-    assert hub.locate(str(GOLDEN)) == GOLDEN
+    assert locate(str(GOLDEN)) == GOLDEN
 
 
 def test_a_weights_file_is_taken_as_it_is() -> None:
-    assert hub.locate(GOLDEN / "model.safetensors") == GOLDEN / "model.safetensors"
+    assert locate(GOLDEN / "model.safetensors") == GOLDEN / "model.safetensors"
 
 
 def test_a_folder_with_the_form_of_a_hub_id_wins_over_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / NAME).mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
-    assert hub.locate(NAME) == tmp_path / NAME
+    assert locate(NAME) == tmp_path / NAME
 
 
 def test_an_alias_wins_over_a_folder_of_its_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (tmp_path / "base-384").mkdir()
     monkeypatch.chdir(tmp_path)
     with pytest.raises(ModelError, match="google/vit-hybrid-base-bit-384 is not in the cache"):
-        hub.locate("base-384", offline=True)
-    assert hub.locate("./base-384") == tmp_path / "base-384"
+        locate("base-384", offline=True)
+    assert locate("./base-384") == tmp_path / "base-384"
 
 
 @pytest.mark.parametrize(
@@ -112,7 +113,7 @@ def test_an_alias_wins_over_a_folder_of_its_name(tmp_path: Path, monkeypatch: py
 )
 def test_a_path_that_does_not_exist_is_no_hub_id(name: str | Path) -> None:
     with pytest.raises(ModelError, match="no such folder or file"):
-        hub.locate(name)
+        locate(name)
 
 
 @pytest.mark.parametrize(
@@ -129,17 +130,17 @@ def test_a_path_that_does_not_exist_is_no_hub_id(name: str | Path) -> None:
 )
 def test_a_name_that_no_model_can_have_gets_a_hint(name: str, hint: str) -> None:
     with pytest.raises(ModelError, match=hint):
-        hub.locate(name)
+        locate(name)
 
 
 def test_a_revision_of_a_folder_is_wrong_usage() -> None:
     with pytest.raises(UsageError, match="leave out --revision"):
-        hub.locate(str(GOLDEN), revision="main")
+        locate(str(GOLDEN), revision="main")
 
 
 def test_neither_torch_nor_the_hub_client_is_imported_with_the_module() -> None:
     code = (
-        "import sys, vithybrid_cli.checkpoints.hub; "
+        "import sys, vithybrid_cli.locate; "
         "print([m for m in ('torch', 'huggingface_hub', 'httpx2', 'httpx', 'tqdm') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
@@ -149,24 +150,24 @@ def test_neither_torch_nor_the_hub_client_is_imported_with_the_module() -> None:
 
 
 def test_only_the_needed_files_are_fetched(server: Hub) -> None:
-    folder = hub.locate(NAME)
+    folder = locate(NAME)
     assert names_in(folder) == set(FILES)
     assert {name: (folder / name).read_bytes() for name in FILES} == FILES
     assert not server.asked("GET", "README") + server.asked("GET", ".bin")
 
 
 def test_a_cached_model_is_used_without_any_request(server: Hub) -> None:
-    first = hub.locate(NAME)
+    first = locate(NAME)
     server.requests.clear()
-    assert hub.locate(NAME) == first
+    assert locate(NAME) == first
     assert server.requests == []
 
 
 def test_that_a_model_has_no_preprocessor_config_is_remembered(server: Hub) -> None:
     server.add(NAME, {name: FILES[name] for name in ("config.json", "model.safetensors")})
-    first = hub.locate(NAME)
+    first = locate(NAME)
     server.requests.clear()
-    assert hub.locate(NAME) == first
+    assert locate(NAME) == first
     assert server.requests == []
 
 
@@ -174,38 +175,38 @@ def test_a_model_that_another_program_cached_in_part_is_completed(server: Hub) -
     for name in ("config.json", "model.safetensors"):
         huggingface_hub.hf_hub_download(NAME, name)
     server.requests.clear()
-    assert names_in(hub.locate(NAME)) == set(FILES)
+    assert names_in(locate(NAME)) == set(FILES)
     assert not server.asked("GET", "/cdn/")
 
 
 def test_an_update_fetches_what_is_new_and_checks_it(server: Hub) -> None:
-    first = hub.locate(NAME)
+    first = locate(NAME)
     repository = server.repositories[NAME]
     repository.files[NEXT_COMMIT] = {**FILES, "config.json": FILES["config.json"] + b"\n"}
     repository.refs["main"] = NEXT_COMMIT
-    assert hub.locate(NAME) == first
-    second = hub.locate(NAME, update=True)
+    assert locate(NAME) == first
+    second = locate(NAME, update=True)
     assert (second.name, (second / "config.json").read_bytes()[-1:]) == (NEXT_COMMIT, b"\n")
     assert len(server.asked("GET", "/cdn/")) == 1
-    assert hub.locate(NAME) == second
+    assert locate(NAME) == second
 
 
 def test_an_update_without_a_network_makes_do_with_the_cache(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
-    first = hub.locate(NAME)
+    first = locate(NAME)
     server.status = 503
-    assert hub.locate(NAME, update=True) == first
+    assert locate(NAME, update=True) == first
 
 
 def test_a_revision_is_fetched_beside_the_main_one(server: Hub) -> None:
     repository = server.repositories[NAME]
     repository.files[NEXT_COMMIT] = {**FILES, "config.json": b"{}"}
     repository.refs["refs/pr/1"] = NEXT_COMMIT
-    folder = hub.locate(NAME, revision="refs/pr/1")
+    folder = locate(NAME, revision="refs/pr/1")
     assert (folder / "config.json").read_bytes() == b"{}"
-    assert hub.locate(NAME) != folder
+    assert locate(NAME) != folder
     server.requests.clear()
-    assert hub.locate(NAME, revision="refs/pr/1") == folder
-    assert hub.locate(NAME, revision=NEXT_COMMIT) == folder
+    assert locate(NAME, revision="refs/pr/1") == folder
+    assert locate(NAME, revision=NEXT_COMMIT) == folder
     assert server.requests == []
 
 
@@ -221,13 +222,13 @@ def test_a_sharded_checkpoint_comes_with_its_shards_only(server: Hub) -> None:
             "model-00009-of-00009.safetensors": b"left over",
         },
     )
-    folder = hub.locate(NAME)
+    folder = locate(NAME)
     assert names_in(folder) == {"config.json", "model.safetensors.index.json", *index["weight_map"].values()}
     server.requests.clear()
     (folder / "model-00002-of-00002.safetensors").unlink()
-    assert not hub.is_cached(NAME)
-    assert hub.locate(NAME) == folder
-    assert hub.is_cached(NAME)
+    assert not is_cached(NAME)
+    assert locate(NAME) == folder
+    assert is_cached(NAME)
 
 
 @pytest.mark.parametrize(
@@ -242,12 +243,12 @@ def test_a_sharded_checkpoint_comes_with_its_shards_only(server: Hub) -> None:
 def test_a_bad_index_of_shards_is_an_error(server: Hub, index: bytes, message: str) -> None:
     server.add(NAME, {"config.json": b"{}", "model.safetensors.index.json": index})
     with pytest.raises(ModelError, match=message):
-        hub.locate(NAME)
+        locate(NAME)
 
 
 def test_progress_is_reported_file_by_file(server: Hub) -> None:
     calls: list[tuple[str, int, int | None]] = []
-    hub.locate(NAME, progress=lambda name, done, total: calls.append((name, done, total)))
+    locate(NAME, progress=lambda name, done, total: calls.append((name, done, total)))
     assert calls[0] == ("config.json", 0, len(FILES["config.json"]))
     assert calls[-1] == ("model.safetensors", len(WEIGHTS), len(WEIGHTS))
     assert {name for name, _, _ in calls} == set(FILES)
@@ -261,29 +262,29 @@ def test_a_failure_of_the_progress_callback_is_not_laid_to_the_hub(server: Hub, 
         raise error
 
     with pytest.raises(type(error), match="a bug") as caught:
-        hub.locate(NAME, progress=fail)
+        locate(NAME, progress=fail)
     assert caught.value is error
 
 
 def test_the_client_draws_no_bars_of_its_own(server: Hub, capfd: pytest.CaptureFixture[str]) -> None:
     server.drops.append(1000)
-    hub.locate(NAME)
+    locate(NAME)
     assert capfd.readouterr() == ("", "")
 
 
 def test_the_token_goes_to_the_hub_and_not_to_the_cdn(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("HF_TOKEN", "hf_secret")
-    hub.locate(NAME)
+    locate(NAME)
     assert {request.authorization for request in server.asked("HEAD", "/resolve/")} == {"Bearer hf_secret"}
     assert {request.authorization for request in server.asked("GET", "/cdn/")} == {None}
 
 
 def test_cached_is_told_without_a_request(server: Hub) -> None:
-    assert not hub.is_cached(NAME)
-    hub.locate(NAME)
+    assert not is_cached(NAME)
+    locate(NAME)
     server.requests.clear()
-    assert hub.is_cached(NAME)
-    assert not hub.is_cached(NAME, revision="v2")
+    assert is_cached(NAME)
+    assert not is_cached(NAME, revision="v2")
     assert server.requests == []
 
 
@@ -293,7 +294,7 @@ def test_cached_is_told_without_a_request(server: Hub) -> None:
 def test_a_dropped_connection_is_resumed_where_it_broke(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)  # what arrived of a chunk of 10 MB is not kept
     server.drops.append(100_000)
-    folder = hub.locate(NAME)
+    folder = locate(NAME)
     assert (folder / "model.safetensors").read_bytes() == WEIGHTS
     assert [request.range for request in server.asked("GET", "/cdn/")] == [None, "bytes=100000-"]
 
@@ -304,40 +305,40 @@ def test_a_connection_that_keeps_dropping_is_one_line_and_the_next_run_completes
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     server.drops.extend([0] * 20)
     with pytest.raises(ModelError, match="check the network and run again") as caught:
-        hub.locate(NAME)
+        locate(NAME)
     assert "\n" not in str(caught.value)
-    assert not hub.is_cached(NAME)
+    assert not is_cached(NAME)
     server.drops.clear()
     server.requests.clear()
-    assert (hub.locate(NAME) / "model.safetensors").read_bytes() == WEIGHTS
+    assert (locate(NAME) / "model.safetensors").read_bytes() == WEIGHTS
     assert not server.asked("GET", "/preprocessor_config.json")
 
 
 def test_damaged_weights_are_removed_and_fetched_anew(server: Hub, tmp_path: Path) -> None:
     server.broken[SHA256] = bytes(len(WEIGHTS))
     with pytest.raises(ModelError, match=r"model.safetensors of somebody/hybrid arrived damaged .* run the command"):
-        hub.locate(NAME)
-    assert not hub.is_cached(NAME)
+        locate(NAME)
+    assert not is_cached(NAME)
     assert SHA256 not in {path.name for path in (tmp_path / "cache").rglob("*")}
     server.broken.clear()
-    assert (hub.locate(NAME) / "model.safetensors").read_bytes() == WEIGHTS
+    assert (locate(NAME) / "model.safetensors").read_bytes() == WEIGHTS
 
 
 def test_weights_that_were_damaged_in_the_cache_are_found_by_an_update(server: Hub) -> None:
-    (hub.locate(NAME) / "model.safetensors").resolve().write_bytes(b"rot")
+    (locate(NAME) / "model.safetensors").resolve().write_bytes(b"rot")
     with pytest.raises(ModelError, match="arrived damaged"):
-        hub.locate(NAME, update=True)
-    assert (hub.locate(NAME) / "model.safetensors").read_bytes() == WEIGHTS
+        locate(NAME, update=True)
+    assert (locate(NAME) / "model.safetensors").read_bytes() == WEIGHTS
 
 
 def test_an_unknown_model_names_the_two_reasons(server: Hub) -> None:
     with pytest.raises(ModelError, match=r"no model 'somebody/nothing' on the hub, or it is private.*HF_TOKEN"):
-        hub.locate("somebody/nothing")
+        locate("somebody/nothing")
 
 
 def test_an_unknown_revision_is_named(server: Hub) -> None:
     with pytest.raises(ModelError, match="somebody/hybrid has no revision 'v7'"):
-        hub.locate(NAME, revision="v7")
+        locate(NAME, revision="v7")
 
 
 @pytest.mark.parametrize(
@@ -351,13 +352,13 @@ def test_an_unknown_revision_is_named(server: Hub) -> None:
 def test_a_model_behind_a_gate_says_how_to_get_in(server: Hub, refusal: tuple[int, str], message: str) -> None:
     server.repositories[NAME].refusal = refusal
     with pytest.raises(ModelError, match=message):
-        hub.locate(NAME)
+        locate(NAME)
 
 
 def test_a_model_that_is_only_a_pickle_is_refused_with_the_reason(server: Hub) -> None:
     server.add(NAME, {"config.json": b"{}", "pytorch_model.bin": b"pickle"})
     with pytest.raises(ModelError, match=r"only as a pickle \(pytorch_model.bin\), which can run any code"):
-        hub.locate(NAME)
+        locate(NAME)
     assert not server.asked("GET", "/resolve/")
 
 
@@ -371,34 +372,34 @@ def test_a_model_that_is_only_a_pickle_is_refused_with_the_reason(server: Hub) -
 def test_a_repository_without_a_model_is_an_error(server: Hub, files: dict[str, bytes], message: str) -> None:
     server.add(NAME, files)
     with pytest.raises(ModelError, match=message):
-        hub.locate(NAME)
+        locate(NAME)
 
 
 def test_no_network_and_nothing_cached_is_one_line_that_names_the_built_in_model(no_network: None) -> None:
     with pytest.raises(ModelError, match="use the built-in model with `-m tiny`") as caught:
-        hub.locate(NAME)
+        locate(NAME)
     assert "\n" not in str(caught.value)
 
 
 def test_an_outage_is_told_from_a_missing_model(server: Hub) -> None:
     server.status = 503
     with pytest.raises(ModelError, match="503"):
-        hub.locate(NAME)
+        locate(NAME)
 
 
 def test_an_answer_that_is_not_the_hub_s_is_an_error(server: Hub) -> None:
     server.status = 200
     with pytest.raises(ModelError, match="cannot be fetched from"):
-        hub.locate(NAME)
+        locate(NAME)
 
 
 def test_offline_uses_the_cache_and_opens_no_connection(server: Hub) -> None:
     with pytest.raises(ModelError, match=r"not in the cache, and offline mode .* `-m tiny`"):
-        hub.locate(NAME, offline=True)
+        locate(NAME, offline=True)
     assert server.requests == []
-    folder = hub.locate(NAME)
+    folder = locate(NAME)
     server.requests.clear()
-    assert hub.locate(NAME, offline=True, update=True) == folder
+    assert locate(NAME, offline=True, update=True) == folder
     assert server.requests == []
 
 
@@ -406,7 +407,7 @@ def test_a_full_disk_is_noticed_before_the_download(server: Hub, monkeypatch: py
     usage = shutil.disk_usage("/")._replace(free=400_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
     with pytest.raises(ModelError, match=r"no room for somebody/hybrid \(0 MB\).*set HF_HOME"):
-        hub.locate(NAME)
+        locate(NAME)
     assert not server.asked("GET", "/cdn/")
 
 
@@ -430,36 +431,36 @@ def test_a_failure_of_the_machine_is_one_line(error: Exception, message: str) ->
 
 
 def test_an_alias_is_fetched_and_held_against_the_catalog(server: Hub, catalogued: str) -> None:
-    assert hub.locate(catalogued) == hub.locate(NAME)
+    assert locate(catalogued) == locate(NAME)
 
 
 def test_weights_that_changed_upstream_are_refused_before_the_download(server: Hub, catalogued: str) -> None:
     server.add(NAME, {**FILES, "model.safetensors": b"other"})
     with pytest.raises(ModelError, match=r"not the ones this version knows .* give --revision main to accept them"):
-        hub.locate(catalogued)
+        locate(catalogued)
     assert not server.asked("GET", "/resolve/")
 
 
 def test_naming_a_revision_accepts_other_weights_for_that_run_only(server: Hub, catalogued: str) -> None:
     server.add(NAME, {**FILES, "model.safetensors": b"other"})
-    assert (hub.locate(catalogued, revision="main") / "model.safetensors").read_bytes() == b"other"
-    assert not hub.is_cached(catalogued)
-    assert hub.is_cached(catalogued, revision="main")
+    assert (locate(catalogued, revision="main") / "model.safetensors").read_bytes() == b"other"
+    assert not is_cached(catalogued)
+    assert is_cached(catalogued, revision="main")
     with pytest.raises(ModelError, match="give --revision main"):
-        hub.locate(catalogued)
+        locate(catalogued)
 
 
 def test_other_files_may_change_upstream(server: Hub, catalogued: str) -> None:
     server.add(NAME, {**FILES, "README.md": b"new", "config.json": FILES["config.json"] + b"\n"})
-    assert hub.locate(catalogued).is_dir()
+    assert locate(catalogued).is_dir()
 
 
 def test_weights_in_the_cache_older_than_the_catalog_are_fetched_anew(server: Hub, catalogued: str) -> None:
     server.add(NAME, {**FILES, "model.safetensors": b"older"})
-    hub.locate(NAME, revision="main")
+    locate(NAME, revision="main")
     server.repositories[NAME].files[NEXT_COMMIT] = FILES
     server.repositories[NAME].refs["main"] = NEXT_COMMIT
-    assert (hub.locate(catalogued) / "model.safetensors").read_bytes() == WEIGHTS
+    assert (locate(catalogued) / "model.safetensors").read_bytes() == WEIGHTS
 
 
 # In a process of its own, where the client reads its environment.
@@ -475,7 +476,7 @@ def run(server: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProces
             "NO_PROXY": "127.0.0.1,localhost",
             **variables,
         }
-        command = [sys.executable, "-c", f"from vithybrid_cli.checkpoints import hub\n{code}"]
+        command = [sys.executable, "-c", f"from vithybrid_cli.hub.locate import is_cached, locate\n{code}"]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60)
 
     return run
@@ -484,19 +485,19 @@ def run(server: Hub, tmp_path: Path) -> Callable[..., subprocess.CompletedProces
 def test_the_environment_of_the_client_applies(
     server: Hub, run: Callable[..., subprocess.CompletedProcess[str]], tmp_path: Path
 ) -> None:
-    first = run(f"print(hub.locate({NAME!r}))", HF_TOKEN="hf_secret")
+    first = run(f"print(locate({NAME!r}))", HF_TOKEN="hf_secret")
     folder = tmp_path / "home" / "hub" / "models--somebody--hybrid" / "snapshots" / COMMIT
     assert (first.stdout, first.stderr) == (f"{folder}\n", "")
     assert server.asked("GET", "/api/models/")[0].authorization == "Bearer hf_secret"
     (tmp_path / "home" / ".agent_harnesses.json").unlink(missing_ok=True)  # what the client notes of its own affairs
     server.requests.clear()
-    assert run(f"print(hub.locate({NAME!r}))").stdout == f"{folder}\n"
+    assert run(f"print(locate({NAME!r}))").stdout == f"{folder}\n"
     assert server.requests == []
 
 
 def test_the_client_s_offline_variable_applies(
     server: Hub, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
-    result = run(f"hub.locate({NAME!r})", HF_HUB_OFFLINE="1")
+    result = run(f"locate({NAME!r})", HF_HUB_OFFLINE="1")
     assert "-m tiny` (HF_HUB_OFFLINE is set)" in result.stderr.splitlines()[-1]
     assert server.requests == []

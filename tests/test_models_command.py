@@ -14,9 +14,9 @@ import typer
 from huggingface_hub import constants
 from typer.testing import CliRunner, Result
 
-from vithybrid_cli.checkpoints import catalog
 from vithybrid_cli.commands.guard import guarded
 from vithybrid_cli.commands.models import models
+from vithybrid_cli.hub import catalog
 
 NAMES = [entry.alias for entry in catalog.ENTRIES]
 

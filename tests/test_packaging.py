@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from vithybrid_cli import __version__
-from vithybrid_cli.checkpoints import catalog
+from vithybrid_cli.hub import catalog
 
 ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vithybrid_cli"

@@ -17,10 +17,10 @@ import pytest
 from PIL import Image
 from typer.main import get_command
 
-from vithybrid_cli.checkpoints import catalog
 from vithybrid_cli.commands import guard
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.errors import ImageError
+from vithybrid_cli.hub import catalog
 from vithybrid_cli.output.evaluation import KINDS
 
 ROOT = Path(__file__).parent.parent

@@ -17,8 +17,8 @@ from safetensors import safe_open
 from typer.testing import CliRunner
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.commands.app import app
+from vithybrid_cli.hub.locate import locate
 
 GOLDEN = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
 CONFIG = {

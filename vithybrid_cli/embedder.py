@@ -7,12 +7,12 @@ from collections.abc import Generator, Iterable
 from contextlib import closing
 from typing import TYPE_CHECKING
 
-from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.hub import locate
 from vithybrid_cli.choices import Feature
 from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.features import width_of
+from vithybrid_cli.hub.catalog import DEFAULT_MODEL
+from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline import Pipeline

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any
 
 from vithybrid_cli.bench.serve import Service, serve
 from vithybrid_cli.bench.worker import Failed, Worker
-from vithybrid_cli.checkpoints import catalog
 from vithybrid_cli.checkpoints.architectures import config_of, preprocessing_of
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.layout import CONFIG
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.hub import catalog
+from vithybrid_cli.hub.files import CONFIG
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import NetworkConfig
 
@@ -50,7 +50,7 @@ def described(model: str) -> tuple[NetworkConfig, Preprocessing]:
 
     Raises UsageError for another model of the hub: whose config would have to be fetched can be fetched whole.
     """
-    from vithybrid_cli.checkpoints.hub import locate  # not in a peer's Python, whose huggingface_hub is another one
+    from vithybrid_cli.hub.locate import locate  # not in a peer's Python, whose huggingface_hub is another one
 
     entry = catalog.resolve(model)
     if entry is not None and entry.hub_id is not None:

@@ -11,12 +11,12 @@ from typing import Final
 
 from PIL import Image
 
-from vithybrid_cli.checkpoints.catalog import Entry, Family
 from vithybrid_cli.checkpoints.imagenet import imagenet_labels
-from vithybrid_cli.checkpoints.layout import CONFIG, read_json
 from vithybrid_cli.checkpoints.timm_layout import IMAGENET_STATISTICS
 from vithybrid_cli.checkpoints.transformers_config import read_config
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub.catalog import Entry, Family
+from vithybrid_cli.hub.files import CONFIG, read_json
 from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
 from vithybrid_cli.model.config import (
     BitClassifierConfig,

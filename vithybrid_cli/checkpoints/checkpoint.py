@@ -9,7 +9,9 @@ from typing import Any
 
 from vithybrid_cli.checkpoints import jax_layout, timm_layout, transformers_config
 from vithybrid_cli.checkpoints.inferred import NotThisLayout
-from vithybrid_cli.checkpoints.layout import (
+from vithybrid_cli.checkpoints.weights import TensorShape, is_npz, metadata, npz_arrays, tensor_shapes
+from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.hub.files import (
     CONFIG,
     PICKLE_SUFFIXES,
     PREPROCESSOR_CONFIG,
@@ -18,8 +20,6 @@ from vithybrid_cli.checkpoints.layout import (
     read_json,
     shards,
 )
-from vithybrid_cli.checkpoints.weights import TensorShape, is_npz, metadata, npz_arrays, tensor_shapes
-from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig

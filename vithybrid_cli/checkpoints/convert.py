@@ -11,11 +11,11 @@ import torch
 from torch import Tensor
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.layout import CONFIG
 from vithybrid_cli.checkpoints.load import load_network, read_weights
 from vithybrid_cli.checkpoints.transformers_config import architecture
 from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.hub.files import CONFIG
 
 # How far outputs may be off, as a part of the largest, for each rounding error (half of eps) that a shorter type makes
 # of a weight. The reference checkpoints stay within 6, and what is wrongly converted is off by hundreds.

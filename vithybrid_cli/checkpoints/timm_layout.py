@@ -12,8 +12,8 @@ from typing import Any
 from vithybrid_cli.checkpoints.fields import Fields
 from vithybrid_cli.checkpoints.imagenet import labels_by_count
 from vithybrid_cli.checkpoints.inferred import Shapes, Spelling, infer, width_of
-from vithybrid_cli.checkpoints.layout import CONFIG as _FILE
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub.files import CONFIG as _FILE
 from vithybrid_cli.images.preprocess import INTERPOLATIONS, Preprocessing, timm_preprocessing
 from vithybrid_cli.images.timm_crop import CROP_MODES
 from vithybrid_cli.model.config import VitConfig

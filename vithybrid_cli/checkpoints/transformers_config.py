@@ -13,8 +13,8 @@ from typing import Any
 from vithybrid_cli.checkpoints.bit_config import ACTIVATIONS, read_bit, write_bit
 from vithybrid_cli.checkpoints.fields import Fields
 from vithybrid_cli.checkpoints.imagenet import unnamed_labels
-from vithybrid_cli.checkpoints.layout import CONFIG as _FILE
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub.files import CONFIG as _FILE
 from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, Family, NetworkConfig, VitConfig
 
 

@@ -4,11 +4,12 @@ from typing import Annotated
 
 import typer
 
-from vithybrid_cli.checkpoints import catalog, hub
 from vithybrid_cli.commands.destination import opened
 from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.commands.options import NoProgress, Offline, Quiet, Revision
 from vithybrid_cli.errors import ModelError, VitHybridError
+from vithybrid_cli.hub import catalog
+from vithybrid_cli.hub.locate import locate
 
 Models = Annotated[
     list[str] | None,
@@ -39,7 +40,7 @@ def download(
     for name in names:
         try:
             with fetch_progress(shown=not (quiet or no_progress)) as progress:
-                folder = hub.locate(name, revision=revision, offline=offline, update=True, progress=progress)
+                folder = locate(name, revision=revision, offline=offline, update=True, progress=progress)
         except VitHybridError as error:
             errors.append(error)
         else:

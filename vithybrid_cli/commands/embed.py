@@ -9,7 +9,6 @@ from typing import Annotated, BinaryIO, TextIO
 import typer
 
 from vithybrid_cli.batches import Batches
-from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.choices import Feature
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.destination import (
@@ -29,6 +28,7 @@ from vithybrid_cli.commands.run_record import open_record
 from vithybrid_cli.commands.sources import Sources
 from vithybrid_cli.commands.write_results import write_results
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import Format, Writer, visible
 from vithybrid_cli.output.formats import prepare_stream

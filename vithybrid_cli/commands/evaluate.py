@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vithybrid_cli.checkpoints.catalog import DEFAULT_MODEL
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.destination import format_of, opened, require_writable
 from vithybrid_cli.commands.fetching import read_checkpoint
@@ -16,6 +15,7 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.load import Running, open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.images.labelled import label_folders, labelled_pictures
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import write_report

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from vithybrid_cli.checkpoints import hub
+from vithybrid_cli.hub.locate import Progress, locate
 from vithybrid_cli.output import visible
 
 if TYPE_CHECKING:
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
 
 def fetched(model: str, *, revision: str | None, offline: bool, quiet: bool) -> Path:
-    """Where a model is, after its download if it needs one. Raises ModelError and UsageError as `hub.locate` does."""
+    """Where a model is, after its download if it needs one. Raises ModelError and UsageError as `locate` does."""
     with fetch_progress(shown=not quiet) as progress:
-        return hub.locate(model, revision=revision, offline=offline, progress=progress)
+        return locate(model, revision=revision, offline=offline, progress=progress)
 
 
 def read_checkpoint(
@@ -31,7 +31,7 @@ def read_checkpoint(
 
 
 @contextmanager
-def fetch_progress(*, shown: bool) -> Iterator[hub.Progress | None]:
+def fetch_progress(*, shown: bool) -> Iterator[Progress | None]:
     """Yield a callback that shows a download on stderr: bars on a terminal, a line for each file elsewhere."""
     if not shown:
         yield None
@@ -43,7 +43,7 @@ def fetch_progress(*, shown: bool) -> Iterator[hub.Progress | None]:
 
 
 @contextmanager
-def _bars() -> Iterator[hub.Progress]:
+def _bars() -> Iterator[Progress]:
     """Draw a bar for each file that is fetched; nothing appears for a model that is already here."""
     from rich.console import Console
     from rich.progress import (
@@ -74,7 +74,7 @@ def _bars() -> Iterator[hub.Progress]:
         yield show
 
 
-def _lines() -> hub.Progress:
+def _lines() -> Progress:
     """Say once for each file that it is being fetched, and how large it is."""
     from rich.filesize import decimal
 

@@ -2,10 +2,10 @@
 
 from typing import TYPE_CHECKING
 
-from vithybrid_cli.checkpoints.hub import is_cached
-from vithybrid_cli.checkpoints.hub_cache import recorded_sha256
 from vithybrid_cli.commands.fetching import read_checkpoint
 from vithybrid_cli.commands.run_record import RunRecord
+from vithybrid_cli.hub.cache import recorded_sha256
+from vithybrid_cli.hub.locate import is_cached
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint

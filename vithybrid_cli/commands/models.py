@@ -9,10 +9,11 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from vithybrid_cli.checkpoints import catalog, hub
-from vithybrid_cli.checkpoints.catalog import Entry, Family
 from vithybrid_cli.commands.destination import opened
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.hub import catalog
+from vithybrid_cli.hub.catalog import Entry, Family
+from vithybrid_cli.hub.locate import is_cached
 from vithybrid_cli.output import Format, default_format
 from vithybrid_cli.output.delimited import RowWriter
 from vithybrid_cli.output.formats import prepare_stream
@@ -122,7 +123,7 @@ def _ordered(entries: Sequence[Entry], sort: SortKey) -> list[Entry]:
 
 def _record(entry: Entry) -> dict[str, Any]:
     """What is known about a model, by the names in the catalog, and whether it needs no network."""
-    return asdict(entry) | {"cached": entry.hub_id is None or hub.is_cached(entry.hub_id)}
+    return asdict(entry) | {"cached": entry.hub_id is None or is_cached(entry.hub_id)}
 
 
 _KEYS = (*(field.name for field in fields(Entry)), "cached")

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vithybrid_cli.checkpoints.catalog import BUILT_IN
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.evaluate import measure
 from vithybrid_cli.commands.fetching import fetched
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.hub.catalog import BUILT_IN
 from vithybrid_cli.images.labelled import label_folders
 from vithybrid_cli.output import default_format, write_report
 
@@ -114,7 +114,7 @@ def train(
 
 def _check_output(output: Path, *, resume: bool) -> None:
     """Raise UsageError rather than write over a checkpoint."""
-    from vithybrid_cli.checkpoints.layout import CONFIG
+    from vithybrid_cli.hub.files import CONFIG
     from vithybrid_cli.training.checkpoint import STATE
 
     try:
@@ -128,7 +128,7 @@ def _check_output(output: Path, *, resume: bool) -> None:
 
 def _start(model: str | None, config: str | None, *, revision: str | None, offline: bool, quiet: bool) -> "Start":
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-    from vithybrid_cli.checkpoints.layout import CONFIG, WEIGHTS_SUFFIXES
+    from vithybrid_cli.hub.files import CONFIG, WEIGHTS_SUFFIXES
     from vithybrid_cli.training.run import Start
 
     path = fetched(model or config or BUILT_IN, revision=revision, offline=offline, quiet=quiet)

@@ -5,8 +5,8 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from vithybrid_cli.checkpoints.catalog import BUILT_IN
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub.catalog import BUILT_IN
 
 
 class HubUnreachable(ModelError):

@@ -10,9 +10,10 @@ from pathlib import Path
 from types import TracebackType
 
 from vithybrid_cli import __version__
-from vithybrid_cli.checkpoints import hub_cache
-from vithybrid_cli.checkpoints.hub_errors import disk_full, explained
-from vithybrid_cli.checkpoints.layout import (
+from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub import cache
+from vithybrid_cli.hub.errors import disk_full, explained
+from vithybrid_cli.hub.files import (
     CONFIG,
     PICKLE_SUFFIXES,
     PREPROCESSOR_CONFIG,
@@ -20,7 +21,6 @@ from vithybrid_cli.checkpoints.layout import (
     WEIGHTS_INDEX,
     shards,
 )
-from vithybrid_cli.errors import ModelError
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a file's name, its bytes so far, and its bytes in all where the hub says how many."""
@@ -162,7 +162,7 @@ def _fetch_file(download: _Download, name: str) -> Path:
 
     request, remote = download.request, download.listing[name]
     bar = _bar_class(name, download.progress)
-    known = hub_cache.has_file(request.repo_id, download.commit, name)
+    known = cache.has_file(request.repo_id, download.commit, name)
     if not known:
         _check_room(request, remote)
     try:
@@ -200,9 +200,9 @@ def _verify(request: Request, path: Path, sha256: str | None) -> None:
     Raises:
         ModelError: the file is damaged.
     """
-    if sha256 is None or hub_cache.is_intact(path, sha256):
+    if sha256 is None or cache.is_intact(path, sha256):
         return
-    hub_cache.remove(path)
+    cache.remove(path)
     raise ModelError(
         f"{path.name} of {request.repo_id} arrived damaged (its sha256 is not {sha256[:12]}…) and was removed from the "
         "cache: run the command again to fetch it anew"

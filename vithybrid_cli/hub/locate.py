@@ -4,11 +4,11 @@ import difflib
 import os
 from pathlib import Path
 
-from vithybrid_cli.checkpoints import catalog, hub_cache
-from vithybrid_cli.checkpoints.hub_errors import HubUnreachable, not_cached
-from vithybrid_cli.checkpoints.hub_fetch import Progress, Request, changed, fetch
-from vithybrid_cli.checkpoints.layout import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_SUFFIXES
 from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.hub import cache, catalog
+from vithybrid_cli.hub.errors import HubUnreachable, not_cached
+from vithybrid_cli.hub.fetch import Progress, Request, changed, fetch
+from vithybrid_cli.hub.files import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_SUFFIXES
 
 __all__ = ["Progress", "is_cached", "locate"]
 
@@ -47,7 +47,7 @@ def locate(
             raise UsageError(f"{os.fspath(name)} does not come from the hub and has no revisions: leave out --revision")
         return local
     request = _request(os.fspath(name), revision)
-    found = hub_cache.find(request.repo_id, request.revision)
+    found = cache.find(request.repo_id, request.revision)
     cached = None if found is None or _other_weights(request, found) else found
     if cached is not None and (offline or (cached.certain and not update)):
         return cached.folder
@@ -70,7 +70,7 @@ def is_cached(name: str, *, revision: str | None = None) -> bool:
     if _local(name) is not None:
         return True
     request = _request(name, revision)
-    found = hub_cache.find(request.repo_id, request.revision)
+    found = cache.find(request.repo_id, request.revision)
     return found is not None and _other_weights(request, found) is None
 
 
@@ -153,13 +153,13 @@ def _unknown(name: str) -> ModelError:
     return ModelError(f"{name!r} is no folder, no known model and no hub id: {hint} (see `vithybrid models`)")
 
 
-def _other_weights(request: Request, found: hub_cache.Cached) -> str | None:
+def _other_weights(request: Request, found: cache.Cached) -> str | None:
     """Return the sha256 of weights in the cache that are not those of the catalog."""
-    sha256 = hub_cache.recorded_sha256(found.folder / WEIGHTS)
+    sha256 = cache.recorded_sha256(found.folder / WEIGHTS)
     return sha256 if request.sha256 not in (None, sha256) else None
 
 
-def _checked(request: Request, found: hub_cache.Cached) -> Path:
+def _checked(request: Request, found: cache.Cached) -> Path:
     """Return the folder of the model in the cache.
 
     Raises:
