@@ -11,7 +11,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from vithybrid_cli.checkpoints import key_maps
+from vithybrid_cli.checkpoints.layouts import key_maps
 from vithybrid_cli.model.build import build
 from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
 
@@ -79,7 +79,7 @@ def write_npz(file: Path, arrays: Mapping[str, npt.NDArray[Any]]) -> Path:
 
 
 def _in_jax_order(name: str, array: npt.NDArray[Any], heads: int) -> npt.NDArray[Any]:
-    """The inverse of `vithybrid_cli.checkpoints.jax_layout.in_torch_order`."""
+    """The inverse of `vithybrid_cli.checkpoints.layouts.jax.in_torch_order`."""
     module, _, kind = name.rpartition("/")
     projects = module.endswith(("/query", "/key", "/value"))
     if kind == "kernel" and array.ndim == 4:

@@ -6,11 +6,12 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from vithybrid_cli.checkpoints import key_maps, timm_layout
-from vithybrid_cli.checkpoints.architectures import architecture, config_of, preprocessing_of
-from vithybrid_cli.checkpoints.imagenet import imagenet_labels
+from vithybrid_cli.checkpoints.layouts import key_maps
+from vithybrid_cli.checkpoints.layouts import timm as timm_layout
+from vithybrid_cli.checkpoints.layouts.architectures import architecture, config_of, preprocessing_of
+from vithybrid_cli.checkpoints.layouts.imagenet import imagenet_labels
+from vithybrid_cli.checkpoints.layouts.transformers import read_config, write_config
 from vithybrid_cli.checkpoints.load import transformers_map
-from vithybrid_cli.checkpoints.transformers_config import read_config, write_config
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub import catalog
 from vithybrid_cli.model.build import build

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vithybrid_cli.checkpoints.transformers_config import architecture, read_config, read_labels, write_config
+from vithybrid_cli.checkpoints.layouts.transformers import architecture, read_config, read_labels, write_config
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, NetworkConfig, VitConfig
 

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vithybrid_cli.bench.random_weights import write_random
-from vithybrid_cli.checkpoints.architectures import config_of, preprocessing_of
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.layouts.architectures import config_of, preprocessing_of
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.checkpoints.weights import tensor_shapes
 from vithybrid_cli.hub import catalog

@@ -6,8 +6,8 @@ import pytest
 import torch
 from small_checkpoints import ENCODER, HYBRID, PLAIN, STEM_ONLY, random_weights
 
-from vithybrid_cli.checkpoints import key_maps
-from vithybrid_cli.checkpoints.key_maps import ZEROS, KeyMap
+from vithybrid_cli.checkpoints.layouts import key_maps
+from vithybrid_cli.checkpoints.layouts.key_maps import ZEROS, KeyMap
 from vithybrid_cli.checkpoints.load import transformers_map
 from vithybrid_cli.model.config import VitConfig
 

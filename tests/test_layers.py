@@ -41,7 +41,7 @@ TORCH_ROOMS = (
     "model/outputs.py",
     "model/vit.py",
     "checkpoints/convert.py",
-    "checkpoints/key_maps.py",
+    "checkpoints/layouts/key_maps.py",
     "checkpoints/load.py",
     "checkpoints/write.py",
     "engines/cpu_linear.py",

@@ -28,8 +28,8 @@ from small_checkpoints import (
 )
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
+from vithybrid_cli.checkpoints.layouts.transformers import write_config
 from vithybrid_cli.checkpoints.load import load_network, read_weights, transformers_map
-from vithybrid_cli.checkpoints.transformers_config import write_config
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.model.build import Network

@@ -11,8 +11,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.layouts.transformers import read_config
 from vithybrid_cli.checkpoints.load import load_network, transformers_map
-from vithybrid_cli.checkpoints.transformers_config import read_config
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.bit import StandardizedConv2d, standardize

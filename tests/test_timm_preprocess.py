@@ -17,7 +17,7 @@ from PIL import Image
 from safetensors import safe_open
 from safetensors.numpy import load_file
 
-from vithybrid_cli.checkpoints.timm_layout import read_preprocessing
+from vithybrid_cli.checkpoints.layouts.timm import read_preprocessing
 from vithybrid_cli.errors import ImageTooLarge, ModelError
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing

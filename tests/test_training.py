@@ -21,8 +21,8 @@ from torch import nn
 
 from vithybrid_cli import Classifier
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
+from vithybrid_cli.checkpoints.layouts.transformers import read_config
 from vithybrid_cli.checkpoints.load import load_network, read_weights
-from vithybrid_cli.checkpoints.transformers_config import read_config
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from vithybrid_cli.bench.serve import Service, serve
 from vithybrid_cli.bench.worker import Failed, Worker
-from vithybrid_cli.checkpoints.architectures import config_of, preprocessing_of
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.layouts.architectures import config_of, preprocessing_of
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub import catalog
 from vithybrid_cli.hub.files import CONFIG

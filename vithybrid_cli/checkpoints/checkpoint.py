@@ -7,8 +7,10 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Any
 
-from vithybrid_cli.checkpoints import jax_layout, timm_layout, transformers_config
-from vithybrid_cli.checkpoints.inferred import NotThisLayout
+from vithybrid_cli.checkpoints.layouts import jax as jax_layout
+from vithybrid_cli.checkpoints.layouts import timm as timm_layout
+from vithybrid_cli.checkpoints.layouts import transformers as transformers_config
+from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout
 from vithybrid_cli.checkpoints.weights import TensorShape, is_npz, metadata, npz_arrays, tensor_shapes
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub.files import (

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.layouts.transformers import architecture
 from vithybrid_cli.checkpoints.load import load_network, read_weights
-from vithybrid_cli.checkpoints.transformers_config import architecture
 from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub.files import CONFIG

@@ -15,10 +15,11 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from vithybrid_cli.checkpoints import jax_layout, key_maps
 from vithybrid_cli.checkpoints.checkpoint import INERT, Checkpoint, Layout
-from vithybrid_cli.checkpoints.key_maps import KeyMap
-from vithybrid_cli.checkpoints.transformers_config import FAMILIES, family_name
+from vithybrid_cli.checkpoints.layouts import jax as jax_layout
+from vithybrid_cli.checkpoints.layouts import key_maps
+from vithybrid_cli.checkpoints.layouts.key_maps import KeyMap
+from vithybrid_cli.checkpoints.layouts.transformers import FAMILIES, family_name
 from vithybrid_cli.checkpoints.weights import BFLOAT16, damaged, holds_weights, is_npz, npz_arrays
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ModelError

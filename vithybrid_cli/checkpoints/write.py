@@ -12,8 +12,8 @@ from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vithybrid_cli.checkpoints.layouts.transformers import write_config
 from vithybrid_cli.checkpoints.load import transformers_map
-from vithybrid_cli.checkpoints.transformers_config import write_config
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.files import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS
 from vithybrid_cli.images.preprocess import Preprocessing

@@ -60,7 +60,7 @@ def convert(
 def _described(checkpoint: "Checkpoint") -> dict[str, Any]:
     """Where a checkpoint is and what it holds."""
     from vithybrid_cli.checkpoints.checkpoint import Layout
-    from vithybrid_cli.checkpoints.transformers_config import architecture, readers
+    from vithybrid_cli.checkpoints.layouts.transformers import architecture, readers
 
     tensors = checkpoint.tensors()
     described = {

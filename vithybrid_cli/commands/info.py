@@ -60,7 +60,7 @@ def describe(checkpoint: "Checkpoint", *, all_labels: bool) -> dict[str, Any]:
 
 def _convertible(config: "NetworkConfig") -> str:
     """What `vithybrid convert` would do."""
-    from vithybrid_cli.checkpoints.transformers_config import architecture, readers
+    from vithybrid_cli.checkpoints.layouts.transformers import architecture, readers
 
     try:
         return f"would write a {architecture(config)} folder for {readers(config)}"

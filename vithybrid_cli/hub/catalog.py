@@ -40,7 +40,7 @@ class Entry:
 
     ``revision`` is the (shortened) commit at which ``sha256``, the digest of ``model.safetensors``, was read; both are
     ``None`` where they are not known. ``hub_id`` is ``None`` for the model that is part of the package, and so is
-    ``architecture``, the name in `vithybrid_cli.checkpoints.architectures`, since its own config says that.
+    ``architecture``, the name in `vithybrid_cli.checkpoints.layouts.architectures`, since its own config says that.
     ``size_bytes`` is what a first use fetches; ``gmacs`` are billions of multiply-additions for one picture;
     ``image_size`` is in pixels. It was trained or fine-tuned on ``dataset``; ``top1`` and ``top5`` are percentages on
     the pictures for validation there.

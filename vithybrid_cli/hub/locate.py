@@ -79,7 +79,7 @@ def _local(name: str | os.PathLike[str]) -> Path | None:
     text = os.fspath(name)
     entry = catalog.resolve(text) if isinstance(name, str) else None
     if entry is not None and entry.hub_id is None:
-        return _built_in(entry)
+        return built_in_folder(entry)
     if entry is not None and entry.alias == text:
         return None
     path = _expanded(text)
@@ -90,7 +90,8 @@ def _local(name: str | os.PathLike[str]) -> Path | None:
     return None
 
 
-def _built_in(entry: catalog.Entry) -> Path:
+def built_in_folder(entry: catalog.Entry) -> Path:
+    """The folder of a model that is part of the package. Raises ModelError when it is missing from it."""
     folder = Path(__file__).parent.parent / "builtin" / entry.alias
     if not folder.is_dir():
         raise ModelError(f"the built-in model is missing from {folder}: install vithybrid-cli again")

@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.layouts.transformers import architecture, write_config
 from vithybrid_cli.checkpoints.load import read_weights
-from vithybrid_cli.checkpoints.transformers_config import architecture, write_config
 from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.model.config import VitConfig

@@ -10,8 +10,8 @@ from collections.abc import Iterable
 import numpy as np
 import numpy.typing as npt
 
-from vithybrid_cli.checkpoints.imagenet import labels_by_count
-from vithybrid_cli.checkpoints.inferred import NotThisLayout, Spelling, infer
+from vithybrid_cli.checkpoints.layouts.imagenet import labels_by_count
+from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout, Spelling, infer
 from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
 from vithybrid_cli.model.config import VitConfig
 

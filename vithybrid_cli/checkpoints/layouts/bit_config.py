@@ -6,7 +6,7 @@ Field names and defaults are those of transformers 4.57's ``BitConfig``.
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from vithybrid_cli.checkpoints.fields import Fields
+from vithybrid_cli.checkpoints.layouts.fields import Fields
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.config import STEM_STRIDE, Activation, BitConfig, bottleneck_width
 

@@ -6,17 +6,17 @@ Names are timm's but for DINO's and BiT's, which are called after their checkpoi
 """
 
 from dataclasses import replace
-from pathlib import Path
 from typing import Final
 
 from PIL import Image
 
-from vithybrid_cli.checkpoints.imagenet import imagenet_labels
-from vithybrid_cli.checkpoints.timm_layout import IMAGENET_STATISTICS
-from vithybrid_cli.checkpoints.transformers_config import read_config
+from vithybrid_cli.checkpoints.layouts.imagenet import imagenet_labels
+from vithybrid_cli.checkpoints.layouts.timm import IMAGENET_STATISTICS
+from vithybrid_cli.checkpoints.layouts.transformers import read_config
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.catalog import Entry, Family
 from vithybrid_cli.hub.files import CONFIG, read_json
+from vithybrid_cli.hub.locate import built_in_folder
 from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
 from vithybrid_cli.model.config import (
     BitClassifierConfig,
@@ -120,7 +120,7 @@ def _with_eps(config: NetworkConfig, layer_norm_eps: float) -> NetworkConfig:
 def config_of(entry: Entry) -> NetworkConfig:
     """The network of a row of the catalog, without its files but for the built-in one's."""
     if entry.architecture is None:
-        return read_config(read_json(Path(__file__).parent.parent / "builtin" / entry.alias / CONFIG))
+        return read_config(read_json(built_in_folder(entry) / CONFIG))
     return architecture(entry.architecture, _LAYER_NORM_EPS[entry.layout])
 
 

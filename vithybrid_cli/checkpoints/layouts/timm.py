@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vithybrid_cli.checkpoints.fields import Fields
-from vithybrid_cli.checkpoints.imagenet import labels_by_count
-from vithybrid_cli.checkpoints.inferred import Shapes, Spelling, infer, width_of
+from vithybrid_cli.checkpoints.layouts.fields import Fields
+from vithybrid_cli.checkpoints.layouts.imagenet import labels_by_count
+from vithybrid_cli.checkpoints.layouts.inferred import Shapes, Spelling, infer, width_of
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.files import CONFIG as _FILE
 from vithybrid_cli.images.preprocess import INTERPOLATIONS, Preprocessing, timm_preprocessing

@@ -5,7 +5,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from vithybrid_cli.checkpoints.bit_config import check_groups
+from vithybrid_cli.checkpoints.layouts.bit_config import check_groups
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
 

@@ -10,9 +10,9 @@ from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, replace
 from typing import Any
 
-from vithybrid_cli.checkpoints.bit_config import ACTIVATIONS, read_bit, write_bit
-from vithybrid_cli.checkpoints.fields import Fields
-from vithybrid_cli.checkpoints.imagenet import unnamed_labels
+from vithybrid_cli.checkpoints.layouts.bit_config import ACTIVATIONS, read_bit, write_bit
+from vithybrid_cli.checkpoints.layouts.fields import Fields
+from vithybrid_cli.checkpoints.layouts.imagenet import unnamed_labels
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.files import CONFIG as _FILE
 from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, Family, NetworkConfig, VitConfig

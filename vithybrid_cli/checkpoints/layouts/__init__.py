@@ -1,0 +1,1 @@
+"""How checkpoints are published: one module per layout, and what layouts share."""
