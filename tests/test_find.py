@@ -11,7 +11,9 @@ import pytest
 
 from vithybrid_cli.errors import ImageError, MissingFile, NotAFile, UsageError
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.images.find import MAX_PATH_BYTES, find, natural_key, picture_suffixes, read_list
+from vithybrid_cli.images.suffixes import picture_suffixes
+from vithybrid_cli.sources.find import find, natural_key
+from vithybrid_cli.sources.lists import MAX_PATH_BYTES, read_list
 
 Tree = Callable[[str], None]
 

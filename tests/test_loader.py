@@ -195,7 +195,7 @@ def test_a_picture_is_turned_the_same_in_a_list_as_alone(tmp_path: Path) -> None
 
 STOPPED_EARLY = """
 import sys, numpy as np
-from vithybrid_cli.images.find import read_list
+from vithybrid_cli.sources.lists import read_list
 from vithybrid_cli.images.loader import load
 for path, _ in filter(None, load(read_list(sys.stdin.buffer), lambda path: np.zeros((1, 1, 3), np.uint8), 2, 4)):
     sys.stdout.write(path + "\\n")

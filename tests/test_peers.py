@@ -22,8 +22,8 @@ from PIL import Image, ImageOps
 from vithybrid_cli import Classifier
 from vithybrid_cli.bench.peers import networks
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.images.find import find
 from vithybrid_cli.results import top_k
+from vithybrid_cli.sources.find import find
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(3600)]
 

@@ -30,11 +30,11 @@ from vithybrid_cli.commands.interrupts import Interrupted, Interrupts
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.resume import start_of
 from vithybrid_cli.commands.run_record import open_record
-from vithybrid_cli.commands.sources import Sources
 from vithybrid_cli.images import loader
 from vithybrid_cli.output import Format, open_writer
 from vithybrid_cli.output.read_back import READABLE, DamagedOutput, read_back
 from vithybrid_cli.results import ImageResult, Prediction
+from vithybrid_cli.sources.inputs import Sources
 
 MODEL = str(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
 OTHER_MODEL = str(Path(__file__).parent / "data" / "golden" / "hf-hybrid-patch2-odd")

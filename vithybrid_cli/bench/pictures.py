@@ -9,7 +9,7 @@ from PIL import Image
 
 from vithybrid_cli.errors import ImageError
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.images.find import find
+from vithybrid_cli.sources.find import find
 
 SIZE = (500, 375)  # width and height of a usual picture in ImageNet
 _QUALITY = 95

@@ -17,11 +17,11 @@ from vithybrid_cli.commands.load import Running, open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.resume import Start, start_of
 from vithybrid_cli.commands.run_record import RunRecord, open_record
-from vithybrid_cli.commands.sources import Sources
 from vithybrid_cli.commands.write_results import write_results
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import Format, open_writer, visible
+from vithybrid_cli.sources.inputs import Sources
 
 
 def classify(

@@ -25,7 +25,6 @@ from vithybrid_cli.commands.interrupts import Interrupts
 from vithybrid_cli.commands.load import Running, open_embedder
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.run_record import open_record
-from vithybrid_cli.commands.sources import Sources
 from vithybrid_cli.commands.write_results import write_results
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
@@ -34,6 +33,7 @@ from vithybrid_cli.output import Format, Writer, visible
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import JsonLinesWriter
 from vithybrid_cli.results import EmbeddingResult
+from vithybrid_cli.sources.inputs import Sources
 
 
 class EmbeddingFormat(StrEnum):

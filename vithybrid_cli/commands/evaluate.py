@@ -16,9 +16,9 @@ from vithybrid_cli.commands.load import Running, open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
-from vithybrid_cli.images.labelled import label_folders, labelled_pictures
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import write_report
+from vithybrid_cli.sources.labelled import label_folders, labelled_pictures
 
 if TYPE_CHECKING:
     from vithybrid_cli.classifier import Classifier

@@ -20,7 +20,7 @@ from PIL import Image
 
 from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.images.labelled import label_folders, labelled_pictures
+from vithybrid_cli.sources.labelled import label_folders, labelled_pictures
 
 _NAMED_LABELS = 5  # that an error message spells out
 MAX_ASPECT = 4 / 3  # a random crop's sides differ by at most this ratio (Inception's crop, arXiv:1409.4842)

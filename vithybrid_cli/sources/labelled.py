@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.images.find import find, natural_key
+from vithybrid_cli.sources.find import find, natural_key
 
 
 def label_folders(folder: Path) -> tuple[str, ...]:

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.images.find import find, read_list
+from vithybrid_cli.sources.find import find
+from vithybrid_cli.sources.lists import read_list
 
 STDIN = "-"
 

@@ -1,25 +1,14 @@
-"""Files, folders, patterns and lists of paths become a lazy stream of paths."""
+"""Files, folders and patterns become a lazy stream of paths."""
 
-import functools
 import os
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from pathlib import Path
-from typing import BinaryIO, Protocol
+from typing import Protocol
 
-from vithybrid_cli.errors import UsageError
-
-MAX_PATH_BYTES = 65536  # far above PATH_MAX of any system; what is longer is no list of paths
-_CHUNK = 65536
-
-# Identified by Pillow but never decoded (MPEG), or decoded by running a program (EPS).
-_NO_PICTURES = {"MPEG", "EPS"}
-# Pillow opens these as another format, so they have no entry of their own in its table of readers.
-_READ_AS_ANOTHER = {"MPO"}
-# Pictures of phones: not listed by Pillow without a plugin, yet a folder must not lose them silently.
-_PHONE_SUFFIXES = frozenset({".heic", ".heif"})
+from vithybrid_cli.images.suffixes import picture_suffixes
 
 
 def find(inputs: Iterable[str]) -> Iterator[str]:
@@ -37,61 +26,6 @@ def find(inputs: Iterable[str]) -> Iterator[str]:
             yield from _matches(text)
         else:
             yield text
-
-
-def read_list(stream: BinaryIO, null: bool = False) -> Iterator[str]:
-    """The paths of a list, one per line or separated by NUL bytes, each as soon as it has arrived.
-
-    Bytes become text by ``os.fsdecode``; empty entries, and in lines a byte order mark and ``\\r``, are dropped.
-    Raises UsageError for an entry of more than 64 KiB.
-    """
-    entries = _split(stream, b"\0" if null else b"\n")
-    if null:
-        yield from (os.fsdecode(entry) for entry in entries if entry)
-        return
-    for number, entry in enumerate(entries):
-        line = (entry.removeprefix(b"\xef\xbb\xbf") if number == 0 else entry).removesuffix(b"\r")
-        if line:
-            yield os.fsdecode(line)
-
-
-def _split(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
-    # The raw file gives what is there without waiting for more, and without the lock of the buffered one: a thread
-    # that still waits for standard input when the program ends would hold that lock, and the interpreter would abort.
-    source: BinaryIO = getattr(stream, "raw", stream)
-    rest = b""
-    while chunk := source.read(_CHUNK):
-        *entries, rest = (rest + chunk).split(separator)
-        yield from entries
-        if len(rest) > MAX_PATH_BYTES:
-            raise UsageError(f"this is no list of paths: an entry has more than {MAX_PATH_BYTES} bytes; see --null")
-    if rest:
-        yield rest
-
-
-@functools.cache
-def picture_suffixes() -> frozenset[str]:
-    """The suffixes, in lower case with their dot, of the files that are taken from a folder."""
-    from PIL import Image  # imported where it is used, here and below: ``vithybrid --help`` must not pay for Pillow
-
-    readable = {name for name, (factory, _) in _readers().items() if not _is_stub(factory)}
-    readable = (readable | _READ_AS_ANOTHER) - _NO_PICTURES
-    suffixes = {suffix.lower() for suffix, name in Image.registered_extensions().items() if name in readable}
-    return frozenset(suffixes) | _PHONE_SUFFIXES
-
-
-def _readers() -> dict[str, tuple[object, object]]:
-    from PIL import Image
-
-    Image.init()
-    return dict(Image.OPEN)
-
-
-def _is_stub(factory: object) -> bool:
-    """Whether Pillow only names the format (HDF5, GRIB, …) and leaves the decoding to others."""
-    from PIL import ImageFile
-
-    return isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)
 
 
 def natural_key(name: str) -> tuple[str, str]:

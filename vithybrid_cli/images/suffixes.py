@@ -1,0 +1,35 @@
+"""Which files of a folder are pictures, told by their suffixes."""
+
+import functools
+
+# Identified by Pillow but never decoded (MPEG), or decoded by running a program (EPS).
+_NO_PICTURES = {"MPEG", "EPS"}
+# Pillow opens these as another format, so they have no entry of their own in its table of readers.
+_READ_AS_ANOTHER = {"MPO"}
+# Pictures of phones: not listed by Pillow without a plugin, yet a folder must not lose them silently.
+_PHONE_SUFFIXES = frozenset({".heic", ".heif"})
+
+
+@functools.cache
+def picture_suffixes() -> frozenset[str]:
+    """The suffixes, in lower case with their dot, of the files that are taken from a folder."""
+    from PIL import Image  # imported where it is used, here and below: ``vithybrid --help`` must not pay for Pillow
+
+    readable = {name for name, (factory, _) in _readers().items() if not _is_stub(factory)}
+    readable = (readable | _READ_AS_ANOTHER) - _NO_PICTURES
+    suffixes = {suffix.lower() for suffix, name in Image.registered_extensions().items() if name in readable}
+    return frozenset(suffixes) | _PHONE_SUFFIXES
+
+
+def _readers() -> dict[str, tuple[object, object]]:
+    from PIL import Image
+
+    Image.init()
+    return dict(Image.OPEN)
+
+
+def _is_stub(factory: object) -> bool:
+    """Whether Pillow only names the format (HDF5, GRIB, …) and leaves the decoding to others."""
+    from PIL import ImageFile
+
+    return isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)
