@@ -11,9 +11,9 @@ from unittest.mock import patch
 import numpy as np
 import numpy.typing as npt
 
-from vithybrid_cli.classifier import Classifier
 from vithybrid_cli.commands.app import main
 from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.pipeline.classifier import Classifier
 
 SIDE = 4
 LABELS = ("tench", "crane", 'a "quoted", label', "two\nlines", "émeu, 鴯鶓\u202e")
@@ -48,5 +48,5 @@ if __name__ == "__main__":
         "vithybrid_cli.commands.classify.open_classifier",
         return_value=fake_classifier(float(os.environ["SECONDS_PER_BATCH"])),
     )
-    with loads, patch("vithybrid_cli.images.loader.PAUSE", 60):  # a machine that is busy must end no batch early
+    with loads, patch("vithybrid_cli.pipeline.loader.PAUSE", 60):  # a machine that is busy must end no batch early
         main()

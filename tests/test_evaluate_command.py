@@ -118,7 +118,7 @@ def test_fast_jpeg_reaches_the_decoder(
         asked.append(draft_side is not None)
         return decode(path, max_pixels, draft_side)
 
-    monkeypatch.setattr("vithybrid_cli.pipeline.decode", noted)
+    monkeypatch.setattr("vithybrid_cli.pipeline.pipeline.decode", noted)
     assert run("labelled", *options).exit_code == 0
     assert asked == [fast] * len(pictures)
 

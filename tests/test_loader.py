@@ -16,9 +16,9 @@ import pytest
 from PIL import Image
 
 from vithybrid_cli.errors import MissingFile, UnreadableImage
-from vithybrid_cli.images import loader
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.images.loader import Loaded, Pixels
+from vithybrid_cli.pipeline.loader import Loaded, Pixels
+from vithybrid_cli.pipeline.pipeline import loader
 
 WAIT = 20.0  # seconds; far above what anything here takes
 WORKERS = [pytest.param(0, id="no workers"), pytest.param(1, id="one worker"), pytest.param(4, id="four workers")]
@@ -196,7 +196,7 @@ def test_a_picture_is_turned_the_same_in_a_list_as_alone(tmp_path: Path) -> None
 STOPPED_EARLY = """
 import sys, numpy as np
 from vithybrid_cli.sources.lists import read_list
-from vithybrid_cli.images.loader import load
+from vithybrid_cli.pipeline.loader import load
 for path, _ in filter(None, load(read_list(sys.stdin.buffer), lambda path: np.zeros((1, 1, 3), np.uint8), 2, 4)):
     sys.stdout.write(path + "\\n")
     sys.stdout.flush()

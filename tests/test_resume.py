@@ -23,16 +23,16 @@ from fake_program import LABELS, fake_classifier
 from PIL import Image
 from typer.testing import CliRunner
 
-from vithybrid_cli.batches import Batches
 from vithybrid_cli.commands import classify as command
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.commands.interrupts import Interrupted, Interrupts
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.resume import start_of
 from vithybrid_cli.commands.run_record import open_record
-from vithybrid_cli.images import loader
 from vithybrid_cli.output import Format, open_writer
 from vithybrid_cli.output.read_back import READABLE, DamagedOutput, read_back
+from vithybrid_cli.pipeline.batches import Batches
+from vithybrid_cli.pipeline.pipeline import loader
 from vithybrid_cli.results import ImageResult, Prediction
 from vithybrid_cli.sources.inputs import Sources
 

@@ -7,9 +7,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vithybrid_cli.classifier import Classifier
 from vithybrid_cli.engines.several import SeveralEngines
 from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.pipeline.classifier import Classifier
 
 SIDE = 8
 WAIT = 20.0  # seconds until a test that waits for another thread gives up

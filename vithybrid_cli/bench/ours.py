@@ -22,12 +22,12 @@ from vithybrid_cli.bench.serve import (
     versions,
 )
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.classifier import Classifier
 from vithybrid_cli.errors import ImageError
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.images.loader import load
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.measurements import Part, Timing
+from vithybrid_cli.pipeline.classifier import Classifier
+from vithybrid_cli.pipeline.loader import load
 
 if TYPE_CHECKING:
     from vithybrid_cli.engines import Engine

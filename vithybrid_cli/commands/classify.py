@@ -7,7 +7,6 @@ from typing import Annotated, TextIO
 
 import typer
 
-from vithybrid_cli.batches import Batches
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.destination import format_of, format_of_file, is_file, opened, require_writable
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
@@ -21,6 +20,7 @@ from vithybrid_cli.commands.write_results import write_results
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import Format, open_writer, visible
+from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.sources.inputs import Sources
 
 

@@ -8,7 +8,6 @@ from typing import Annotated, BinaryIO, TextIO
 
 import typer
 
-from vithybrid_cli.batches import Batches
 from vithybrid_cli.choices import Feature
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.destination import (
@@ -32,6 +31,7 @@ from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import Format, Writer, visible
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import JsonLinesWriter
+from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import EmbeddingResult
 from vithybrid_cli.sources.inputs import Sources
 

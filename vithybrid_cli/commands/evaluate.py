@@ -21,8 +21,8 @@ from vithybrid_cli.output import write_report
 from vithybrid_cli.sources.labelled import label_folders, labelled_pictures
 
 if TYPE_CHECKING:
-    from vithybrid_cli.classifier import Classifier
     from vithybrid_cli.evaluation import Report
+    from vithybrid_cli.pipeline.classifier import Classifier
 
 
 def evaluate(

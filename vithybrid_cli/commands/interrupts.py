@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from types import FrameType, TracebackType
 from typing import Any, Self, TypeVar
 
-from vithybrid_cli.batches import Batches
+from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import Outcome
 
 Result = TypeVar("Result", bound=Outcome)

@@ -13,9 +13,9 @@ from vithybrid_cli.output import visible
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.choices import Feature
-    from vithybrid_cli.classifier import Classifier
-    from vithybrid_cli.embedder import Embedder
     from vithybrid_cli.engines import Engine
+    from vithybrid_cli.pipeline.classifier import Classifier
+    from vithybrid_cli.pipeline.embedder import Embedder
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ def open_classifier(model: str, checkpoint: "Checkpoint", running: Running, *, q
 
     Raises ModelError, for a network without a head too, and UsageError.
     """
-    from vithybrid_cli.classifier import Classifier, require_head
+    from vithybrid_cli.pipeline.classifier import Classifier, require_head
 
     require_head(checkpoint, model)
     engine = _engine(checkpoint, running, None, quiet=quiet)
@@ -43,8 +43,8 @@ def open_classifier(model: str, checkpoint: "Checkpoint", running: Running, *, q
 
 def open_embedder(checkpoint: "Checkpoint", running: Running, feature: "Feature", *, quiet: bool) -> "Embedder":
     """Load a ``checkpoint`` as `open_classifier` does, for this ``feature``."""
-    from vithybrid_cli.embedder import Embedder
     from vithybrid_cli.features import width_of
+    from vithybrid_cli.pipeline.embedder import Embedder
 
     engine = _engine(checkpoint, running, feature, quiet=quiet)
     return Embedder(engine, checkpoint.preprocessing, width_of(checkpoint.config))

@@ -6,10 +6,10 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from vithybrid_cli.batches import Batches
 from vithybrid_cli.commands.run_record import START_OVER, Earlier, RunRecord
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output.read_back import DamagedOutput, WrittenResult, is_closed, path_in, read_back
+from vithybrid_cli.pipeline.batches import Batches
 
 
 @dataclass(frozen=True, slots=True)

@@ -159,7 +159,7 @@ def _train(run: "Run", *, quiet: bool, no_progress: bool) -> bool:
 
 def _evaluate(output: Path, held_out: Path, device: str, *, quiet: bool, no_progress: bool) -> bool:
     """Print how good the written checkpoint is on the held-out pictures; whether all of them could be read."""
-    from vithybrid_cli.classifier import Classifier
+    from vithybrid_cli.pipeline.classifier import Classifier
 
     classifier = Classifier.from_pretrained(output, device=device)
     labels = {name: classifier.labels.index(name) for name in label_folders(held_out)}

@@ -16,7 +16,7 @@ from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.pipeline import Pipeline
+from vithybrid_cli.pipeline.pipeline import Pipeline
 from vithybrid_cli.results import ImageResult, top_k
 
 if TYPE_CHECKING:

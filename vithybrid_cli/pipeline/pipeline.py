@@ -12,13 +12,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 import numpy.typing as npt
 
-from vithybrid_cli.batches import Batches
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ImageError, NonFiniteLogits, UnreadableImage, UsageError
 from vithybrid_cli.images.decode import decode, to_rgb
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
-from vithybrid_cli.images.loader import Loaded, load
 from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.pipeline.batches import Batches
+from vithybrid_cli.pipeline.loader import Loaded, load
 
 if TYPE_CHECKING:
     from PIL import Image
