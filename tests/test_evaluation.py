@@ -5,7 +5,7 @@ import unicodedata
 import pytest
 
 from vithybrid_cli.errors import UnreadableImage, UsageError
-from vithybrid_cli.evaluation import Confusion, Evaluation, LabelScore, match_labels
+from vithybrid_cli.evaluation.figures import Confusion, Evaluation, LabelScore, match_labels
 from vithybrid_cli.results import ImageResult, Prediction
 
 LABELS = ("ant", "bee", "cat", "dog", "eel", "fox", "gnu")

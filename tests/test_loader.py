@@ -17,8 +17,8 @@ from PIL import Image
 
 from vithybrid_cli.errors import MissingFile, UnreadableImage
 from vithybrid_cli.images.decode import decode
+from vithybrid_cli.pipeline import loader
 from vithybrid_cli.pipeline.loader import Loaded, Pixels
-from vithybrid_cli.pipeline.pipeline import loader
 
 WAIT = 20.0  # seconds; far above what anything here takes
 WORKERS = [pytest.param(0, id="no workers"), pytest.param(1, id="one worker"), pytest.param(4, id="four workers")]

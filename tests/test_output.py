@@ -13,8 +13,9 @@ from pathlib import Path
 import pytest
 
 from vithybrid_cli.errors import ImageError, UnreadableImage
-from vithybrid_cli.evaluation import Confusion, LabelScore, Report
-from vithybrid_cli.output import Format, default_format, open_writer, visible, write_report
+from vithybrid_cli.evaluation.figures import Confusion, LabelScore, Report
+from vithybrid_cli.evaluation.rows import write_report
+from vithybrid_cli.output import Format, default_format, open_writer, visible
 from vithybrid_cli.output.terminal import shorten
 from vithybrid_cli.results import ImageResult, Prediction
 

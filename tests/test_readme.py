@@ -20,8 +20,8 @@ from typer.main import get_command
 from vithybrid_cli.commands import guard
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.errors import ImageError
+from vithybrid_cli.evaluation.rows import KINDS
 from vithybrid_cli.hub import catalog
-from vithybrid_cli.output.evaluation import KINDS
 
 ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")

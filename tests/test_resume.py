@@ -31,8 +31,8 @@ from vithybrid_cli.commands.resume import start_of
 from vithybrid_cli.commands.run_record import open_record
 from vithybrid_cli.output import Format, open_writer
 from vithybrid_cli.output.read_back import READABLE, DamagedOutput, read_back
+from vithybrid_cli.pipeline import loader
 from vithybrid_cli.pipeline.batches import Batches
-from vithybrid_cli.pipeline.pipeline import loader
 from vithybrid_cli.results import ImageResult, Prediction
 from vithybrid_cli.sources.inputs import Sources
 

@@ -15,13 +15,13 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.load import Running, open_classifier
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.evaluation.rows import write_report
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
-from vithybrid_cli.output import write_report
 from vithybrid_cli.sources.labelled import label_folders, labelled_pictures
 
 if TYPE_CHECKING:
-    from vithybrid_cli.evaluation import Report
+    from vithybrid_cli.evaluation.figures import Report
     from vithybrid_cli.pipeline.classifier import Classifier
 
 
@@ -51,7 +51,7 @@ def evaluate(
 
     Example: vithybrid evaluate photos/held-out -m runs/mine
     """
-    from vithybrid_cli.evaluation import match_labels
+    from vithybrid_cli.evaluation.figures import match_labels
 
     names = label_folders(folder)
     checkpoint = read_checkpoint(
@@ -97,7 +97,7 @@ def measure(
 
     Each unreadable one is a line on stderr unless ``quiet``. Raises UsageError when there are no pictures at all.
     """
-    from vithybrid_cli.evaluation import TOP_K, Evaluation
+    from vithybrid_cli.evaluation.figures import TOP_K, Evaluation
 
     evaluation = Evaluation(classifier.labels)
     # The loader takes each path in a thread of its own, always ahead of its result, and results keep the order.

@@ -13,8 +13,9 @@ from vithybrid_cli.commands.fetching import fetched
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.evaluation.rows import write_report
 from vithybrid_cli.hub.catalog import BUILT_IN
-from vithybrid_cli.output import default_format, write_report
+from vithybrid_cli.output import default_format
 from vithybrid_cli.sources.labelled import label_folders
 
 if TYPE_CHECKING:

@@ -4,12 +4,11 @@ from typing import TextIO
 
 from vithybrid_cli.output.delimited import DelimitedWriter
 from vithybrid_cli.output.escape import visible
-from vithybrid_cli.output.evaluation import write_report
 from vithybrid_cli.output.formats import Format, Writer, default_format, prepare_stream
 from vithybrid_cli.output.json_records import JsonLinesWriter, JsonWriter
 from vithybrid_cli.results import ImageResult
 
-__all__ = ["Format", "Writer", "default_format", "open_writer", "visible", "write_report"]
+__all__ = ["Format", "Writer", "default_format", "open_writer", "visible"]
 
 
 def open_writer(

@@ -14,7 +14,7 @@ A row leaves the columns of other kinds empty, and so does a share that would di
 from collections.abc import Iterator
 from typing import TextIO
 
-from vithybrid_cli.evaluation import Report
+from vithybrid_cli.evaluation.figures import Report
 from vithybrid_cli.output.delimited import RowWriter
 from vithybrid_cli.output.formats import Format, prepare_stream
 from vithybrid_cli.output.json_records import to_json
@@ -43,7 +43,7 @@ def write_report(output_format: Format, stream: TextIO, report: Report) -> None:
             rows = RowWriter(stream, delimiter="," if output_format is Format.CSV else "\t")
             rows.write(COLUMNS, *_rows(report))
         case Format.TABLE:
-            from vithybrid_cli.output.evaluation_table import print_report  # imports rich
+            from vithybrid_cli.evaluation.table import print_report  # imports rich
 
             print_report(stream, report)
 

@@ -8,7 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from vithybrid_cli.evaluation import LabelScore, Report
+from vithybrid_cli.evaluation.figures import LabelScore, Report
 from vithybrid_cli.output.terminal import Terminal, open_terminal
 
 BAR = 10

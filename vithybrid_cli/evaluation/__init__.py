@@ -1,0 +1,1 @@
+"""Labelled results become figures: accuracy, confusions, and how they are written."""
