@@ -18,6 +18,7 @@ import torch
 from vithybrid_cli.bench import members, processes
 from vithybrid_cli.bench.installed import Missing, installed
 from vithybrid_cli.bench.machine import processor
+from vithybrid_cli.bench.measurements import OURS, Part, Subject, Timing
 from vithybrid_cli.bench.members import Member
 from vithybrid_cli.bench.ours import cycled
 from vithybrid_cli.bench.peers import PEERS, pillow_alone
@@ -35,7 +36,6 @@ from vithybrid_cli.errors import ImageError, ModelError, UsageError
 from vithybrid_cli.hub import catalog
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.measurements import OURS, Part, Subject, Timing
 from vithybrid_cli.model.build import build
 from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig, VitConfig
 

@@ -15,12 +15,12 @@ from typer.testing import CliRunner
 
 from vithybrid_cli import __version__
 from vithybrid_cli.bench import members
+from vithybrid_cli.bench.measurements import IN_TURN, OURS, SLOWER, Part, Timing
 from vithybrid_cli.bench.members import Member
 from vithybrid_cli.bench.plan import Files, Plan
 from vithybrid_cli.bench.serve import Request
 from vithybrid_cli.bench.worker import Failed
 from vithybrid_cli.commands.app import app
-from vithybrid_cli.measurements import IN_TURN, OURS, SLOWER, Part, Timing
 
 MODEL = str(Path(__file__).parent / "data" / "golden" / "hf-hybrid-small")
 RATES = {Part.DECODE: 100.0, Part.NETWORK: 50.0, Part.WHOLE: 45.0}  # images per second of the fake engine

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vithybrid_cli.measurements import (
+from vithybrid_cli.bench.measurements import (
     IN_TURN,
     OURS,
     SLOWER,

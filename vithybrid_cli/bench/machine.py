@@ -5,8 +5,8 @@ import platform
 import re
 from pathlib import Path
 
+from vithybrid_cli.bench.measurements import Machine
 from vithybrid_cli.cores import available_cores
-from vithybrid_cli.measurements import Machine
 
 _CPUINFO = Path("/proc/cpuinfo")
 # What changes how many threads the libraries compute with, and which of their code paths they take.

@@ -4,10 +4,10 @@ import os
 from pathlib import Path
 
 from vithybrid_cli.bench.machine import load_average, machine
+from vithybrid_cli.bench.measurements import Report, Setting
 from vithybrid_cli.bench.plan import Files, Plan
 from vithybrid_cli.bench.run import Log, Run
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.measurements import Report, Setting
 
 
 def measured(plan: Plan, scratch: Path, log: Log, *, command: str, model: str, own_pictures: bool) -> Report:

@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from vithybrid_cli.bench.measurements import OURS, Part, Subject
 from vithybrid_cli.bench.peers import Peer
 from vithybrid_cli.bench.plan import Files, Plan
 from vithybrid_cli.bench.worker import Crew, Fallback, Server, Worker
-from vithybrid_cli.measurements import OURS, Part, Subject
 
 _PEER_MODULES = {
     "transformers": "peers.network",

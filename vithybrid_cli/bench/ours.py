@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import numpy.typing as npt
 
+from vithybrid_cli.bench.measurements import Part, Timing
 from vithybrid_cli.bench.serve import (
     Clock,
     Request,
@@ -25,7 +26,6 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.errors import ImageError
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.measurements import Part, Timing
 from vithybrid_cli.pipeline.classifier import Classifier
 from vithybrid_cli.pipeline.loader import load
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 
+from vithybrid_cli.bench.measurements import Part
 from vithybrid_cli.bench.peers import Peer
 from vithybrid_cli.bench.pictures import made
-from vithybrid_cli.measurements import Part
 
 _PIXELS = 16  # pictures in memory for the network alone; larger batches repeat them
 

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from vithybrid_cli.bench.measurements import OURS, Part, Subject, Timing
 from vithybrid_cli.bench.peers import Peer
 from vithybrid_cli.bench.plan import Files, Plan
 from vithybrid_cli.bench.rotation import Task
 from vithybrid_cli.bench.worker import Failed, command, environment, why_ended
-from vithybrid_cli.measurements import OURS, Part, Subject, Timing
 
 _MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; see getrusage(2)
 

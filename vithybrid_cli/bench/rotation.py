@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from vithybrid_cli.bench.measurements import Subject, Timing
 from vithybrid_cli.bench.worker import Failed
-from vithybrid_cli.measurements import Subject, Timing
 
 T = TypeVar("T")
 

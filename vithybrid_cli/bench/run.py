@@ -9,6 +9,7 @@ from typing import Self
 from vithybrid_cli import __version__
 from vithybrid_cli.bench import members
 from vithybrid_cli.bench.installed import Missing, installed
+from vithybrid_cli.bench.measurements import OURS, Part, Software, Subject
 from vithybrid_cli.bench.members import Member
 from vithybrid_cli.bench.ours import PACKAGES
 from vithybrid_cli.bench.peers import Peer
@@ -18,7 +19,6 @@ from vithybrid_cli.bench.rotation import Rotation, Task
 from vithybrid_cli.bench.serve import Request, versions
 from vithybrid_cli.bench.worker import Failed, Server
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.measurements import OURS, Part, Software, Subject
 
 _TITLES = {Part.PROCESS: "whole processes", Part.START: "one picture from a cold start"}
 _LONG = 8  # batches of the whole way at least: its first and last ones have only half of the work beside them

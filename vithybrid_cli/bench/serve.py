@@ -13,8 +13,8 @@ from pathlib import Path
 from platform import python_version
 from typing import Any, TextIO
 
+from vithybrid_cli.bench.measurements import Part, Timing
 from vithybrid_cli.errors import VitHybridError
-from vithybrid_cli.measurements import Part, Timing
 
 Clock = Callable[[], float]
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import IO, Any, Protocol
 
 from vithybrid_cli.bench import child
+from vithybrid_cli.bench.measurements import Timing
 from vithybrid_cli.bench.serve import Request
 from vithybrid_cli.errors import ModelError, UsageError, VitHybridError
-from vithybrid_cli.measurements import Timing
 
 PACKAGE = Path(__file__).parent.parent
 _LAST_WORDS, _LONGEST = 16384, 400  # bytes of a process's stderr that are looked at for why it ended; characters told

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from vithybrid_cli.measurements import Part
+from vithybrid_cli.bench.measurements import Part
 
 
 @dataclass(frozen=True, slots=True)

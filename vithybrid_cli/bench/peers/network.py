@@ -7,13 +7,13 @@ from typing import Any
 import numpy as np
 import torch
 
+from vithybrid_cli.bench.measurements import Part, Timing
 from vithybrid_cli.bench.peers.networks import TIMM_NAME, open_network
 from vithybrid_cli.bench.random_weights import published
 from vithybrid_cli.bench.serve import Request, Service, repeated, serve, torch_facts, versions
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.engines.torch_devices import choose_device, require_possible, set_tf32, torch_dtype
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.measurements import Part, Timing
 from vithybrid_cli.model.config import VitConfig
 
 

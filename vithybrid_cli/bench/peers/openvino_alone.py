@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from vithybrid_cli.bench.measurements import Part, Timing
 from vithybrid_cli.bench.serve import Clock, Request, Service, serve, versions
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.measurements import Part, Timing
 
 _PRECISIONS = {"float32": "f32", "float16": "f16", "bfloat16": "bf16"}
 _HINTS = ("THROUGHPUT", "LATENCY")

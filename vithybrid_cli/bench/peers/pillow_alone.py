@@ -5,9 +5,9 @@ from typing import Any
 
 from PIL import Image
 
+from vithybrid_cli.bench.measurements import Part, Timing
 from vithybrid_cli.bench.ours import cycled
 from vithybrid_cli.bench.serve import Clock, Request, Service, read_paths, serve, versions
-from vithybrid_cli.measurements import Part, Timing
 
 
 def main(arguments: dict[str, Any]) -> None:

@@ -7,7 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from vithybrid_cli.measurements import Machine, Measurement, Part, Ratio, Report, Setting, Spread, Subject
+from vithybrid_cli.bench.measurements import Machine, Measurement, Part, Ratio, Report, Setting, Spread, Subject
 from vithybrid_cli.output.terminal import Terminal, open_terminal
 
 _PARTS = {

@@ -7,7 +7,7 @@
 from collections.abc import Iterator
 from typing import Any, TextIO
 
-from vithybrid_cli.measurements import Report, Spread
+from vithybrid_cli.bench.measurements import Report, Spread
 from vithybrid_cli.output.delimited import RowWriter
 from vithybrid_cli.output.formats import Format, prepare_stream
 from vithybrid_cli.output.json_records import to_json
@@ -40,7 +40,7 @@ def write_bench(output_format: Format, stream: TextIO, report: Report) -> None:
             rows = RowWriter(stream, delimiter="," if output_format is Format.CSV else "\t")
             rows.write(COLUMNS, *(_row(cells) for cells in _rows(report)))
         case Format.TABLE:
-            from vithybrid_cli.output.bench_table import print_bench  # imports rich
+            from vithybrid_cli.bench.table import print_bench  # imports rich
 
             print_bench(stream, report)
 
