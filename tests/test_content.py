@@ -10,8 +10,8 @@ import pytest
 from vithybrid_cli.checkpoints import content
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.content import file_sha256, weights_sha256
-from vithybrid_cli.checkpoints.user_cache import cache_folder
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.user_cache import cache_folder
 
 SMALL = Path(__file__).parent / "data" / "golden" / "hf-hybrid-small"
 FIRST, SECOND = b"first content", b"other content"  # of one length

@@ -19,10 +19,10 @@ from vithybrid_cli import Embedder
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines import Engine
+from vithybrid_cli.engines.features import width_of
 from vithybrid_cli.engines.open import open_engine
 from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import MissingFile, NonFiniteLogits, UnreadableImage, UsageError
-from vithybrid_cli.features import width_of
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import VitConfig
 

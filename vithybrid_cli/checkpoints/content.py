@@ -8,8 +8,8 @@ from contextlib import suppress
 from pathlib import Path
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.user_cache import cache_folder
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.user_cache import cache_folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 # A file system notes times to some hundredths of a second, the coarsest (FAT) to two seconds: within these a file may

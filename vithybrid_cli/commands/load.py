@@ -43,7 +43,7 @@ def open_classifier(model: str, checkpoint: "Checkpoint", running: Running, *, q
 
 def open_embedder(checkpoint: "Checkpoint", running: Running, feature: "Feature", *, quiet: bool) -> "Embedder":
     """Load a ``checkpoint`` as `open_classifier` does, for this ``feature``."""
-    from vithybrid_cli.features import width_of
+    from vithybrid_cli.engines.features import width_of
     from vithybrid_cli.pipeline.embedder import Embedder
 
     engine = _engine(checkpoint, running, feature, quiet=quiet)

@@ -10,8 +10,8 @@ from typing import Literal, cast
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import AttentionKind, Dtype, EngineKind, Feature
 from vithybrid_cli.engines import Engine
+from vithybrid_cli.engines.features import is_what_the_head_reads
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.features import is_what_the_head_reads
 
 _NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
 _AMD_DRIVER = Path("/dev/kfd")  # torch calls AMD's devices cuda, too

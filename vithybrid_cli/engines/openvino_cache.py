@@ -18,10 +18,10 @@ from pathlib import Path
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.content import weights_sha256
-from vithybrid_cli.checkpoints.user_cache import cache_folder
 from vithybrid_cli.choices import Feature
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.openvino_runtime import CPU, openvino
+from vithybrid_cli.user_cache import cache_folder
 
 CONVERSION = 2  # to be counted up when `openvino_convert` makes something else of the same checkpoint
 

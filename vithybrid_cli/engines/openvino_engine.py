@@ -10,9 +10,9 @@ import numpy.typing as npt
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Dtype, Feature
 from vithybrid_cli.cores import available_cores
+from vithybrid_cli.engines.features import width_of
 from vithybrid_cli.engines.openvino_graph import Graph
 from vithybrid_cli.engines.openvino_runtime import openvino
-from vithybrid_cli.features import width_of
 
 # Measured on two cores, each with a stream of its own: a batch whose values stay in the caches is fastest, which is one
 # picture of 384×384 and 16 to 64 of 64×64. Two at least, so that a full batch is told from a picture that is alone.

@@ -5,7 +5,7 @@ from torch import Tensor, nn
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.choices import Feature
-from vithybrid_cli.features import is_what_the_head_reads
+from vithybrid_cli.engines.features import is_what_the_head_reads
 from vithybrid_cli.model.build import Network
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.vit import AttentionImplementation, VisionTransformer

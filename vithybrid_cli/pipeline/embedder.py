@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Feature
+from vithybrid_cli.engines.features import width_of
 from vithybrid_cli.errors import ImageError, UsageError
-from vithybrid_cli.features import width_of
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
