@@ -15,12 +15,12 @@ from vithybrid_cli.bench.measurements import Part
 from vithybrid_cli.bench.peers import PEERS, Peer
 from vithybrid_cli.bench.rows import write_bench
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.destination import format_of, opened, require_writable
 from vithybrid_cli.commands.fetching import fetched
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output import visible
+from vithybrid_cli.output.destination import format_of, opened, require_writable
 
 if TYPE_CHECKING:
     from vithybrid_cli.bench.run import Log

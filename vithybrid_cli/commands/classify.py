@@ -8,7 +8,6 @@ from typing import Annotated, TextIO
 import typer
 
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.destination import format_of, format_of_file, is_file, opened, require_writable
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.identity import settled_model
 from vithybrid_cli.commands.interrupts import Interrupts
@@ -20,6 +19,7 @@ from vithybrid_cli.commands.write_results import write_results
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import Format, open_writer, visible
+from vithybrid_cli.output.destination import format_of, format_of_file, is_file, opened, require_writable
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.sources.inputs import Sources
 

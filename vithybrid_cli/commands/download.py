@@ -4,12 +4,12 @@ from typing import Annotated
 
 import typer
 
-from vithybrid_cli.commands.destination import opened
 from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.commands.options import NoProgress, Offline, Quiet, Revision
 from vithybrid_cli.errors import ModelError, VitHybridError
 from vithybrid_cli.hub import catalog
 from vithybrid_cli.hub.locate import locate
+from vithybrid_cli.output.destination import opened
 
 Models = Annotated[
     list[str] | None,

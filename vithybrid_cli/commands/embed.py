@@ -10,14 +10,6 @@ import typer
 
 from vithybrid_cli.choices import Feature
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.destination import (
-    DISK_ERRORS,
-    is_file,
-    is_plain_file,
-    opened,
-    require_writable,
-    unwritable,
-)
 from vithybrid_cli.commands.fetching import read_checkpoint
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.interrupts import Interrupts
@@ -29,6 +21,14 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output import Format, Writer, visible
+from vithybrid_cli.output.destination import (
+    DISK_ERRORS,
+    is_file,
+    is_plain_file,
+    opened,
+    require_writable,
+    unwritable,
+)
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import JsonLinesWriter
 from vithybrid_cli.pipeline.batches import Batches

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.destination import format_of, opened, require_writable
 from vithybrid_cli.commands.fetching import read_checkpoint
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.load import Running, open_classifier
@@ -18,6 +17,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.evaluation.rows import write_report
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
+from vithybrid_cli.output.destination import format_of, opened, require_writable
 from vithybrid_cli.sources.labelled import label_folders, labelled_pictures
 
 if TYPE_CHECKING:

@@ -7,8 +7,8 @@ from typing import Any, TextIO
 
 import typer
 
-from vithybrid_cli.commands.destination import opened
 from vithybrid_cli.output import Format, visible
+from vithybrid_cli.output.destination import opened
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
 

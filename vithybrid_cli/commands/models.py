@@ -9,13 +9,13 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
-from vithybrid_cli.commands.destination import opened
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub import catalog
 from vithybrid_cli.hub.catalog import Entry, Family
 from vithybrid_cli.hub.locate import is_cached
 from vithybrid_cli.output import Format, default_format
 from vithybrid_cli.output.delimited import RowWriter
+from vithybrid_cli.output.destination import opened
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
 

@@ -11,9 +11,9 @@ from typing import Any
 import typer
 
 from vithybrid_cli import __version__
-from vithybrid_cli.commands.destination import DISK_ERRORS, is_plain_file, unwritable
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import Format, visible
+from vithybrid_cli.output.destination import DISK_ERRORS, is_plain_file, unwritable
 from vithybrid_cli.output.read_back import READABLE
 
 SUFFIX = ".run.json"
