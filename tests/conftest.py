@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from PIL import Image
+from places import GOLDENS, PEER_SCRIPTS
 
 # One thread: the networks here are so small that several, here and in the programs that tests start, only wait for each
 # other, and results do not depend on the machine. What measures time says otherwise for itself.
@@ -30,9 +31,7 @@ DISPLAY = {"FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS", "TERMINAL_W
 # A token, mirror or proxy of the caller's would show in messages about the hub, and lead away from the local server.
 PROXIES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
-GOLDEN = Path(__file__).parent / "data" / "golden"
 HYBRIDS = ("hf-hybrid-small", "hf-hybrid-patch2-odd")
-PEER_SCRIPTS = Path(__file__).parent / "peers"
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -51,7 +50,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 @pytest.fixture(params=HYBRIDS)
 def golden(request: pytest.FixtureRequest) -> Path:
     """The folder of a reference checkpoint, with the activations that transformers computed."""
-    folder = GOLDEN / str(request.param)
+    folder = GOLDENS / str(request.param)
     assert (folder / "activations.safetensors").is_file(), f"{folder} lacks its activations"
     return folder
 

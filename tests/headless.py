@@ -5,9 +5,10 @@ import shutil
 from pathlib import Path
 
 import torch
+from places import GOLDENS
 from safetensors.torch import load_file, save_file
 
-HF_VIT = Path(__file__).parent / "data" / "golden" / "hf-vit"
+HF_VIT = GOLDENS / "hf-vit"
 
 
 def make_headless(folder: Path, *, pooler: bool = False) -> Path:

@@ -12,6 +12,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 import torch
+from places import EXAMPLES
 from typer.testing import CliRunner
 
 from vithybrid_cli.bench.pictures import made
@@ -28,7 +29,6 @@ pytestmark = [
     pytest.mark.timeout(1800),  # compiling tries many kernels
 ]
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 GPU = "cuda:0"
 FLOAT32_TOLERANCE = 1e-4  # absolute, of logits around 1
 # Of the largest logit, about twice what was measured on a CPU; TF32 has as many bits as float16.

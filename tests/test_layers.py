@@ -4,33 +4,21 @@ import ast
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
+from places import PACKAGE
 
-PACKAGE = Path(__file__).parent.parent / "vithybrid_cli"
-
-LAYER = {
-    "choices": 0,
-    "errors": 0,
-    "cores": 0,
-    "batches": 1,
-    "results": 1,
-    "measurements": 1,
-    "images": 1,
-    "model": 1,
-    "evaluation": 2,
-    "features": 2,
-    "checkpoints": 2,
-    "output": 2,
-    "engines": 3,
-    "pipeline": 4,
-    "classifier": 5,
-    "embedder": 5,
-    "training": 5,
-    "bench": 5,
-    "commands": 6,
-}
+# From the bottom. Imports go down only; rooms of one layer do not know each other, but for the bottom's single files.
+LAYERS = (
+    ("atomic", "choices", "cores", "errors", "settings", "user_cache"),
+    ("hub", "images", "model", "results"),
+    ("checkpoints", "output", "sources"),
+    ("engines", "evaluation"),
+    ("pipeline", "training"),
+    ("bench", "runs"),
+    ("commands",),
+)
+LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}
 OUTSIDE_THE_LAYERS = {"__init__", "__main__", "builtin"}
 TORCH_ROOMS = (
     "model/beit.py",
@@ -77,6 +65,11 @@ def room(name: str) -> str:
     return name.removeprefix("vithybrid_cli.").replace(".py", "").replace("/", ".").split(".")[0]
 
 
+def top_names(tree: ast.Module) -> set[str]:
+    """The packages of which a module imports anything, anywhere in it."""
+    return {name.split(".")[0] for name in imported(ast.walk(tree))}
+
+
 def test_no_module_imports_from_a_layer_above_it() -> None:
     upwards = [
         f"{path} imports {name}"
@@ -86,6 +79,17 @@ def test_no_module_imports_from_a_layer_above_it() -> None:
         if name.startswith("vithybrid_cli.") and LAYER[room(name)] > LAYER[room(path)]
     ]
     assert upwards == []
+
+
+def test_rooms_of_one_layer_do_not_know_each_other() -> None:
+    meetings = [
+        f"{path} imports {name}"
+        for path, tree in modules()
+        if room(path) not in OUTSIDE_THE_LAYERS and LAYER[room(path)] > 0
+        for name in imported(ast.walk(tree))
+        if name.startswith("vithybrid_cli.") and room(name) != room(path) and LAYER[room(name)] == LAYER[room(path)]
+    ]
+    assert meetings == []
 
 
 def test_pictures_and_networks_never_meet() -> None:
@@ -114,14 +118,13 @@ def test_openvino_is_imported_in_one_place_which_keeps_it_from_reporting_that() 
     assert within == ["engines/openvino_convert.py", "engines/openvino_runtime.py"]
 
 
-def test_only_commands_and_output_know_typer_and_rich() -> None:
-    others = [
-        path
-        for path, tree in modules()
-        if room(path) not in ("commands", "output")
-        and any(room(name) in ("typer", "rich", "click") for name in imported(ast.walk(tree)))
-    ]
-    assert others == []
+def test_only_commands_know_typer() -> None:
+    assert [path for path, tree in modules() if room(path) != "commands" and "typer" in top_names(tree)] == []
+
+
+def test_only_what_is_written_for_people_knows_rich() -> None:
+    rooms = ("bench", "commands", "evaluation", "output")
+    assert [path for path, tree in modules() if room(path) not in rooms and "rich" in top_names(tree)] == []
 
 
 def test_nothing_but_its_command_imports_what_measures() -> None:
@@ -136,7 +139,7 @@ def test_nothing_but_its_command_imports_what_measures() -> None:
 
 
 def test_nothing_imports_click() -> None:
-    assert [path for path, tree in modules() if "click" in map(room, imported(ast.walk(tree)))] == []
+    assert [path for path, tree in modules() if "click" in top_names(tree)] == []
 
 
 @pytest.mark.parametrize(

@@ -10,11 +10,11 @@ from email.parser import Parser
 from pathlib import Path
 
 import pytest
+from places import ROOT
 
 from vithybrid_cli import __version__
 from vithybrid_cli.hub import catalog
 
-ROOT = Path(__file__).parent.parent
 PACKAGE = ROOT / "vithybrid_cli"
 BUILT_IN = ["config.json", "model.safetensors", "preprocessor_config.json"]
 BUILT_IN_LIMIT = 6_000_000  # bytes of the whole model

@@ -18,6 +18,7 @@ import numpy.typing as npt
 import pytest
 from conftest import Peers
 from PIL import Image, ImageOps
+from places import EXAMPLES
 
 from vithybrid_cli import Classifier
 from vithybrid_cli.bench.peers import networks
@@ -30,7 +31,6 @@ pytestmark = [pytest.mark.peers, pytest.mark.timeout(3600)]
 LOGIT_TOLERANCE = 1e-4
 BATCHES = (1, 8)
 NETWORK_PICTURES = 16  # at most: transformers labels one a second
-EXAMPLES = Path(__file__).parent.parent / "examples"
 
 Floats = npt.NDArray[np.float32]
 

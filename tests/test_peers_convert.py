@@ -7,7 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from conftest import GOLDEN, Peers
+from conftest import Peers
+from places import GOLDENS
 from small_checkpoints import HYBRID, PLAIN, STEM_ONLY, jax_arrays, write_npz, write_timm
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
@@ -22,7 +23,7 @@ DISTILLED = replace(PLAIN, family="deit", distillation_token=True, distillation_
 
 
 def golden(name: str) -> Callable[[Path], Path]:
-    return lambda folder: GOLDEN / name
+    return lambda folder: GOLDENS / name
 
 
 @pytest.mark.parametrize(

@@ -10,6 +10,7 @@ import numpy as np
 import numpy.typing as npt
 import pytest
 from conftest import Peers
+from places import GOLDENS
 from safetensors.numpy import load_file
 
 from vithybrid_cli.images.decode import decode
@@ -17,7 +18,7 @@ from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
 
-PICTURES = sorted((Path(__file__).parent / "data" / "golden" / "preprocess").glob("*.png"))
+PICTURES = sorted((GOLDENS / "preprocess").glob("*.png"))
 HALVES = {"image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
 IMAGENET = {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
 EARLY = {"do_normalize": True, "do_resize": True}  # before `do_rescale` was an option of its own

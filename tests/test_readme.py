@@ -15,6 +15,7 @@ from typing import Any
 import numpy as np
 import pytest
 from PIL import Image
+from places import ROOT
 from typer.main import get_command
 
 from vithybrid_cli.commands import guard
@@ -23,7 +24,6 @@ from vithybrid_cli.errors import ImageError
 from vithybrid_cli.evaluation.rows import KINDS
 from vithybrid_cli.hub import catalog
 
-ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text(encoding="utf-8")
 PROSE = re.sub(r"^```.*?^```$", "", TEXT, flags=re.MULTILINE | re.DOTALL)
 

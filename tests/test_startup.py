@@ -5,13 +5,12 @@ import resource
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
+from places import EXAMPLES
 
 from vithybrid_cli.cores import available_cores
 
-EXAMPLES = Path(__file__).parent.parent / "examples"
 PROGRAM = ["-m", "vithybrid_cli"]
 CLASSIFY = ["classify", str(EXAMPLES / "cat.png"), "-m", "tiny"]
 

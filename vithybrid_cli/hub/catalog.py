@@ -2,8 +2,8 @@
 
 Where the numbers of the published ones come from:
 
-- Parameters: counted in our network, as its file stores them; tests/test_architectures.py holds them against what was
-  published. The file's size is four bytes for each, rounded to a megabyte, where it is not known.
+- Parameters: counted in our network, as its file stores them; tests/checkpoints/test_architectures.py holds them
+  against what was published. The file's size is four bytes for each, rounded to a megabyte, where it is not known.
 - GMACs, billions of multiply-additions for one picture: timm's benchmark of inference (``infer_gmacs``, in
   https://github.com/huggingface/pytorch-image-models/tree/main/results). It counts all tokens through all layers; our
   networks leave those out of the last layer that nothing reads. What timm's tables do not have is counted in our
@@ -75,7 +75,7 @@ class Entry:
 
 
 # Size, parameters, image size and accuracy of the built-in model are measured by `make tiny`, its GMACs are counted
-# in our network; tests/test_catalog.py and tests/test_architectures.py hold all but the accuracy against its files.
+# in our network; test_catalog.py and test_architectures.py hold all but the accuracy against its files.
 TINY: Final = Entry(
     alias=BUILT_IN,
     hub_id=None,

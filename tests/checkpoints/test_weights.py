@@ -1,0 +1,125 @@
+"""Archives of NumPy arrays: mapped or unpacked, never run, and refused in one line where they are damaged."""
+
+import io
+import zipfile
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pytest
+from places import GOLDENS
+
+from vithybrid_cli.checkpoints.weights import npz_arrays, tensor_shapes
+from vithybrid_cli.errors import ModelError
+
+ARRAYS: dict[str, npt.NDArray[Any]] = {
+    "a/kernel": np.arange(6, dtype=np.float32).reshape(2, 3),
+    "columns": np.asfortranarray(np.arange(6, dtype=np.float64).reshape(2, 3)),
+    "one": np.array(1.5, np.float16),
+    "none": np.empty((0, 3), np.float32),
+}
+
+
+def saved(save: Callable[..., None]) -> bytes:
+    stream = io.BytesIO()
+    save(stream, **ARRAYS)
+    return stream.getvalue()
+
+
+def zipped(name: str, content: bytes, compression: int = zipfile.ZIP_STORED) -> bytes:
+    stream = io.BytesIO()
+    with zipfile.ZipFile(stream, "w", compression) as archive:
+        archive.writestr(name, content)
+    return stream.getvalue()
+
+
+def array(content: object, pickled: bool = False) -> bytes:
+    stream = io.BytesIO()
+    np.save(stream, np.asarray(content), allow_pickle=pickled)
+    return stream.getvalue()
+
+
+PICKLE = array(np.array([{"run": "me"}], dtype=object), pickled=True)
+LONG = array(np.zeros(1000, np.float32))
+# A header that promises more numbers than there is memory for.
+BOUNDLESS = array(np.zeros(10, np.float32)).replace(b"(10,), }            ", b"(10000000000000,), }")
+
+
+@pytest.mark.parametrize("save", [np.savez, np.savez_compressed], ids=["stored", "compressed"])
+def test_arrays_are_read_as_they_were_saved(save: Callable[..., None], tmp_path: Path) -> None:
+    file = tmp_path / "x.npz"
+    file.write_bytes(saved(save))
+    found = npz_arrays(file)
+    assert found.keys() == ARRAYS.keys()
+    for name, expected in ARRAYS.items():
+        assert found[name].dtype == expected.dtype
+        assert np.array_equal(found[name], expected)
+        assert found[name].flags.writeable
+
+
+def test_what_is_written_to_an_array_does_not_reach_the_file(tmp_path: Path) -> None:
+    file = tmp_path / "x.npz"
+    file.write_bytes(saved(np.savez))
+    npz_arrays(file)["a/kernel"][:] = 9
+    assert np.array_equal(npz_arrays(file)["a/kernel"], ARRAYS["a/kernel"])
+
+
+def test_types_are_called_as_safetensors_calls_them(tmp_path: Path) -> None:
+    file = tmp_path / "x.npz"
+    arrays = {
+        "half": np.zeros(1, "f2"),
+        "big": np.zeros(1, ">f4"),
+        "jax": np.zeros(1, "V2"),
+        "count": np.zeros(1, "i4"),
+    }
+    np.savez(file, **arrays)  # type: ignore[arg-type]
+    types = {tensor.name: tensor.dtype for tensor in tensor_shapes(file)}
+    assert types == {"half": "F16", "big": "F32", "jax": "BF16", "count": "int32"}
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [
+        pytest.param(b"", "File is not a zip file", id="empty"),
+        pytest.param(b"no archive", "File is not a zip file", id="something else"),
+        pytest.param(saved(np.savez)[:-1], "x.npz cannot be read", id="cut at the end"),
+        pytest.param(saved(np.savez)[100:], "x.npz cannot be read", id="cut at the beginning"),
+        pytest.param(zipped("x.npy", PICKLE), "x.npy in it is a pickle, which can run any code", id="pickle"),
+        pytest.param(zipped("x.npy", PICKLE, zipfile.ZIP_DEFLATED), "is a pickle", id="compressed pickle"),
+        pytest.param(zipped("data.pkl", b"x"), "data.pkl in it is no array", id="a member that is no array"),
+        pytest.param(zipped("x.npy", b""), "x.npz cannot be read", id="an empty member"),
+        pytest.param(zipped("x.npy", b"no array at all"), "magic string is not correct", id="no array in a member"),
+        pytest.param(zipped("x.npy", LONG[:-4]), "x.npy in it is cut off", id="an array that is cut off"),
+        pytest.param(zipped("x.npy", LONG[:-4], zipfile.ZIP_DEFLATED), "is cut off", id="cut off, then compressed"),
+        pytest.param(zipped("x.npy", BOUNDLESS), "x.npy in it is cut off", id="a header that promises too much"),
+        pytest.param(zipped("x.npy", BOUNDLESS, zipfile.ZIP_DEFLATED), "is cut off", id="the same compressed"),
+        pytest.param(zipped("x.npy", array(np.zeros(2)).replace(b"(2,)", b"(-2)")), "cannot be read", id="no length"),
+    ],
+)
+def test_a_damaged_archive_is_one_error(content: bytes, says: str, tmp_path: Path) -> None:
+    file = tmp_path / "x.npz"
+    file.write_bytes(content)
+    with pytest.raises(ModelError) as raised:
+        npz_arrays(file)
+    message = str(raised.value)
+    assert says in message
+    assert message.startswith(f"{file} cannot be read: ")
+    assert message.endswith(". Fetch the checkpoint again.")
+
+
+def test_damaged_compressed_numbers_are_an_error(tmp_path: Path) -> None:
+    content = bytearray(zipped("x.npy", array(np.arange(1000.0)), zipfile.ZIP_DEFLATED))
+    content[60:200] = bytes(140)
+    (tmp_path / "x.npz").write_bytes(content)
+    with pytest.raises(ModelError, match=r"x\.npz cannot be read"):
+        npz_arrays(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("length", range(0, 2000, 97))
+def test_a_file_that_is_cut_off_anywhere_is_one_error(length: int, tmp_path: Path) -> None:
+    content = (GOLDENS / "jax-hybrid" / "R50+ViT.npz").read_bytes()
+    (tmp_path / "x.npz").write_bytes(content[: len(content) * length // 2000])
+    with pytest.raises(ModelError, match="Fetch the checkpoint again"):
+        npz_arrays(tmp_path / "x.npz")

@@ -1,0 +1,309 @@
+"""The contract of ``vithybrid classify``: what is on stdout, in which order, and how the run ends."""
+
+import csv
+import io
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import pytest
+from headless import make_headless
+from places import GOLDENS
+from typer.testing import CliRunner
+
+from vithybrid_cli.commands.app import app
+
+MODEL = str(GOLDENS / "hf-hybrid-small")
+LABELS = 8  # of that model
+PROGRAM = [sys.executable, "-m", "vithybrid_cli", "classify", "-m", MODEL]
+
+
+def run(*arguments: str, stdin: bytes | None = None) -> Any:
+    """Run classify in this process; the result has exit_code, stdout and stderr."""
+    return CliRunner().invoke(app, ["classify", "-m", MODEL, *arguments], input=stdin, catch_exceptions=False)
+
+
+def records(stdout: str) -> list[dict[str, Any]]:
+    """The JSON lines of a run."""
+    return [json.loads(line) for line in stdout.splitlines()]
+
+
+def paths(found: Sequence[dict[str, Any]]) -> list[str]:
+    return [record["path"] for record in found]
+
+
+def test_a_folder_is_classified_in_natural_order_with_the_bad_file_in_its_place(pictures: Path) -> None:
+    done = run(".")
+    found = records(done.stdout)
+    assert paths(found) == ["./0.png", "./1.png", "./1a.png", "./2.png"]
+    assert [sorted(record) for record in found] == [
+        ["path", "predictions"],
+        ["path", "predictions"],
+        ["error", "path"],
+        ["path", "predictions"],
+    ]
+    assert found[2]["error"]["type"] == "UnreadableImage"
+    assert done.exit_code == 1
+
+
+@pytest.mark.parametrize("batch", ["1", "2", "3", "64"])
+@pytest.mark.parametrize("workers", ["1", "3"])
+def test_batches_and_threads_change_neither_order_nor_labels(pictures: Path, batch: str, workers: str) -> None:
+    reference = records(run("2.png", "1a.png", "0.png", "1.png").stdout)
+    found = records(run("2.png", "1a.png", "0.png", "1.png", "-b", batch, "-j", workers).stdout)
+    assert paths(found) == ["2.png", "1a.png", "0.png", "1.png"]
+    for one, other in zip(found, reference, strict=True):
+        assert [p["index"] for p in one.get("predictions", [])] == [p["index"] for p in other.get("predictions", [])]
+
+
+def test_one_picture_gives_five_labels_with_their_index_best_first(pictures: Path) -> None:
+    done = run("0.png")
+    (found,) = records(done.stdout)
+    scores = [prediction["score"] for prediction in found["predictions"]]
+    assert len(scores) == 5
+    assert scores == sorted(scores, reverse=True)
+    assert {frozenset(prediction) for prediction in found["predictions"]} == {frozenset({"index", "label", "score"})}
+    assert done.exit_code == 0
+
+
+def test_a_top_k_above_the_number_of_labels_gives_them_all(pictures: Path) -> None:
+    (found,) = records(run("0.png", "-k", "100").stdout)
+    assert sorted(prediction["index"] for prediction in found["predictions"]) == list(range(LABELS))
+    assert sum(prediction["score"] for prediction in found["predictions"]) == pytest.approx(1, abs=1e-5)
+
+
+def test_a_threshold_that_nothing_reaches_gives_an_empty_list(pictures: Path) -> None:
+    done = run("0.png", "--threshold", "1")
+    assert records(done.stdout) == [{"path": "0.png", "predictions": []}]
+    assert done.exit_code == 0
+
+
+def test_labels_with_commas_quotes_accents_and_duplicates_survive_csv(pictures: Path) -> None:
+    rows = list(csv.DictReader(io.StringIO(run("0.png", "-k", "8", "-f", "csv").stdout)))
+    by_index = [row["label"] for row in sorted(rows, key=lambda row: int(row["index"]))]
+    assert by_index[:4] == ["tench, Tinca tinca", "crane", "crane", "tabby, tabby cat"]
+    assert by_index[4:] == ["maillot, tank suit", "émeu", 'a"quoted"', "a,comma"]
+    assert [row["rank"] for row in rows] == [str(rank) for rank in range(1, 9)]
+
+
+def test_json_is_one_array(pictures: Path) -> None:
+    assert paths(json.loads(run(".", "-f", "json").stdout)) == ["./0.png", "./1.png", "./1a.png", "./2.png"]
+
+
+def test_an_empty_folder_is_an_empty_array(pictures: Path) -> None:
+    (pictures / "empty").mkdir()
+    done = run("empty", "-f", "json")
+    assert json.loads(done.stdout) == []
+    assert done.exit_code == 0
+
+
+def test_a_missing_file_and_a_pattern_without_match_are_records(pictures: Path) -> None:
+    done = run("nowhere.png", "*.webp", "0.png")
+    found = records(done.stdout)
+    assert [record.get("error", {}).get("type") for record in found] == ["MissingFile", "MissingFile", None]
+    assert done.exit_code == 1
+
+
+def test_strict_stops_at_the_first_bad_file_and_keeps_what_was_done(pictures: Path) -> None:
+    done = run(".", "--strict")
+    assert paths(records(done.stdout)) == ["./0.png", "./1.png", "./1a.png"]
+    assert done.exit_code == 1
+
+
+def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> None:
+    assert run(".", "--no-progress").stderr.startswith("./1a.png: ")
+    assert run(".", "--quiet").stderr == ""
+
+
+def test_paths_come_from_stdin_line_by_line(pictures: Path) -> None:
+    found = records(run("-", stdin=b"2.png\r\n\n0.png").stdout)
+    assert paths(found) == ["2.png", "0.png"]
+
+
+def test_nul_separated_paths_may_hold_newlines(pictures: Path) -> None:
+    (pictures / "0.png").rename(pictures / "a\nb.png")
+    found = records(run("-", "-0", stdin=b"a\nb.png\x002.png\x00").stdout)
+    assert paths(found) == ["a\nb.png", "2.png"]
+    assert "error" not in found[0]
+
+
+def test_a_folder_in_a_list_is_a_record(pictures: Path) -> None:
+    (pictures / "list.txt").write_text("0.png\n.\n", encoding="utf-8")
+    found = records(run("--files-from", "list.txt").stdout)
+    assert [record.get("error", {}).get("type") for record in found] == [None, "NotAFile"]
+
+
+def test_the_output_file_holds_what_stdout_would(pictures: Path) -> None:
+    expected = run(".", "-f", "csv").stdout
+    done = run(".", "-o", "out.csv")
+    assert done.stdout == ""
+    assert (pictures / "out.csv").read_text(encoding="utf-8") == expected
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param([], "there are no inputs", id="no inputs"),
+        pytest.param(["-", "--files-from", "-"], "stdin can be read only once", id="stdin twice"),
+        pytest.param(["0.png", "-0"], "--null", id="null without a list"),
+        pytest.param(["--files-from", "no.txt"], "no.txt cannot be read", id="no such list"),
+        pytest.param(["0.png", "-o", "no/such/folder.json"], "cannot write", id="no output folder"),
+        pytest.param(["0.png", "--device", "tpu"], "no device", id="unknown device"),
+        pytest.param(["0.png", "--device", "cuda:99"], "--device cpu", id="absent device"),
+        pytest.param(["0.png", "--device", "cpu", "--dtype", "tf32"], "Give --dtype float32", id="TF32 on a CPU"),
+        pytest.param(["0.png", "--engine", "openvino", "--compile"], "Leave out --compile", id="compiled by another"),
+        pytest.param(["0.png", "--top-k", "0"], "top-k", id="no labels"),
+        pytest.param(["0.png", "--threshold", "2"], "threshold", id="impossible threshold"),
+        pytest.param(["0.png", "--format", "xml"], "xml", id="unknown format"),
+        pytest.param(["0.png", "--no-such-option"], "no-such-option", id="unknown option"),
+    ],
+)
+def test_wrong_usage_says_what_and_exits_with_2(pictures: Path, arguments: list[str], says: str) -> None:
+    done = run(*arguments)
+    assert says in done.stderr
+    assert done.stdout == ""
+    assert done.exit_code == 2
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_a_network_without_a_head_has_no_labels_and_says_what_it_has(pictures: Path, engine: str) -> None:
+    make_headless(pictures / "model")
+    done = run("0.png", "nowhere.png", "-m", "model", "--engine", engine, "-o", "out.csv")
+    assert done.stderr == (
+        "vithybrid: model has no head, so there are no labels to give; `vithybrid embed -m model` gives its features.\n"
+    )
+    assert done.exit_code == 3
+    assert not (pictures / "out.csv").exists()
+
+
+def test_larger_pictures_give_other_scores_of_the_same_labels(pictures: Path) -> None:
+    own, named, larger = (
+        records(run("0.png", *size).stdout) for size in ([], ["--image-size", "64"], ["--image-size", "96"])
+    )
+    assert own == named
+    assert own != larger
+    assert {p["label"] for p in own[0]["predictions"]} & {p["label"] for p in larger[0]["predictions"]}
+
+
+def test_an_image_size_below_one_patch_is_wrong_usage(pictures: Path) -> None:
+    done = run("0.png", "--image-size", "4", "-m", str(Path(MODEL).parent / "hf-vit"))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "--image-size 4 is less than the" in done.stderr
+
+
+def test_a_picture_is_never_written_over_by_its_labels(pictures: Path) -> None:
+    before = Path("0.png").read_bytes()
+    done = run("1.png", "0.png", "-f", "csv", "-o", str(pictures / "0.png"))
+    assert "0.png is an input, and would be lost before it is read. Give another --output." in done.stderr
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert Path("0.png").read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_told_before_the_model_is_looked_for(pictures: Path) -> None:
+    done = run("0.png", "-o", "no/such/folder.json", "-m", "./no-such-model")
+    assert done.exit_code == 2
+    assert "there is no folder" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_no_model_and_no_network_is_one_line_that_names_tiny(pictures: Path) -> None:
+    environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(pictures / "empty-cache")}
+    command = [sys.executable, "-m", "vithybrid_cli", "classify", "0.png"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
+    assert done.returncode == 3
+    assert done.stdout == ""
+    assert len(done.stderr.splitlines()) == 1
+    assert "-m tiny" in done.stderr
+
+
+def test_only_data_reaches_stdout_of_the_real_program(pictures: Path) -> None:
+    done = subprocess.run([*PROGRAM, "."], capture_output=True, text=True, check=False)
+    assert len(records(done.stdout)) == 4
+    assert done.returncode == 1
+
+
+def test_a_closed_pipe_ends_the_run_quietly(pictures: Path) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "-", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.write(b"0.png\n" * 10_000)  # fits into the pipe, so that writing it does not block
+    process.stdin.close()
+    assert json.loads(process.stdout.readline())["path"] == "0.png"
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    process.stderr.close()
+    assert process.wait(60) == 0
+
+
+def test_results_come_while_the_list_is_still_open(pictures: Path) -> None:
+    process = subprocess.Popen([*PROGRAM, "-", "-q"], stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+    assert process.stdin is not None
+    assert process.stdout is not None
+    with process, process.stdin, process.stdout:
+        process.stdin.write(b"0.png\n1.png\n")
+        process.stdin.flush()
+        assert paths([json.loads(process.stdout.readline()) for _ in range(2)]) == ["0.png", "1.png"]
+        assert process.poll() is None
+
+
+def test_an_interrupt_keeps_a_valid_array_and_exits_with_130(pictures: Path) -> None:
+    process = subprocess.Popen(
+        [*PROGRAM, "-", "-f", "json"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
+    assert process.stdin is not None
+    assert process.stdout is not None
+    assert process.stderr is not None
+    process.stdin.write(b"0.png\n1.png\n")
+    process.stdin.flush()
+    first = process.stdout.readline() + process.stdout.readline()
+    process.send_signal(signal.SIGINT)
+    with process, process.stdin, process.stdout, process.stderr:
+        array = json.loads(first + process.stdout.read())
+        assert process.wait(60) == 130
+        assert b"Traceback" not in process.stderr.read()
+    assert paths(array) == ["0.png", "1.png"]
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
+@pytest.mark.parametrize("where", ["stdout", "file"])
+def test_a_full_disk_is_one_line(pictures: Path, where: str) -> None:
+    with Path("/dev/full").open("wb") as full:
+        arguments = ["-o", "/dev/full"] if where == "file" else []
+        done = subprocess.run([*PROGRAM, "0.png", *arguments], stdout=full, stderr=subprocess.PIPE, check=False)
+    assert done.returncode == 2
+    assert b"No space left" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_a_list_from_a_pipe_is_read_once_and_whole(pictures: Path) -> None:
+    reading, writing = os.pipe()
+    count = 3_000
+    os.write(writing, b"".join(b"no-%d\n" % number for number in range(count)))
+    os.close(writing)
+    command = [*PROGRAM, "--files-from", f"/dev/fd/{reading}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, pass_fds=[reading])
+    os.close(reading)
+    assert paths(records(done.stdout)) == [f"no-{number}" for number in range(count)]
+
+
+def test_what_is_no_list_of_paths_is_one_line_on_stderr(pictures: Path) -> None:
+    (pictures / "list.bin").write_bytes(b"x" * 100_000)
+    done = subprocess.run([*PROGRAM, "--files-from", "list.bin"], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert len(done.stderr.splitlines()) == 1
+    assert "no list of paths" in done.stderr
+
+
+def test_a_closed_stdin_is_wrong_usage(pictures: Path) -> None:
+    command = " ".join([*PROGRAM, "-", "<&-"])
+    done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert "stdin is closed" in done.stderr
