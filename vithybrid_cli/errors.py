@@ -1,8 +1,55 @@
-"""Everything that can go wrong for a user, each with its cause and the next step in the message."""
+"""Everything that can go wrong for a user: the cause, and the next step, as two sentences.
+
+The next step may name options of the program. They are spelt as the interface in use spells them: ``dtype='float32'``
+in Python, ``--dtype float32`` on the command line, which says so by `options_spelt`.
+"""
+
+import re
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+Spelling = Callable[[str, str | None], str]  # the name of an option, and the value to give it if any → text
+
+_OPTION = re.compile(r"\{([a-z_0-9]+)(?:=([^{}]*))?\}")
+
+
+def as_keyword(name: str, value: str | None) -> str:
+    """An option as Python has it: ``max_pixels``, ``dtype='float32'``, ``resume=True``."""
+    if value is None:
+        return name
+    return f"{name}={value}" if value in ("True", "False", "None") or value.isdecimal() else f"{name}={value!r}"
+
+
+_spelling: ContextVar[Spelling] = ContextVar("spelling", default=as_keyword)
+
+
+@contextmanager
+def options_spelt(spelling: Spelling) -> Iterator[None]:
+    """Within this context, in this thread, errors that become text spell options this way."""
+    token = _spelling.set(spelling)
+    try:
+        yield
+    finally:
+        _spelling.reset(token)
 
 
 class VitHybridError(Exception):
-    """Base of all errors that a user can cause and mend; its text is fit to be shown as one line."""
+    """Base of all errors that a user can cause and mend; its text is fit to be shown as one line.
+
+    ``cause`` is a sentence that says what is wrong, ``remedy`` one that says what to do. In the latter ``{dtype}``
+    stands for the option of that name, and ``{dtype=float32}`` for the option with that value.
+    """
+
+    def __init__(self, cause: str, remedy: str = "") -> None:
+        super().__init__(cause, remedy)
+        self.cause = cause
+        self.remedy = remedy
+
+    def __str__(self) -> str:
+        spell = _spelling.get()
+        remedy = _OPTION.sub(lambda option: spell(option[1], option[2]), self.remedy)
+        return f"{self.cause} {remedy}".rstrip()
 
 
 class UsageError(VitHybridError):
@@ -34,7 +81,7 @@ class UnreadableImage(ImageError):
 
 
 class NonFiniteLogits(ImageError):
-    """The network's outputs for this picture are no numbers, as when a short type overflows."""
+    """The network's outputs for this picture are not finite, as when a short type overflows."""
 
 
 class ImageTooLarge(ImageError):
