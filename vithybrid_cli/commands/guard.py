@@ -7,13 +7,19 @@ from typing import ParamSpec
 import typer
 
 from vithybrid_cli.commands.interrupts import Interrupted
-from vithybrid_cli.errors import ModelError, VitHybridError
+from vithybrid_cli.errors import ModelError, VitHybridError, options_spelt
 from vithybrid_cli.output import visible
 from vithybrid_cli.output.destination import discard_stdout
 
 EXIT_SOME_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 P = ParamSpec("P")
+
+
+def as_flag(name: str, value: str | None) -> str:
+    """An option as the command line has it: ``--max-pixels``, ``--dtype float32``, ``--resume``."""
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value in (None, "True") else f"{flag} {value}"
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
@@ -25,10 +31,8 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
         try:
-            command(*args, **kwargs)
-        except VitHybridError as error:
-            typer.echo(f"vithybrid: {visible(str(error))}", err=True)
-            raise typer.Exit(EXIT_MODEL if isinstance(error, ModelError) else EXIT_USAGE) from error
+            with options_spelt(as_flag):
+                _run(lambda: command(*args, **kwargs))
         except Interrupted as interrupt:
             raise typer.Exit(interrupt.exit_code) from interrupt
         except KeyboardInterrupt as interrupt:
@@ -38,3 +42,11 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
             discard_stdout()
 
     return run
+
+
+def _run(command: Callable[[], None]) -> None:
+    try:
+        command()
+    except VitHybridError as error:
+        typer.echo(f"vithybrid: {visible(str(error))}", err=True)
+        raise typer.Exit(EXIT_MODEL if isinstance(error, ModelError) else EXIT_USAGE) from error
