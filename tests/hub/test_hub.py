@@ -141,7 +141,7 @@ def test_a_revision_of_a_folder_is_wrong_usage() -> None:
 
 def test_neither_torch_nor_the_hub_client_is_imported_with_the_module() -> None:
     code = (
-        "import sys, vithybrid_cli.locate; "
+        "import sys, vithybrid_cli.hub.locate; "
         "print([m for m in ('torch', 'huggingface_hub', 'httpx2', 'httpx', 'tqdm') if m in sys.modules])"
     )
     assert subprocess.check_output([sys.executable, "-c", code], text=True) == "[]\n"
