@@ -45,7 +45,7 @@ def fake_classifier(seconds: float = 0) -> Classifier:
 
 if __name__ == "__main__":
     loads = patch(
-        "vithybrid_cli.commands.classify.open_classifier",
+        "vithybrid_cli.runs.label.open_classifier",
         return_value=fake_classifier(float(os.environ["SECONDS_PER_BATCH"])),
     )
     with loads, patch("vithybrid_cli.pipeline.loader.PAUSE", 60):  # a machine that is busy must end no batch early

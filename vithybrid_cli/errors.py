@@ -34,6 +34,16 @@ def options_spelt(spelling: Spelling) -> Iterator[None]:
         _spelling.reset(token)
 
 
+def option(name: str, value: object = None) -> str:
+    """An option, with a value if one is given, as the interface in use spells it."""
+    return _spelling.get()(name, None if value is None else str(value))
+
+
+def spelt(text: str) -> str:
+    """``text`` with each ``{dtype}`` and ``{dtype=float32}`` replaced by that option as `option` spells it."""
+    return _OPTION.sub(lambda found: option(found[1], found[2]), text)
+
+
 class VitHybridError(Exception):
     """Base of all errors that a user can cause and mend; its text is fit to be shown as one line.
 
@@ -47,9 +57,7 @@ class VitHybridError(Exception):
         self.remedy = remedy
 
     def __str__(self) -> str:
-        spell = _spelling.get()
-        remedy = _OPTION.sub(lambda option: spell(option[1], option[2]), self.remedy)
-        return f"{self.cause} {remedy}".rstrip()
+        return f"{self.cause} {spelt(self.remedy)}".rstrip()
 
 
 class UsageError(VitHybridError):

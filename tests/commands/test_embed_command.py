@@ -167,7 +167,9 @@ def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> Non
     [
         pytest.param([], "there are no inputs", id="no inputs"),
         pytest.param(["0.png", "-f", "npy"], "which stdout cannot take back", id="npy into stdout"),
-        pytest.param(["0.png", "-f", "npy", "-o", "/dev/stdout"], "Give -o NAME.npy", id="npy into stdout by name"),
+        pytest.param(
+            ["0.png", "-f", "npy", "-o", "/dev/stdout"], "Give --output NAME.npy", id="npy into stdout by name"
+        ),
         pytest.param(["0.png", "-o", "pipe.npy"], "which pipe.npy cannot take back", id="npy into a pipe"),
         pytest.param(["0.png", "-o", "f.csv"], "jsonl or npy, and not as csv", id="a table"),
         pytest.param(["0.png", "-o", "f.json"], "jsonl or npy, and not as json", id="an array"),

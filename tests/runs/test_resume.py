@@ -24,17 +24,17 @@ from PIL import Image
 from places import GOLDENS, ROOT
 from typer.testing import CliRunner
 
-from vithybrid_cli.commands import classify as command
 from vithybrid_cli.commands.app import app
-from vithybrid_cli.commands.interrupts import Interrupted, Interrupts
+from vithybrid_cli.commands.classify import classify
 from vithybrid_cli.commands.progress import Progress
-from vithybrid_cli.commands.resume import start_of
-from vithybrid_cli.commands.run_record import open_record
 from vithybrid_cli.output import Format, open_writer
 from vithybrid_cli.output.read_back import READABLE, DamagedOutput, read_back
 from vithybrid_cli.pipeline import loader
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import ImageResult, Prediction
+from vithybrid_cli.runs.interrupts import Interrupted, Interrupts
+from vithybrid_cli.runs.record import open_record
+from vithybrid_cli.runs.resume import resume_point
 from vithybrid_cli.sources.inputs import Sources
 
 MODEL = str(GOLDENS / "hf-hybrid-small")
@@ -61,7 +61,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs in this process has the engine of fake_program, batches that end only when full, and its own cache."""
     monkeypatch.setenv("VITHYBRID_CACHE", str(tmp_path / ".cache"))
-    monkeypatch.setattr(command, "open_classifier", lambda *names, **options: fake_classifier())
+    monkeypatch.setattr("vithybrid_cli.runs.label.open_classifier", lambda *names, **options: fake_classifier())
     monkeypatch.setattr(loader, "PAUSE", 60)
 
 
@@ -73,7 +73,7 @@ def run(*arguments: str, stdin: bytes | None = None) -> Any:
 def resume(output: Path, inputs: Sequence[str], top_k: int = 5, threshold: float = 0) -> int:
     """The exit code of a resumed run; typer's reading of arguments takes longer than all the rest."""
     try:
-        command.classify(list(inputs), MODEL, output=output, resume=True, top_k=top_k, threshold=threshold, quiet=True)
+        classify(list(inputs), MODEL, output=output, resume=True, top_k=top_k, threshold=threshold, quiet=True)
     except typer.Exit as end:
         return end.exit_code
     return 0
@@ -111,7 +111,7 @@ def assert_mended(
     for cut in cuts:
         output.write_bytes(whole[:cut])
         record = open_record(output, Format(output.suffix[1:]), resume=True)
-        begin = start_of(record, iter(paths), strict=False)
+        begin = resume_point(record, iter(paths), strict=False)
         assert begin.end <= cut
         assert begin.complete or list(begin.paths) == paths[begin.done :]
         if begin.done not in begun or cut == len(whole) - 1:
@@ -181,7 +181,7 @@ def test_a_finished_file_is_left_as_it_is_and_its_failures_count(
     output = Path(f"out.{output_format}")
     run("0.png", "0a.png", "-o", str(output))
     before = output.read_bytes(), output.stat().st_mtime_ns
-    monkeypatch.setattr(command, "open_classifier", None)  # there is nothing to classify
+    monkeypatch.setattr("vithybrid_cli.runs.label.open_classifier", None)  # there is nothing to classify
     done = run("0.png", "0a.png", "-o", str(output), "--resume")
     assert (done.exit_code, done.stdout, done.stderr) == (1, "", f"{output} has the results of all 2 inputs\n")
     assert (output.read_bytes(), output.stat().st_mtime_ns) == before
@@ -335,8 +335,8 @@ def test_a_file_of_another_version_is_refused(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("inputs", "says"),
     [
-        pytest.param(["0.png", "2.png", "1.png"], "result 2 in {} is for 1.png, but input 2 is 2.png", id="order"),
-        pytest.param(["0.png"], "result 2 in {} is for 1.png, but there are no more inputs", id="fewer"),
+        pytest.param(["0.png", "2.png", "1.png"], "Result 2 in {} is for 1.png, but input 2 is 2.png", id="order"),
+        pytest.param(["0.png"], "Result 2 in {} is for 1.png, but there are no more inputs", id="fewer"),
     ],
 )
 def test_other_inputs_are_refused_with_the_result_and_both_paths(

@@ -1,28 +1,21 @@
 """``vithybrid evaluate``: how good a model is on a folder of labelled pictures."""
 
-from collections import deque
-from collections.abc import Iterator
-from contextlib import closing
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.fetching import read_checkpoint
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
-from vithybrid_cli.commands.load import Running, open_classifier
-from vithybrid_cli.commands.progress import Progress
-from vithybrid_cli.errors import UsageError
+from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.evaluation.rows import write_report
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
-from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.output.destination import format_of, opened, require_writable
-from vithybrid_cli.sources.labelled import label_folders, labelled_pictures
-
-if TYPE_CHECKING:
-    from vithybrid_cli.evaluation.figures import Report
-    from vithybrid_cli.pipeline.classifier import Classifier
+from vithybrid_cli.runs.measure import measure
+from vithybrid_cli.runs.model import read_checkpoint
+from vithybrid_cli.runs.open import open_classifier
+from vithybrid_cli.settings import DEFAULT_MAX_PIXELS, Reading, Running
+from vithybrid_cli.sources.labelled import label_folders
 
 
 def evaluate(
@@ -53,70 +46,30 @@ def evaluate(
     """
     from vithybrid_cli.evaluation.figures import match_labels
 
-    names = label_folders(folder)
-    checkpoint = read_checkpoint(
-        model, revision=revision, offline=offline, image_size=image_size, quiet=quiet or no_progress
-    )
-    running = Running(device, dtype, attention, engine, compiled)
-    classifier = open_classifier(model, checkpoint, running, quiet=quiet or no_progress)
-    labels = match_labels(names, classifier.labels)
-    progress = Progress(
-        enabled=not (quiet or no_progress), count=lambda: sum(1 for _ in labelled_pictures(folder, labels))
-    )
     require_writable(output)
-    report = measure(
-        classifier,
-        folder,
-        labels,
-        progress,
-        batch_size=batch_size,
+    names = label_folders(folder)
+    what = Reading(
         workers=workers,
         max_pixels=max_pixels,
         fast_jpeg=fast_jpeg,
-        quiet=quiet,
     )
+    how = Running(
+        model=model,
+        revision=revision,
+        offline=offline,
+        image_size=image_size,
+        device=device,
+        dtype=dtype,
+        attention=attention,
+        engine=engine,
+        compile=compiled,
+        batch_size=batch_size,
+    )
+    with Stderr(quiet=quiet, no_progress=no_progress) as watch:
+        classifier = open_classifier(read_checkpoint(how, watch), how)
+        labels = match_labels(names, classifier.labels)
+        report = measure(classifier, folder, labels, what, watch, batch_size=batch_size)
     with opened(output) as stream:
         write_report(output_format or format_of(output, stream), stream, report)
     if report.unreadable:
         raise typer.Exit(EXIT_SOME_FAILED)
-
-
-def measure(
-    classifier: "Classifier",
-    folder: Path,
-    labels: dict[str, int],
-    progress: Progress,
-    *,
-    batch_size: int | None = None,
-    workers: int | None = None,
-    max_pixels: int = DEFAULT_MAX_PIXELS,
-    fast_jpeg: bool = False,
-    quiet: bool = False,
-) -> "Report":
-    """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders.
-
-    Each unreadable one is a line on stderr unless ``quiet``. Raises UsageError when there are no pictures at all.
-    """
-    from vithybrid_cli.evaluation.figures import TOP_K, Evaluation
-
-    evaluation = Evaluation(classifier.labels)
-    # The loader takes each path in a thread of its own, always ahead of its result, and results keep the order.
-    pending: deque[int] = deque()
-
-    def paths() -> Iterator[str]:
-        for path, index in labelled_pictures(folder, labels):
-            pending.append(index)
-            yield path
-
-    results = classifier.classify(
-        paths(), TOP_K, batch_size=batch_size, workers=workers, max_pixels=max_pixels, fast_jpeg=fast_jpeg
-    )
-    with closing(results), progress:
-        for result in results:
-            evaluation.add(pending.popleft(), result)
-            progress.advance(failed=result.error is not None)
-            if result.error is not None and not quiet:
-                progress.report(f"{result.path}: {result.error}")
-    if not progress.done:
-        raise UsageError(f"{folder} holds no pictures.")
-    return evaluation.report()

@@ -6,10 +6,10 @@ from typing import ParamSpec
 
 import typer
 
-from vithybrid_cli.commands.interrupts import Interrupted
 from vithybrid_cli.errors import ModelError, VitHybridError, options_spelt
 from vithybrid_cli.output import visible
 from vithybrid_cli.output.destination import discard_stdout
+from vithybrid_cli.runs.interrupts import Interrupted
 
 EXIT_SOME_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 3, 130
 

@@ -8,14 +8,16 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.evaluate import measure
-from vithybrid_cli.commands.fetching import fetched
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
+from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.evaluation.rows import write_report
 from vithybrid_cli.hub.catalog import BUILT_IN
 from vithybrid_cli.output import default_format
+from vithybrid_cli.runs.measure import measure
+from vithybrid_cli.runs.model import located
+from vithybrid_cli.settings import Reading, Running
 from vithybrid_cli.sources.labelled import label_folders
 
 if TYPE_CHECKING:
@@ -79,7 +81,7 @@ def train(
     from vithybrid_cli.training.trainer import Recipe
 
     if config is not None and model is not None:
-        raise UsageError("--config starts with random weights, and --model with trained ones. Give one of them.")
+        raise UsageError("--config starts with random weights, and --model with trained ones.", "Give one of them.")
     data = read_folder(folder)
     if held_out is not None:
         read_folder(held_out, data.labels)  # what is wrong with it should not show after hours
@@ -94,21 +96,22 @@ def train(
         min_area=min_area,
         seed=seed,
     )
-    start = _start(model, config, revision=revision, offline=offline, quiet=quiet or no_progress)
-    run = Run(
-        start,
-        data,
-        recipe,
-        output,
-        device=choose_device(device),
-        dtype=torch_dtype(weights_dtype),
-        workers=workers or available_cores(),
-    )
-    if resume:
-        run.resume()
-    all_read = _train(run, quiet=quiet, no_progress=no_progress)
-    if held_out is not None:
-        all_read &= _evaluate(output, held_out, device, quiet=quiet, no_progress=no_progress)
+    with Stderr(quiet=quiet, no_progress=no_progress) as watch:
+        how = Running(model=model or config or BUILT_IN, revision=revision, offline=offline)
+        run = Run(
+            _start(located(how, watch), with_weights=model is not None),
+            data,
+            recipe,
+            output,
+            device=choose_device(device),
+            dtype=torch_dtype(weights_dtype),
+            workers=workers or available_cores(),
+        )
+        if resume:
+            run.resume()
+        all_read = _train(run, watch, progress=not (quiet or no_progress))
+        if held_out is not None:
+            all_read &= _evaluate(output, held_out, device, watch)
     if not all_read:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -122,48 +125,45 @@ def _check_output(output: Path, *, resume: bool) -> None:
         if resume or not (output / CONFIG).exists():
             return
     except OSError as error:
-        raise UsageError(f"{output} cannot be read: {error.strerror}. Give another --output.") from error
-    remedy = "Give --resume to continue it, or another" if (output / STATE).exists() else "Give another"
-    raise UsageError(f"{output} holds a checkpoint already. {remedy} --output.")
+        raise UsageError(f"{output} cannot be read: {error.strerror}.", "Give another {output}.") from error
+    remedy = "Give {resume} to continue it, or another" if (output / STATE).exists() else "Give another"
+    raise UsageError(f"{output} holds a checkpoint already.", f"{remedy} {{output}}.")
 
 
-def _start(model: str | None, config: str | None, *, revision: str | None, offline: bool, quiet: bool) -> "Start":
+def _start(path: Path, *, with_weights: bool) -> "Start":
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.hub.files import CONFIG, WEIGHTS_SUFFIXES
     from vithybrid_cli.training.run import Start
 
-    path = fetched(model or config or BUILT_IN, revision=revision, offline=offline, quiet=quiet)
     if path.is_file() and path.suffix not in WEIGHTS_SUFFIXES:
-        if model is not None or path.name != CONFIG:
-            raise UsageError(f"{path} is a file. Give a checkpoint, or its {CONFIG} to --config.")
+        if with_weights or path.name != CONFIG:
+            raise UsageError(f"{path} is a file.", f"Give a checkpoint, or its {CONFIG} to {{config}}.")
         path = path.parent
-    return Start(Checkpoint.read(path), with_weights=model is not None)
+    return Start(Checkpoint.read(path), with_weights=with_weights)
 
 
-def _train(run: "Run", *, quiet: bool, no_progress: bool) -> bool:
-    """Train to the end, with a line for each epoch and the progress within it on stderr; whether all could be read."""
+def _train(run: "Run", watch: Stderr, *, progress: bool) -> bool:
+    """Train to the end, with a line for each epoch and the progress within it; whether all pictures could be read."""
     unreadable: set[str] = set()
-    first = run.epochs_done
-    total = (run.recipe.epochs - first) * run.trainer.steps_per_epoch * run.recipe.batch_size
-    progress = Progress(enabled=not (quiet or no_progress), total=total)
-    with closing(run.steps()) as steps, progress:
+    total = (run.recipe.epochs - run.epochs_done) * run.trainer.steps_per_epoch * run.recipe.batch_size
+    with closing(run.steps()) as steps, watch.showing(Progress(enabled=progress, total=total)) as shown:
         for step in steps:
-            progress.advance(pictures=step.pictures + len(step.unreadable))
+            shown.advance(pictures=step.pictures + len(step.unreadable))
             for path in step.unreadable:
-                if path not in unreadable and not quiet:
-                    progress.report(f"{path}: left out, since it cannot be read")
+                if path not in unreadable:
+                    watch.say(f"{path}: left out, since it cannot be read")
             unreadable.update(step.unreadable)
-            if step.step == step.steps and not quiet:
-                progress.report(f"epoch {step.epoch + 1} of {run.recipe.epochs}: loss {step.loss:.4f}")
+            if step.step == step.steps:
+                watch.say(f"epoch {step.epoch + 1} of {run.recipe.epochs}: loss {step.loss:.4f}")
     return not unreadable
 
 
-def _evaluate(output: Path, held_out: Path, device: str, *, quiet: bool, no_progress: bool) -> bool:
+def _evaluate(output: Path, held_out: Path, device: str, watch: Stderr) -> bool:
     """Print how good the written checkpoint is on the held-out pictures; whether all of them could be read."""
     from vithybrid_cli.pipeline.classifier import Classifier
 
     classifier = Classifier.from_pretrained(output, device=device)
     labels = {name: classifier.labels.index(name) for name in label_folders(held_out)}
-    report = measure(classifier, held_out, labels, Progress(enabled=not (quiet or no_progress)), quiet=quiet)
+    report = measure(classifier, held_out, labels, Reading(), watch)
     write_report(default_format(sys.stdout), sys.stdout, report)
     return not report.unreadable

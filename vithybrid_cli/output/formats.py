@@ -20,6 +20,13 @@ class Format(StrEnum):
     TSV = "tsv"
 
 
+class EmbeddingFormat(StrEnum):
+    """How features are written."""
+
+    JSONL = "jsonl"
+    NPY = "npy"
+
+
 def default_format(stream: TextIO) -> Format:
     """``table`` where a person reads along, ``jsonl`` into a pipe or a file."""
     return Format.TABLE if stream.isatty() else Format.JSONL

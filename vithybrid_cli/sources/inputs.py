@@ -7,8 +7,10 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Self
 
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.settings import Reading
 from vithybrid_cli.sources.find import find
 from vithybrid_cli.sources.lists import read_list
 
@@ -22,6 +24,11 @@ class Sources:
     inputs: tuple[str, ...]
     files_from: Path | None = None
     null: bool = False
+
+    @classmethod
+    def of(cls, reading: Reading) -> Self:
+        """Those that a run was asked to read."""
+        return cls(reading.inputs, reading.files_from, reading.null)
 
     def check(self) -> None:
         """Raise UsageError for what is wrong before anything is loaded."""

@@ -1,6 +1,6 @@
 """Folders of labelled pictures: ``DIR/<label>/…``, one folder per label."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from vithybrid_cli.errors import UsageError
@@ -20,7 +20,7 @@ def label_folders(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(names, key=natural_key))
 
 
-def labelled_pictures(folder: Path, labels: dict[str, int]) -> Iterator[tuple[str, int]]:
+def labelled_pictures(folder: Path, labels: Mapping[str, int]) -> Iterator[tuple[str, int]]:
     """Each picture below each label folder, with the class index that ``labels`` gives the folder's name."""
     for name, index in labels.items():
         for path in find([str(folder / name)]):

@@ -6,14 +6,14 @@ from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
-from vithybrid_cli.commands.run_record import START_OVER, Earlier, RunRecord
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output.read_back import DamagedOutput, WrittenResult, is_closed, path_in, read_back
 from vithybrid_cli.pipeline.batches import Batches
+from vithybrid_cli.runs.record import START_OVER, EarlierRun, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
-class Start:
+class ResumePoint:
     """Where a run begins: the ``paths`` to label, and how many results stay as they are, some of them ``failed``.
 
     These take up the first ``end`` bytes of the file. They are ``complete`` if no input is left, and ``closed`` if
@@ -28,23 +28,24 @@ class Start:
     closed: bool = False
 
 
-def start_of(record: RunRecord, paths: Iterator[str], *, strict: bool) -> Start:
+def resume_point(record: RunRecord, paths: Iterator[str], *, strict: bool) -> ResumePoint:
     """Where the run of ``record`` begins. Of ``paths`` no more is read than it has results, and one.
 
     With ``strict`` the picture at which the earlier run stopped is tried again. Raises UsageError for results of other
     inputs, and for a file that is not as a run leaves it.
     """
     if record.output is None or record.earlier is None:
-        return Start(paths)
+        return ResumePoint(paths)
     try:
-        return _start(record.output, record.earlier, paths, strict=strict)
+        return _resume_point(record.output, record.earlier, paths, strict=strict)
     except DamagedOutput as error:
-        raise UsageError(f"{record.output} is damaged: {error}. Mend it, {START_OVER}") from error
+        raise UsageError(f"{record.output} is damaged: {error}.", f"Mend it, {START_OVER}") from error
     except OSError as error:
-        raise UsageError(f"{record.output} cannot be read: {error.strerror}. Make it readable, {START_OVER}") from error
+        cause = f"{record.output} cannot be read: {error.strerror}."
+        raise UsageError(cause, f"Make it readable, {START_OVER}") from error
 
 
-def _start(output: Path, earlier: Earlier, paths: Iterator[str], *, strict: bool) -> Start:
+def _resume_point(output: Path, earlier: EarlierRun, paths: Iterator[str], *, strict: bool) -> ResumePoint:
     read = _Read(Batches(earlier.batch_size))
     with output.open("rb") as stream:
         for result in read_back(earlier.output_format, stream, earlier.top_k):
@@ -52,14 +53,14 @@ def _start(output: Path, earlier: Earlier, paths: Iterator[str], *, strict: bool
             if path is None or path_in(earlier.output_format, path) != result.path:
                 raise _other_inputs(output, read.whole.done + 1, result.path, path)
             if strict and result.error is not None:
-                return Start(chain(read.again, [path], paths), *read.kept)
+                return ResumePoint(chain(read.again, [path], paths), *read.kept)
             read.add(path, result)
         following = next(paths, None)
         if following is None and read.whole.done:
             closed = is_closed(earlier.output_format, stream, read.whole.end)
-            return Start(paths, *read.whole, complete=True, closed=closed)
+            return ResumePoint(paths, *read.whole, complete=True, closed=closed)
     rest = paths if following is None else chain([following], paths)
-    return Start(chain(read.again, rest), *read.kept)
+    return ResumePoint(chain(read.again, rest), *read.kept)
 
 
 class _Reached(NamedTuple):
@@ -92,6 +93,6 @@ class _Read:
 def _other_inputs(output: Path, number: int, written: str, given: str | None) -> UsageError:
     now = "there are no more inputs" if given is None else f"input {number} is {given}"
     return UsageError(
-        f"result {number} in {output} is for {written}, but {now}. Give the inputs of the first run in their order, "
-        f"{START_OVER}"
+        f"Result {number} in {output} is for {written}, but {now}.",
+        f"Give the inputs of the first run in their order, {START_OVER}",
     )

@@ -1,0 +1,82 @@
+"""One set of settings: commands, Python interface and the record of a run have the same ones, by the same names."""
+
+import inspect
+from collections.abc import Callable
+from dataclasses import fields
+from typing import Any
+
+import pytest
+
+from vithybrid_cli.commands.classify import classify
+from vithybrid_cli.commands.embed import embed
+from vithybrid_cli.commands.evaluate import evaluate
+from vithybrid_cli.pipeline.classifier import Classifier
+from vithybrid_cli.pipeline.embedder import Embedder
+from vithybrid_cli.settings import Reading, Running, Writing, decisions
+
+SPELT_OTHERWISE = {"format": "output_format", "compile": "compiled"}  # names that Python has for something else
+FROM_A_FOLDER = {"inputs", "files_from", "null", "strict"}  # `evaluate` reads labelled folders instead, and all of them
+ONLY_LABELS = {"top_k", "threshold"}
+
+
+def options(command: Callable[..., None]) -> set[str]:
+    return set(inspect.signature(command).parameters)
+
+
+def names(*groups: type[Any]) -> set[str]:
+    return {SPELT_OTHERWISE.get(item.name, item.name) for group in groups for item in fields(group)}
+
+
+@pytest.mark.parametrize(
+    ("command", "covered"),
+    [
+        pytest.param(classify, names(Running, Reading, Writing), id="classify"),
+        pytest.param(embed, names(Running, Reading, Writing) - ONLY_LABELS - {"resume"}, id="embed"),
+        pytest.param(
+            evaluate, names(Running, Reading, Writing) - ONLY_LABELS - FROM_A_FOLDER - {"resume"}, id="evaluate"
+        ),
+    ],
+)
+def test_a_command_has_an_option_for_each_setting(command: Callable[..., None], covered: set[str]) -> None:
+    assert covered - options(command) == set()
+
+
+def test_each_option_of_classify_is_a_setting_or_about_what_is_shown() -> None:
+    assert options(classify) - names(Running, Reading, Writing) == {"quiet", "no_progress"}
+
+
+@pytest.mark.parametrize("interface", [Classifier, Embedder])
+def test_python_opens_a_model_with_the_settings_of_the_command(interface: type[Classifier | Embedder]) -> None:
+    asked = set(inspect.signature(interface.from_pretrained).parameters) - {"feature"}
+    assert asked == {item.name for item in fields(Running)} - {"batch_size"}
+
+
+@pytest.mark.parametrize("method", [Classifier.classify, Embedder.embed])
+def test_python_reads_pictures_with_the_settings_of_the_command(method: Callable[..., Any]) -> None:
+    reading = {item.name for item in fields(Reading)} - FROM_A_FOLDER | {"batch_size"}
+    assert reading - set(inspect.signature(method).parameters) == set()
+
+
+def test_what_decides_results_is_marked_and_the_rest_is_not() -> None:
+    every = decisions(
+        Running(model="m", image_size=64, device="cpu", engine="torch", batch_size=8),
+        Reading(inputs=("a",), strict=True, workers=3),
+        Writing(resume=True),
+    )
+    assert every == {
+        "image_size": 64,
+        "device": "cpu",
+        "dtype": "float32",
+        "attention": "sdpa",
+        "engine": "torch",
+        "compile": False,
+        "batch_size": 8,
+        "max_pixels": 178_956_970,
+        "fast_jpeg": False,
+        "top_k": 5,
+        "threshold": 0.0,
+    }
+
+
+def test_what_is_left_to_the_machine_is_not_decided_yet() -> None:
+    assert decisions(Running(model="m")).keys() == {"dtype", "attention", "compile"}

@@ -1,0 +1,156 @@
+"""Pictures become labels in a file or on stdout: one run, which may go on with an earlier one, from end to end."""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import closing, contextmanager
+from dataclasses import replace
+from typing import TYPE_CHECKING, TextIO, TypeVar
+
+from vithybrid_cli.errors import option
+from vithybrid_cli.output import Format, Writer, open_writer
+from vithybrid_cli.output.destination import format_of, format_of_file, is_file, opened, require_writable
+from vithybrid_cli.pipeline.batches import Batches
+from vithybrid_cli.results import Outcome
+from vithybrid_cli.runs.interrupts import Interrupts
+from vithybrid_cli.runs.model import recorded_checkpoint
+from vithybrid_cli.runs.open import open_classifier
+from vithybrid_cli.runs.record import RunRecord, open_record
+from vithybrid_cli.runs.resume import ResumePoint, resume_point
+from vithybrid_cli.runs.watch import Begin, Progress, Tally, Watch
+from vithybrid_cli.settings import Reading, Running, Writing, decisions
+from vithybrid_cli.sources.inputs import Sources
+
+if TYPE_CHECKING:
+    from vithybrid_cli.pipeline.classifier import Classifier
+
+Result = TypeVar("Result", bound=Outcome)
+
+
+def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
+    """Label all pictures of ``what`` with the network of ``how``, and write the results to ``where``.
+
+    A picture that cannot be read is a result with an error, which `Watch.failure` is told of. Raises UsageError and
+    ModelError for what is wrong before the first picture, or with the place to write to, and Interrupted (a
+    KeyboardInterrupt) on SIGINT or SIGTERM, after the results of the batch at hand are written.
+    """
+    sources = Sources.of(what)
+    sources.check()
+    require_writable(where.output)
+    if not where.resume:  # which keeps what is there
+        sources.require_apart(where.output)
+    record = open_record(where.output, _file_format(where), resume=where.resume)
+    record.settle(**decided(what, how, where))
+    checkpoint = recorded_checkpoint(how, record, watch)
+    start = resume_point(record, sources.paths(), strict=what.strict)
+    if start.complete:
+        return _finish(record, start, watch)
+    if record.earlier is not None:
+        how = replace(how, batch_size=record.earlier.batch_size)
+    classifier = open_classifier(checkpoint, how)
+    how = replace(how, batch_size=how.batch_size or classifier.engine.batch_size)
+    record.settle(**_found(classifier, how))
+    return _label(classifier, sources, start, record, what, how, where, watch)
+
+
+def _label(
+    classifier: "Classifier",
+    sources: Sources,
+    start: ResumePoint,
+    record: RunRecord,
+    what: Reading,
+    how: Running,
+    where: Writing,
+    watch: Watch,
+) -> Tally:
+    """What is left to label, into what is there already."""
+    assert how.batch_size is not None
+    results = classifier.classify(
+        start.paths,
+        where.top_k,
+        where.threshold,
+        batch_size=how.batch_size,
+        workers=what.workers,
+        max_pixels=what.max_pixels,
+        pauses=sources.streamed,
+        fast_jpeg=what.fast_jpeg,
+    )
+    tally = Tally(start.done, start.failed)
+    with closing(results), Interrupts() as interrupts, _opened(start, record, where, watch) as (stream, chosen):
+        on_screen = chosen is Format.TABLE and stream.isatty()
+        begin = Begin(sources.counter(), start.done, start.failed, on_screen, sources.single, is_file(stream))
+        writer = open_writer(chosen, stream, single=sources.single, continued=start.end > 0)
+        until = interrupts.between(results, Batches(1 if sources.streamed else how.batch_size))
+        told = None if on_screen else watch.failure  # a table shows what is wrong in its place
+        with _interrupt_told(record, watch), writer, watch.counting(begin) as progress:
+            write_results(until, writer, progress, tally, told, strict=what.strict)
+    return tally
+
+
+def write_results(
+    results: Iterable[Result],
+    writer: Writer[Result],
+    progress: Progress,
+    tally: Tally,
+    told: Callable[[Outcome], None] | None,
+    *,
+    strict: bool,
+) -> None:
+    """Write each result as it comes, and count it; failures are ``told``, and with ``strict`` the first is the last."""
+    for result in results:
+        writer.write(result)
+        failed = result.error is not None
+        tally.add(failed=failed)
+        progress.advance(failed=failed)
+        if failed and told is not None:
+            told(result)
+        if failed and strict:
+            return
+
+
+def decided(what: Reading, how: Running, where: Writing) -> dict[str, object]:
+    """The settings that decide results and are known before the model is, as the record of a run has them."""
+    settings = decisions(where, how, what)
+    settings.pop("image_size", None)  # known once the model is: it may be the model's own
+    if "device" in settings:
+        settings["device"] = settings["device"].split(":")[0]  # which of several alike computes does not matter
+    return settings
+
+
+def _found(classifier: "Classifier", how: Running) -> dict[str, object]:
+    """The settings that were left to the machine, as it has chosen."""
+    engine = classifier.engine
+    return {"engine": engine.name, "device": engine.device_type, "batch_size": how.batch_size}
+
+
+def _file_format(where: Writing) -> Format:
+    return Format(where.format) if where.format else format_of_file(where.output)
+
+
+def _finish(record: RunRecord, start: ResumePoint, watch: Watch) -> Tally:
+    """Write what is missing after the last result, which is no more than the end of the format."""
+    if not start.closed:
+        with opened(record.output, keep=start.end) as stream:
+            open_writer(record.output_format, stream, continued=True).close()
+    watch.say(f"{record.output} has the results of all {start.done} inputs")
+    return Tally(start.done, start.failed)
+
+
+@contextmanager
+def _opened(start: ResumePoint, record: RunRecord, where: Writing, watch: Watch) -> Iterator[tuple[TextIO, Format]]:
+    """The stream to write to, at the place where the run begins, and its format; the record lies beside it then."""
+    remedy = "make room and go on with {resume}" if record.resumable else "give another {output}"
+    with opened(where.output, keep=start.end, remedy=remedy) as stream:
+        if warning := record.write():
+            watch.warn(warning)
+        yield stream, Format(where.format) if where.format else format_of(where.output, stream)
+
+
+@contextmanager
+def _interrupt_told(record: RunRecord, watch: Watch) -> Iterator[None]:
+    """Say after an interrupt what is there, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        if record.resumable:
+            goes_on = f"{option('resume')} goes on from there"
+            watch.say(f"interrupted after {watch.so_far()}, which are in {record.output}; {goes_on}")
+        raise

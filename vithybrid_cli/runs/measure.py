@@ -1,0 +1,62 @@
+"""Labelled pictures become figures: how good a classifier is."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.runs.watch import Begin, Watch
+from vithybrid_cli.settings import Reading
+from vithybrid_cli.sources.labelled import labelled_pictures
+
+if TYPE_CHECKING:
+    from vithybrid_cli.evaluation.figures import Report
+    from vithybrid_cli.pipeline.classifier import Classifier
+
+
+def measure(
+    classifier: "Classifier",
+    folder: Path,
+    labels: Mapping[str, int],
+    what: Reading,
+    watch: Watch,
+    *,
+    batch_size: int | None = None,
+) -> "Report":
+    """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders.
+
+    `Watch.failure` is told of each that cannot be read. Raises UsageError when there are no pictures at all.
+    """
+    from vithybrid_cli.evaluation.figures import TOP_K, Evaluation
+
+    evaluation = Evaluation(classifier.labels)
+    # Paths are taken ahead of their results, which keep their order.
+    pending: deque[int] = deque()
+
+    def paths() -> Iterator[str]:
+        for path, index in labelled_pictures(folder, labels):
+            pending.append(index)
+            yield path
+
+    results = classifier.classify(
+        paths(),
+        TOP_K,
+        batch_size=batch_size,
+        workers=what.workers,
+        max_pixels=what.max_pixels,
+        pauses=False,
+        fast_jpeg=what.fast_jpeg,
+    )
+    begin = Begin(lambda: sum(1 for _ in labelled_pictures(folder, labels)))
+    with closing(results), watch.counting(begin) as progress:
+        for result in results:
+            evaluation.add(pending.popleft(), result)
+            progress.advance(failed=result.error is not None)
+            if result.error is not None:
+                watch.failure(result)
+    report = evaluation.report()
+    if not report.pictures and not report.unreadable:
+        raise UsageError(f"{folder} holds no pictures.", "Give a folder with one folder of pictures per label.")
+    return report

@@ -1,0 +1,54 @@
+"""The model of a run: located, read, and recorded by the content of its files."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vithybrid_cli.hub.cache import recorded_sha256
+from vithybrid_cli.hub.locate import is_cached, locate
+from vithybrid_cli.runs.record import RunRecord
+from vithybrid_cli.runs.watch import Watch
+from vithybrid_cli.settings import Running
+
+if TYPE_CHECKING:
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+
+
+def located(how: Running, watch: Watch) -> Path:
+    """Where the model is, after its download if it needs one. Raises ModelError and UsageError as `locate` does."""
+    with watch.fetching() as fetched:
+        return locate(how.model, revision=how.revision, offline=how.offline, progress=fetched)
+
+
+def read_checkpoint(how: Running, watch: Watch) -> "Checkpoint":
+    """What the files of the model say, after its download if it needs one. Raises ModelError and UsageError."""
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # which ``vithybrid --help`` must not pay for
+
+    return Checkpoint.read(located(how, watch), how.image_size)
+
+
+def recorded_checkpoint(how: Running, record: RunRecord, watch: Watch) -> "Checkpoint":
+    """The checkpoint of a run, with its digests and its image size in the record.
+
+    Raises ModelError, and UsageError if the earlier run had another model or image size.
+    """
+    name = f"{how.model} at {how.revision}" if how.revision else how.model
+    if record.has_another_model(name) and not is_cached(how.model, revision=how.revision):
+        record.settle(model={"name": name})  # which says so before anything is fetched
+    checkpoint = read_checkpoint(how, watch)
+    if record.output is not None:
+        record.settle(model={"name": name, "sha256": _digests(checkpoint)})
+        record.settle(image_size=_image_size(checkpoint))  # after the model: another one may well have another size
+    return checkpoint
+
+
+def _digests(checkpoint: "Checkpoint") -> dict[str, str]:
+    """File name → sha256 of what decides the results of a model."""
+    from vithybrid_cli.checkpoints.content import file_sha256
+
+    return {file.name: recorded_sha256(file) or file_sha256(file) for file in checkpoint.files()}
+
+
+def _image_size(checkpoint: "Checkpoint") -> str:
+    """As ``image_size`` is given, whether it was or is the model's own."""
+    height, width = checkpoint.config.image_size
+    return str(height) if height == width else f"{height}×{width}"

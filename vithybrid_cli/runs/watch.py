@@ -1,0 +1,70 @@
+"""What a run tells while it goes on. The command line shows it on stderr."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from typing import Protocol
+
+from vithybrid_cli.results import Outcome
+
+Fetched = Callable[[str, int, int | None], None]  # a file, how many bytes of it are here, and of how many if known
+
+
+class Progress(Protocol):
+    """How far a run is."""
+
+    def advance(self, *, failed: bool = False) -> None:
+        """One more picture is done."""
+
+
+class Watch(Protocol):
+    """Follows one run."""
+
+    def fetching(self) -> AbstractContextManager[Fetched | None]:
+        """While a model is located; gives what to call as its files arrive."""
+
+    def counting(self, begin: "Begin") -> AbstractContextManager[Progress]:
+        """While pictures are computed."""
+
+    def so_far(self) -> str:
+        """In words: how many pictures were counted, of how many if that is known."""
+
+    def failure(self, result: Outcome) -> None:
+        """A picture that could not be labelled."""
+
+    def say(self, line: str) -> None:
+        """One line of information."""
+
+    def warn(self, line: str) -> None:
+        """One line that the user should see also in a quiet run."""
+
+
+@dataclass(frozen=True, slots=True)
+class Begin:
+    """Where counting begins.
+
+    ``count``, which may be slow, gives the number of all inputs, if that can be known. A run that goes on with an
+    earlier one has pictures that are ``done``, and of these some that ``failed``. ``visible``: the results themselves
+    appear on a screen, and are progress enough. ``alone``: there is just one input. ``apart``: the results go to a
+    file, so that a line on the screen that changes does not disturb them.
+    """
+
+    count: Callable[[], int] | None = None
+    done: int = 0
+    failed: int = 0
+    visible: bool = False
+    alone: bool = False
+    apart: bool = True
+
+
+@dataclass(slots=True)
+class Tally:
+    """How many pictures a run has results of, and how many of these are errors."""
+
+    done: int = 0
+    failed: int = 0
+
+    def add(self, *, failed: bool) -> None:
+        """Count one more picture."""
+        self.done += 1
+        self.failed += failed
