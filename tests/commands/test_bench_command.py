@@ -258,7 +258,7 @@ def test_a_peer_that_is_not_there_is_told_with_the_command_that_brings_it(use: U
         pytest.param(["-b", "0"], "--batch-size", id="batch of none"),
         pytest.param(["--repeats", "0"], "--repeats", id="no turns"),
         pytest.param(["nowhere.jpg"], "no picture among the inputs", id="no picture"),
-        pytest.param(["-o", "no/such/folder.json"], "cannot write", id="no output folder"),
+        pytest.param(["-o", "no/such/folder.json"], "Cannot write", id="no output folder"),
         pytest.param(["-m", "somebody/else", "--random-weights"], "--random-weights needs", id="unknown architecture"),
         pytest.param(["-f", "xml"], "xml", id="unknown format"),
     ],

@@ -152,7 +152,7 @@ def test_the_output_file_holds_what_stdout_would(pictures: Path) -> None:
         pytest.param(["-", "--files-from", "-"], "stdin can be read only once", id="stdin twice"),
         pytest.param(["0.png", "-0"], "--null", id="null without a list"),
         pytest.param(["--files-from", "no.txt"], "no.txt cannot be read", id="no such list"),
-        pytest.param(["0.png", "-o", "no/such/folder.json"], "cannot write", id="no output folder"),
+        pytest.param(["0.png", "-o", "no/such/folder.json"], "Cannot write", id="no output folder"),
         pytest.param(["0.png", "--device", "tpu"], "no device", id="unknown device"),
         pytest.param(["0.png", "--device", "cuda:99"], "--device cpu", id="absent device"),
         pytest.param(["0.png", "--device", "cpu", "--dtype", "tf32"], "Give --dtype float32", id="TF32 on a CPU"),

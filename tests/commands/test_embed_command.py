@@ -173,7 +173,7 @@ def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> Non
         pytest.param(["0.png", "-o", "pipe.npy"], "which pipe.npy cannot take back", id="npy into a pipe"),
         pytest.param(["0.png", "-o", "f.csv"], "jsonl or npy, and not as csv", id="a table"),
         pytest.param(["0.png", "-o", "f.json"], "jsonl or npy, and not as json", id="an array"),
-        pytest.param(["0.png", "-o", "taken.npy"], "cannot write to taken.npy.jsonl", id="no place for the lines"),
+        pytest.param(["0.png", "-o", "taken.npy"], "Cannot write to taken.npy.jsonl", id="no place for the lines"),
         pytest.param(["0.png", "-o", "no/such/folder.npy"], "there is no folder", id="no output folder"),
         pytest.param(["0.png", "--feature", "max"], "max", id="unknown feature"),
         pytest.param(["0.png", "--feature", "cls", "-m", str(GOLDENS / "hf-bit")], "no CLS token", id="CLS of a BiT"),
@@ -247,7 +247,7 @@ def test_a_full_disk_is_one_line_and_leaves_a_file_that_can_be_read(pictures: Pa
     command = [*PROGRAM, *["0.png"] * 6, "-o", "f.npy", "--engine", "torch", "--no-progress"]
     done = subprocess.run(command, stderr=subprocess.PIPE, preexec_fn=limited, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith(b"vithybrid: cannot write to f.npy: File too large. What was written stays;")
+    assert done.stderr.startswith(b"vithybrid: Cannot write to f.npy: File too large. What was written stays;")
     assert len(done.stderr.splitlines()) == 1
     assert np.load("f.npy").shape == (3, WIDTH)
     assert [line["row"] for line in lines_of("f.npy")] == [0, 1, 2]

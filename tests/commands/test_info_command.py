@@ -320,5 +320,5 @@ def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
         command = [sys.executable, "-m", "vithybrid_cli", *arguments]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
-    assert done.stderr.startswith("vithybrid: cannot write to stdout: No space left on device.")
+    assert done.stderr.startswith("vithybrid: Cannot write to stdout: No space left on device.")
     assert len(done.stderr.splitlines()) == 1

@@ -208,5 +208,5 @@ def test_a_full_disk_is_one_line(name: str) -> None:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
-        "vithybrid: cannot write to stdout: No space left on device. What was written stays; make room there.\n",
+        "vithybrid: Cannot write to stdout: No space left on device. What was written stays; make room there.\n",
     )

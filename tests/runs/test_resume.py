@@ -388,7 +388,7 @@ def test_what_no_run_has_written_is_refused_and_stays(folder: Path, output_forma
         pytest.param(["-o", "out.txt", "-f", "table"], "json, jsonl, csv or tsv", id="table"),
         pytest.param(["-o", "pipe"], "pipe is none", id="pipe"),
         pytest.param(["-o", "/dev/stdout"], "/dev/stdout is none", id="stdout"),
-        pytest.param(["-o", "."], "cannot write to .: Is a directory", id="folder"),
+        pytest.param(["-o", "."], "Cannot write to .: Is a directory", id="folder"),
         pytest.param(["-o", "no/out.csv"], "there is no folder", id="no such folder"),
     ],
 )
@@ -408,7 +408,7 @@ def test_two_runs_do_not_write_one_file(folder: Path) -> None:
         wait_for(Path("out.jsonl.run.json"), 1, process)
         done = run("0.png", "-o", "out.jsonl", "--resume")
         assert done.exit_code == 2
-        assert "another run is writing out.jsonl" in done.stderr
+        assert "Another run is writing out.jsonl" in done.stderr
         process.kill()
 
 
@@ -580,7 +580,7 @@ def test_a_disk_that_is_full_is_one_line_and_the_run_goes_on_when_there_is_room(
         said = process.stderr.read().decode()
     assert process.returncode == 2
     assert said == (
-        f"vithybrid: cannot write to {output}: File too large. "
+        f"vithybrid: Cannot write to {output}: File too large. "
         "What was written stays; make room and go on with --resume.\n"
     )
     assert output.read_bytes() == whole[:-100]

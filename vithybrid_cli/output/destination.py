@@ -1,4 +1,4 @@
-"""Where a command's results go: stdout, or the file of ``--output``."""
+"""Where results go: stdout, or a file that no other run is writing."""
 
 import errno
 import os
@@ -10,21 +10,18 @@ from pathlib import Path
 from typing import TextIO
 
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.locks import AlreadyLocked, lock
 from vithybrid_cli.output import Format, default_format
 
-if sys.platform != "win32":
-    import fcntl
-
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
-_ANOTHER = "give another --output"
 
 
 @contextmanager
-def opened(output: Path | None, *, keep: int = 0, remedy: str = _ANOTHER) -> Iterator[TextIO]:
-    """The stream to write to, after the first ``keep`` bytes of the file, which stay.
+def opened(output: Path | None, *, keep: int = 0, remedy: str = "give another {output}") -> Iterator[TextIO]:
+    """The stream to write to: stdout, or the file ``output`` after its first ``keep`` bytes, which stay.
 
-    Raises UsageError when the file cannot be opened, when another run is writing it, or, with its ``remedy``, when the
-    disk fills up meanwhile.
+    Raises UsageError if the file cannot be opened, if another run is writing it, or if the disk fills up in between;
+    ``remedy`` is what to do about the last: the end of the sentence "What was written stays; …".
     """
     try:
         stream = sys.stdout if output is None else _open(output, keep)
@@ -45,28 +42,20 @@ def _open(output: Path, keep: int) -> TextIO:
     stream = output.open("a", encoding="utf-8", newline="")
     try:
         if is_file(stream):
-            _lock(stream, output)
+            lock(stream)
             stream.truncate(keep)
+    except AlreadyLocked as error:
+        stream.close()
+        cause = f"Another run is writing {output}."
+        raise UsageError(cause, "Wait until it has ended, or give another {output}.") from error
     except BaseException:
         stream.close()
         raise
     return stream
 
 
-def _lock(stream: TextIO, output: Path) -> None:
-    """Keep two runs from writing one file; the system unlocks it however the run ends."""
-    if sys.platform == "win32":
-        return
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise UsageError(f"another run is writing {output}. Wait for its end, or {_ANOTHER}.") from error
-    except OSError:
-        return  # a file system without locks
-
-
 def require_writable(output: Path | None) -> None:
-    """Raise UsageError where `opened` would, and leave what is there as it is, also a pipe with its reader."""
+    """Raise UsageError if `opened` would. What is there stays, and a pipe is not opened: its reader would see that."""
     if output is None:
         return
     try:
@@ -75,7 +64,8 @@ def require_writable(output: Path | None) -> None:
             raise unwritable(output, OSError(errno.EISDIR, os.strerror(errno.EISDIR)))
         folder = output.resolve().parent
         if not exists and not folder.is_dir():
-            raise UsageError(f"cannot write to {output}: there is no folder {folder}. Make it, or {_ANOTHER}.")
+            cause = f"Cannot write to {output}: there is no folder {folder}."
+            raise UsageError(cause, "Make that folder, or give another {output}.")
         if not os.access(output if exists else folder, os.W_OK):
             raise unwritable(output, OSError(errno.EACCES, os.strerror(errno.EACCES)))
     except OSError as error:
@@ -83,7 +73,7 @@ def require_writable(output: Path | None) -> None:
 
 
 def is_plain_file(output: Path) -> bool:
-    """Whether ``output`` is a regular file, or will be one; and no pipe, device, or another name for stdout."""
+    """Whether ``output`` is a regular file or will become one, rather than a pipe, a device or a name of stdout."""
     folder = output.parent.resolve()
     if folder in (Path("/dev"), Path("/dev/fd")) or folder.is_relative_to("/proc"):
         return False
@@ -91,31 +81,31 @@ def is_plain_file(output: Path) -> bool:
 
 
 def discard_stdout() -> None:
-    """Let what is still buffered go nowhere, so that the end of the program does not fail on it once more."""
+    """Send what is still buffered nowhere, so that flushing it at exit does not fail once more."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def unwritable(output: Path | None, error: OSError, then: str = "Give another --output.") -> UsageError:
-    """What to say when the system refuses to write."""
+def unwritable(output: Path | None, error: OSError, remedy: str = "Give another {output}.") -> UsageError:
+    """The error to raise when the system refuses to write."""
     where = "stdout" if output is None else output
-    return UsageError(f"cannot write to {where}: {error.strerror}. {then}")
+    return UsageError(f"Cannot write to {where}: {error.strerror or error}.", remedy)
 
 
 def is_file(stream: TextIO) -> bool:
-    """Whether ``stream`` is a regular file, and no terminal or pipe."""
+    """Whether ``stream`` is a regular file rather than a terminal or a pipe."""
     try:
         return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
-    except OSError:  # nothing of the operating system's
+    except OSError:  # a stream in memory
         return False
 
 
 def format_of(output: Path | None, stream: TextIO) -> Format:
-    """The format where none was asked for: what the file's suffix says, else the default of the stream."""
+    """The format if none was asked for: what the file's suffix says, or else the default for this stream."""
     return _suffix_format(output) or default_format(stream)
 
 
 def format_of_file(output: Path | None) -> Format:
-    """What `format_of` will say once ``output`` is open, if that is a regular file."""
+    """What `format_of` will return once ``output`` is open, if it is a regular file."""
     return _suffix_format(output) or Format.JSONL
 
 
