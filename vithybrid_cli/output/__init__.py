@@ -1,4 +1,4 @@
-"""Results become text: one writer per format, each row written as soon as it is known."""
+"""Results become text, row by row, and are read back: one module per format."""
 
 from typing import TextIO
 
@@ -16,10 +16,10 @@ def open_writer(
 ) -> Writer[ImageResult]:
     """A writer of results to ``stream``, which stays open when the writer is closed.
 
-    What opens the format (``[``, a header) is written at once, so that whatever ends the run after this call
-    leaves valid output: open the writer when the model is loaded. ``single`` tells the table that one picture is
-    all there will be, which then gets a block of its own. With ``continued`` the stream stands after the last of some
-    results, and the new ones go on from there. A ``BrokenPipeError`` goes to the caller.
+    What begins the format (``[``, a header) is written at once, so that a run that ends early, for whatever reason,
+    leaves valid output: open the writer once the model is loaded. ``single`` says that there will be only one picture:
+    the table lays it out as a block. With ``continued`` the stream stands after earlier results, and the new ones
+    follow them. A ``BrokenPipeError`` is left to the caller.
     """
     prepare_stream(output_format, stream)
     match output_format:

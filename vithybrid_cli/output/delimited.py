@@ -1,25 +1,26 @@
-"""Results as comma- or tab-separated values in long form: one row per prediction.
+"""Results as comma- or tab-separated values, written and read back, in long form: one row per prediction.
 
-A picture that could not be read has one row with its error and no prediction, a picture where nothing reached the
-threshold one row with neither: each path is there at least once. Values are exact, with quotes where needed
-(RFC 4180 but for the line end, which is a plain newline), except for what would not be valid or safe: lone
-surrogates of undecodable file names are written as ``\\udcXX``, and on a terminal so are control characters.
+A picture that could not be read has one row with its error. A picture without predictions, since nothing reached the
+threshold, has one row with neither: each path is there at least once. Values are exact, with quotes where needed
+(RFC 4180, but lines end with a plain newline), except for what would not be valid or safe: lone surrogates of
+undecodable file names are written as ``\\udcXX``, and on a terminal control characters are escaped too.
 """
 
 import csv
 import io
 from collections.abc import Iterator, Sequence
-from typing import TextIO
+from typing import BinaryIO, Self, TextIO
 
 from vithybrid_cli.output.escape import valid, visible
 from vithybrid_cli.output.formats import Writer
+from vithybrid_cli.output.written import DamagedOutput, WrittenResult
 from vithybrid_cli.results import ImageResult
 
 COLUMNS = ("path", "rank", "index", "label", "score", "error_type", "error_message")
 
 
 class RowWriter:
-    """Writes rows of strings to a stream, each with one call and a flush."""
+    """Writes rows of strings to a stream, those of each call at once and flushed."""
 
     def __init__(self, stream: TextIO, delimiter: str) -> None:
         self._stream = stream
@@ -31,16 +32,16 @@ class RowWriter:
         self._stream.flush()
 
     def _line(self, row: Sequence[str]) -> str:
-        # Up to Python 3.12 the csv module puts quotes around a carriage return only if it is part of the line end.
+        # Up to Python 3.12 the csv module quotes a carriage return only if the line end contains one.
         buffer = io.StringIO(newline="")
         csv.writer(buffer, delimiter=self._delimiter, lineterminator="\r\n").writerow(map(self._safe, row))
         return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
 class DelimitedWriter(Writer[ImageResult]):
-    """Rows of ``COLUMNS``, the header first; ``rank`` counts from 1 and ``score`` has six decimals.
+    """Rows of ``COLUMNS`` below a header; ``rank`` counts from 1 and ``score`` has six decimals.
 
-    ``continued``: the stream stands after a row, so the header is there.
+    ``continued``: the stream stands after a row, so there is a header.
     """
 
     def __init__(self, stream: TextIO, delimiter: str, *, continued: bool = False) -> None:
@@ -63,3 +64,59 @@ def _rows(result: ImageResult) -> Iterator[tuple[str, ...]]:
     for rank, prediction in enumerate(result.predictions, start=1):
         score = f"{prediction.score:.6f}"
         yield (result.path, str(rank), str(prediction.index), prediction.label, score, "", "")
+
+
+def read_rows(stream: BinaryIO, delimiter: str, top_k: int) -> Iterator[WrittenResult]:
+    """The results in rows, without a last one that is cut or may go on. Raises DamagedOutput."""
+    lines = _WholeLines(stream)
+    rows = _cells(lines, delimiter)
+    if next(rows, COLUMNS) != COLUMNS:
+        raise DamagedOutput("it does not begin with the header")
+    last: WrittenResult | None = None
+    ranks = 0  # rows of the picture that is `last`
+    for path, rank, _, _, _, error, _ in rows:
+        if rank in ("", "1"):
+            if last is not None:
+                yield last  # another picture begins, so this one has no more rows
+            ranks = 0
+        if rank != (str(ranks + 1) if rank else "") or (ranks and last is not None and path != last.path):
+            raise DamagedOutput("a row does not follow the one before it")
+        last, ranks = WrittenResult(path, error or None, lines.end), ranks + 1
+        if not rank or ranks == top_k:
+            yield last
+            last = None
+
+
+class _WholeLines:
+    """Lines as text up to the last line end, and how many bytes of the file they take up."""
+
+    def __init__(self, stream: BinaryIO) -> None:
+        self._stream = stream
+        self.end = 0
+        self.exhausted = False
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> str:
+        line = self._stream.readline()
+        if not line.endswith(b"\n"):
+            self.exhausted = True
+            raise StopIteration
+        self.end += len(line)
+        return line.decode()
+
+
+def _cells(lines: _WholeLines, delimiter: str) -> Iterator[Sequence[str]]:
+    """Rows with a cell for each column; of the lines no more are taken than the row has."""
+    rows = csv.reader(lines, delimiter=delimiter, strict=True)
+    try:
+        for row in rows:
+            if len(row) != len(COLUMNS):
+                raise DamagedOutput("a row has too few or too many cells")
+            yield tuple(row)
+    except UnicodeDecodeError as error:
+        raise DamagedOutput("a row is not UTF-8") from error
+    except csv.Error as error:
+        if not lines.exhausted:  # if they are, the file was cut within quotes
+            raise DamagedOutput("a row has quotes in the wrong places") from error

@@ -1,8 +1,8 @@
 """Text from files and labels made safe to write: always valid Unicode, and harmless to a terminal.
 
 A file name that is not valid in the file system's encoding reaches Python with lone surrogates in it
-(``os.fsdecode``), and these cannot be written as UTF-8. Everywhere they become ``\\udcXX``, where XX is the byte:
-in JSON that is the escape which brings the very same string back, in the other formats it is for the eye.
+(``os.fsdecode``), which cannot be written as UTF-8. They become ``\\udcXX``, where XX is the byte: JSON reads this
+escape back as the same string, and in the other formats a person can see what the byte was.
 """
 
 import re
@@ -18,19 +18,19 @@ CONTROL = re.compile(
 
 
 def valid(text: str) -> str:
-    r"""``text`` with each lone surrogate as ``\udcXX`` and all else as it is: it can be written as UTF-8."""
+    r"""``text`` with each lone surrogate as ``\udcXX`` and nothing else changed: it can be written as UTF-8."""
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def visible(text: str, encoding: str = "utf-8") -> str:
-    r"""``text`` fit for one line of a terminal: control characters and what ``encoding`` lacks as ``\x1b``, ``\u202e``.
+    r"""``text`` for one line of a terminal: control characters and what ``encoding`` lacks become ``\x1b``, ``\u202e``.
 
-    The result is for people. It contains no line break, no ESC, and nothing that turns the writing direction.
+    The result is for people. It has no line break, no ESC, and nothing that changes the writing direction.
     """
     plain = CONTROL.sub(lambda match: ascii(match[0])[1:-1], text)
     return plain.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def visible_json(text: str) -> str:
-    r"""JSON text with control characters that JSON allows as they are in ``\uXXXX`` form: the same value, read back."""
+    r"""JSON text with ``\uXXXX`` also for the control characters that JSON allows as they are; its value is the same."""
     return CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)

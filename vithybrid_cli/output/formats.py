@@ -1,4 +1,4 @@
-"""The names of the output formats, and what a writer of results must be able to do."""
+"""The names of the output formats, and the interface of a writer of results."""
 
 from enum import StrEnum
 from io import TextIOWrapper
@@ -28,21 +28,21 @@ class EmbeddingFormat(StrEnum):
 
 
 def default_format(stream: TextIO) -> Format:
-    """``table`` where a person reads along, ``jsonl`` into a pipe or a file."""
+    """``table`` on a terminal, ``jsonl`` in a pipe or a file."""
     return Format.TABLE if stream.isatty() else Format.JSONL
 
 
 def prepare_stream(output_format: Format, stream: TextIO) -> None:
-    """Make a real stream UTF-8 with plain newlines for everything that a program will read, whatever the locale."""
+    """For formats that programs read, make a real stream UTF-8 with plain newlines, whatever the locale."""
     if output_format is not Format.TABLE and isinstance(stream, TextIOWrapper):
         stream.reconfigure(encoding="utf-8", errors="strict", newline="")
 
 
 class Writer(Protocol[Result]):
-    """Writes results in the order in which they come; leaving its ``with`` block, however, closes it."""
+    """Writes results in the order in which they come. A ``with`` block closes it, also after an exception."""
 
     def write(self, result: Result) -> None:
-        """Write all that is known about one picture and flush it."""
+        """Write and flush all that is known about one picture."""
         ...
 
     def close(self) -> None:

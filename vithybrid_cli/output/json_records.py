@@ -1,15 +1,19 @@
-"""Results as JSON: one array, or one object per line.
+"""Results as JSON, written and read back: one array, or one object per line.
 
-Both are UTF-8 with letters as they are; control characters and the lone surrogates of undecodable file names are
+Both are UTF-8 with letters as they are. Control characters, and the lone surrogates of undecodable file names, are
 written as ``\\uXXXX``, so ``json.loads`` gives every path back exactly (``os.fsencode`` then gives its bytes).
 """
 
 import json
-from typing import Any, TextIO
+from collections.abc import Iterator
+from typing import Any, BinaryIO, TextIO
 
 from vithybrid_cli.output.escape import visible_json
 from vithybrid_cli.output.formats import Writer
+from vithybrid_cli.output.written import DamagedOutput, WrittenResult
 from vithybrid_cli.results import Outcome
+
+ARRAY_END = b"\n]\n"  # after the last record; an array without records is ``[]``
 
 
 def to_json(record: dict[str, Any], indent: int | None = None) -> str:
@@ -35,7 +39,10 @@ class JsonLinesWriter(Writer[Outcome]):
 
 
 class JsonWriter(Writer[Outcome]):
-    """One array with one object per line; ``[]`` when there is none. ``continued``: the stream stands after one."""
+    """One array with one object per line, or ``[]``.
+
+    ``continued``: the stream stands after an object of an array that goes on.
+    """
 
     def __init__(self, stream: TextIO, *, continued: bool = False) -> None:
         self._stream = stream
@@ -45,7 +52,7 @@ class JsonWriter(Writer[Outcome]):
             stream.write("[")
 
     def write(self, result: Outcome) -> None:
-        # One call to write, and the state after it: an interrupt at any point leaves an array that can be closed.
+        # One call, and only then the new state: an interrupt at any point leaves an array that can be closed.
         self._stream.write(self._before + to_json(result.record()))
         self._before = ",\n"
         self._stream.flush()
@@ -54,5 +61,47 @@ class JsonWriter(Writer[Outcome]):
         if self._closed:
             return
         self._closed = True
-        self._stream.write("]\n" if self._before == "\n" else "\n]\n")
+        self._stream.write("]\n" if self._before == "\n" else ARRAY_END.decode())
         self._stream.flush()
+
+
+def read_lines(stream: BinaryIO) -> Iterator[WrittenResult]:
+    """The results in JSON lines, without a last line that is cut. Raises DamagedOutput."""
+    end = 0
+    for line in stream:
+        if not line.endswith(b"\n"):
+            return
+        end += len(line)
+        yield _from_record(line, end)
+
+
+def read_array(stream: BinaryIO) -> Iterator[WrittenResult]:
+    """The results in an array as `JsonWriter` lays it out, without a last line that is cut. Raises DamagedOutput."""
+    begin = stream.readline()
+    if begin != b"[\n":
+        if b"[]\n".startswith(begin):
+            return
+        raise DamagedOutput("it does not begin as an array")
+    end = len(begin)
+    for line in stream:
+        if line in (b"]\n", b"]"):
+            break
+        text = line.removesuffix(b"\n").removesuffix(b",")
+        try:
+            yield _from_record(text, end + len(text))
+        except DamagedOutput:
+            if line.endswith(b"\n"):
+                raise
+            return
+        end += len(line)
+    if stream.read(1):
+        raise DamagedOutput("something follows the end of the array")
+
+
+def _from_record(text: bytes, end: int) -> WrittenResult:
+    try:
+        record = json.loads(text.decode())
+        error = record["error"]["type"] if "error" in record else None
+        return WrittenResult(record["path"], error, end)
+    except (ValueError, TypeError, KeyError) as error:
+        raise DamagedOutput("a line does not hold a result") from error

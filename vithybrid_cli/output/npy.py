@@ -1,8 +1,8 @@
-"""Features as a NumPy file, one row for each picture that could be read, and beside it JSON lines that say which.
+"""Features as a NumPy file, one row for each picture that could be read, and JSON lines that say whose row it is.
 
-The ``.npy`` file is a whole one after each write: a row is appended first, where a reader does not look yet, and then
-the number of rows in the header changes, whose length does not. Last comes the line that points to the row. So whatever
-ends a run leaves a file that can be read, and no line without its row.
+The ``.npy`` file is valid after each write. A row is appended first, beyond what the header counts; then the header,
+whose length is fixed, counts it; then the line that refers to it is written. So a run that ends early, for whatever
+reason, leaves a file that can be read, and no line without its row.
 """
 
 from typing import Any, BinaryIO, TextIO
@@ -17,16 +17,16 @@ _FLOAT32 = "<f4"
 
 
 class NpyWriter(Writer[EmbeddingResult]):
-    """A matrix [rows, ``width``] of float32 in ``matrix``, and in ``records`` a line for each input, in order.
+    """Writes a matrix [rows, ``width``] of float32 to ``matrix``, and a line for each input, in order, to ``records``.
 
-    ``matrix`` is a file that can be written anywhere in it; what was there goes. A line has the ``row`` of its picture,
-    counted from 0, or its ``error``.
+    ``matrix`` must be seekable; what it held is replaced. A line has the ``row`` of its picture, counted from 0, or its
+    ``error``.
     """
 
     def __init__(self, matrix: BinaryIO, records: TextIO, width: int) -> None:
         self._matrix, self._records, self._width = matrix, records, width
         self.rows = 0
-        self._write_header()  # over what is there, so that it is a whole file while it is cut off
+        self._write_header()  # before the rest is cut off, so that the file is valid in between
         self._begin = self._matrix.tell()
         self._matrix.truncate()
 
@@ -46,7 +46,7 @@ class NpyWriter(Writer[EmbeddingResult]):
         """Nothing ends this format."""
 
     def _write_header(self) -> None:
-        # NumPy leaves room in it for any number of rows.
+        # NumPy pads it, so that its length is the same for any number of rows.
         header: dict[str, Any] = {"descr": _FLOAT32, "fortran_order": False, "shape": (self.rows, self._width)}
         self._matrix.seek(0)
         write_array_header_1_0(self._matrix, header)

@@ -1,4 +1,4 @@
-"""Results for people: path, bar, percent and label, line by line, or one picture in a block of its own."""
+"""Results for people: path, bar, percent and label, line by line, or a single picture as a block."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -16,7 +16,7 @@ PERCENT = len("100.0%")
 
 
 class TableWriter(Writer[ImageResult]):
-    """Prints each picture as it comes; no line waits for a later one, so the widths depend on the screen alone."""
+    """Prints each picture as it comes. No line waits for a later one, so widths depend on the screen alone."""
 
     def __init__(self, stream: TextIO, *, single: bool) -> None:
         self._terminal = open_terminal(stream)
@@ -29,14 +29,14 @@ class TableWriter(Writer[ImageResult]):
         """Nothing ends this format."""
 
     def _block(self, result: ImageResult) -> Iterator[Text]:
-        """The path on a line of its own, the rows below it."""
+        """The path on the first line, the rows below it."""
         yield self._terminal.text(result.path, "bold")
         bar = _within(self._terminal.width // 3, 6, 40)
         for fixed, rest in _rows(self._terminal, result, bar):
             yield from self._terminal.hang(Text.assemble(GAP, fixed), rest)
 
     def _group(self, result: ImageResult) -> Iterator[Text]:
-        """The path in a column of its own, the rows beside it."""
+        """The path in the left column, the rows beside it."""
         width = _within(self._terminal.width * 3 // 8, 12, 60)
         bar = _within((self._terminal.width - 40) // 4, 0, 20)
         left = self._terminal.column(self._terminal.text(result.path, "bold"), width)
@@ -50,7 +50,7 @@ def _within(value: int, low: int, high: int) -> int:
 
 
 def _rows(terminal: Terminal, result: ImageResult, bar: int) -> Iterator[tuple[Text, Text]]:
-    """For each line what has a fixed width, and the text that fills the rest."""
+    """For each line the part of fixed width, and the text that fills the rest."""
     if result.error is not None:
         yield Text(), _reason(terminal, result.error)
     elif not result.predictions:
@@ -72,5 +72,5 @@ def _score(terminal: Terminal, score: float, bar: int) -> Text:
 
 
 def _colour(score: float) -> str:
-    """Green from where no other label can be more probable, yellow for a fair candidate, dim for the rest."""
+    """Green where no other label can be more probable, yellow for a fair candidate, dim for the rest."""
     return "green" if score >= 0.5 else "yellow" if score >= 0.1 else "dim"

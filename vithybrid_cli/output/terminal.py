@@ -1,4 +1,4 @@
-"""What is drawn for people with rich: a console that cuts nothing a reader may search for, bars, shortened paths."""
+"""Drawing for people with rich: a console that cuts nothing that one may search for, bars, shortened paths."""
 
 import os
 import re
@@ -12,32 +12,32 @@ from rich.text import Text
 
 from vithybrid_cli.output.escape import visible
 
-FILE_WIDTH = 100  # columns to lay out for where there is no terminal to ask
+FILE_WIDTH = 100  # columns where there is no terminal to ask
 MIN_WIDTH = 8  # columns that wrapped text gets on the narrowest screen
 EIGHTHS = " ▏▎▍▌▋▊▉"
 
 
 class _Console(Console):
-    """A rich console that leaves a closed pipe to the caller, where rich would end the process."""
+    """A rich console that leaves a closed pipe to the caller; rich itself would end the process."""
 
     def on_broken_pipe(self) -> NoReturn:
-        raise BrokenPipeError("the reader of this output has gone")
+        raise BrokenPipeError("the reader has closed the pipe")
 
 
 @dataclass(frozen=True)
 class Terminal:
-    """Where people read: ``live`` is a screen with an edge, otherwise it is a file or a pipe without one."""
+    """Where people read: a screen if ``live``, otherwise a file or a pipe, whose lines may have any length."""
 
     console: Console
     live: bool
 
     @property
     def width(self) -> int:
-        """Columns right now; the window may change its size during a run."""
+        """Columns at this moment: the window may be resized during a run."""
         return self.console.width
 
     def text(self, value: str, style: str = "") -> Text:
-        """Foreign text, safe to print: never markup, no control characters, only what the encoding has."""
+        """Foreign text, safe to print: no markup, no control characters, only what the encoding has."""
         return Text(visible(value, self.console.encoding), style)
 
     def label(self, name: str, style: str = "", number: int | None = None) -> Text:
@@ -52,7 +52,7 @@ class Terminal:
         self.console.print(Text("\n").join(lines), soft_wrap=True)
 
     def hang(self, left: Text, right: Text) -> Iterator[Text]:
-        """``left`` and ``right`` on one line; where the screen ends, ``right`` goes on below its own start."""
+        """``left`` and ``right`` on one line; what does not fit on the screen goes on below the start of ``right``."""
         if not self.live:
             yield Text.assemble(left, right)
             return
@@ -68,7 +68,7 @@ class Terminal:
         return Text(("█" * full + EIGHTHS[rest].strip()).ljust(width), style)
 
     def column(self, text: Text, width: int) -> Text:
-        """``text`` filled up to ``width`` columns; on a screen also shortened to it, in its middle."""
+        """``text`` padded to ``width`` columns; on a screen also shortened to them, in the middle."""
         if self.live and text.cell_len > width:
             mark = "…" if self.console.encoding.startswith("utf") else "~"
             text = Text(shorten(text.plain, width, mark), text.style)
@@ -76,14 +76,14 @@ class Terminal:
 
 
 def open_terminal(stream: TextIO) -> Terminal:
-    """Colours as ``stream`` and the environment (``NO_COLOR``, ``FORCE_COLOR``, ``TERM``) ask for."""
+    """The terminal of ``stream``, with colours as the environment asks (``NO_COLOR``, ``FORCE_COLOR``, ``TERM``)."""
     live = stream.isatty()
     width = None if live or os.environ.get("COLUMNS", "").isdigit() else FILE_WIDTH
     return Terminal(_Console(file=stream, width=width, highlight=False, markup=False, emoji=False), live)
 
 
 def shorten(text: str, width: int, mark: str = "…") -> str:
-    """``text`` in at most ``width`` columns, cut in the middle: of a path the file name stays as long as it fits."""
+    """``text`` in at most ``width`` columns, cut in the middle; the file name of a path is kept as far as it fits."""
     if cell_len(text) <= width:
         return text
     room = width - cell_len(mark)

@@ -1,0 +1,19 @@
+"""A result as it is read back from a file that an earlier run wrote."""
+
+from dataclasses import dataclass
+
+
+class DamagedOutput(Exception):
+    """The file holds something that no run wrote there; the text says what, as part of a sentence."""
+
+
+@dataclass(frozen=True, slots=True)
+class WrittenResult:
+    """One complete result: its ``path`` as the format has it (`path_in`) and the type of its ``error``, if any.
+
+    ``end`` is where it ends in the file, in bytes: cut there, the file is what a writer had written after this result.
+    """
+
+    path: str
+    error: str | None
+    end: int
