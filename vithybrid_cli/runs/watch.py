@@ -1,9 +1,9 @@
 """What a run tells while it goes on. The command line shows it on stderr."""
 
 from collections.abc import Callable
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, Self
 
 from vithybrid_cli.results import Outcome
 
@@ -68,3 +68,31 @@ class Tally:
         """Count one more picture."""
         self.done += 1
         self.failed += failed
+
+
+class Silent:
+    """Follows a run and shows nothing of it; it is a `Progress` of its own."""
+
+    def fetching(self) -> AbstractContextManager[Fetched | None]:
+        """While a model is located."""
+        return nullcontext()
+
+    def counting(self, begin: Begin) -> AbstractContextManager[Self]:
+        """While pictures are computed."""
+        return nullcontext(self)
+
+    def so_far(self) -> str:
+        """Nothing is counted."""
+        return "some pictures"
+
+    def advance(self, *, failed: bool = False) -> None:
+        """One more picture is done."""
+
+    def failure(self, result: Outcome) -> None:
+        """A picture that could not be labelled."""
+
+    def say(self, line: str) -> None:
+        """One line of information."""
+
+    def warn(self, line: str) -> None:
+        """One line that the user should see also in a quiet run."""
