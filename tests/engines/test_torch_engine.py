@@ -4,6 +4,7 @@ import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -254,9 +255,15 @@ def test_a_gpu_without_its_number_means_all_of_them(monkeypatch: pytest.MonkeyPa
     assert choose_devices("cpu") == [torch.device("cpu")]
 
 
+NAMES_PRECISIONS = hasattr(torch.backends, "fp32_precision")  # came with torch 2.9
+
+
 @pytest.fixture
 def precisions() -> Iterator[Callable[[], tuple[str, str, str]]]:
     """What float32 products are computed in on a GPU, its convolutions and the CPU; put back after the test."""
+    if not NAMES_PRECISIONS:
+        yield from older_precisions()
+        return
     backends = (torch.backends.cuda.matmul, torch.backends.cudnn.conv, torch.backends.mkldnn.matmul)  # type: ignore[attr-defined]
 
     def now() -> tuple[str, str, str]:
@@ -268,6 +275,20 @@ def precisions() -> Iterator[Callable[[], tuple[str, str, str]]]:
     torch.set_float32_matmul_precision("highest")
     for backend, precision in zip(backends, before, strict=True):
         backend.fp32_precision = precision
+
+
+def older_precisions() -> Iterator[Callable[[], tuple[str, str, str]]]:
+    """The same of a torch that knows yes and no, and TF32 on no CPU."""
+    backends: tuple[Any, ...] = (torch.backends.cuda.matmul, torch.backends.cudnn)
+    before = [backend.allow_tf32 for backend in backends]
+
+    def now() -> tuple[str, str, str]:
+        products, convolutions = ("tf32" if backend.allow_tf32 else "ieee" for backend in backends)
+        return products, convolutions, "ieee"
+
+    yield now
+    for backend, allowed in zip(backends, before, strict=True):
+        backend.allow_tf32 = allowed
 
 
 def test_tf32_is_a_gpus_choice_in_both_directions(precisions: Callable[[], tuple[str, str, str]]) -> None:

@@ -1,14 +1,16 @@
 """A network that torch compiles: minutes before the first result, less time for each one after it."""
 
+import inspect
 import threading
 import warnings
 from collections.abc import Callable
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException  # importing it takes a second, so this module is imported late
-from torch._inductor import list_mode_options
+from torch._inductor import list_mode_options, list_options
 
 from vithybrid_cli.errors import UsageError
 
@@ -32,12 +34,8 @@ class CompiledNetwork:
         self._sizes: frozenset[int] = frozenset()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch 2.13 imports what it has deprecated itself
-            self._network: Callable[[Tensor], Tensor] = torch.compile(  # type: ignore[call-overload] # not in its stubs
-                network,
-                dynamic=False,
-                options=_options(device),
-                recompile_limit=_MOST_SIZES,
-                isolate_recompiles=True,  # engines on several devices must not use up each other's limit
+            self._network: Callable[[Tensor], Tensor] = torch.compile(
+                network, dynamic=False, options=_options(device), **_room_for_sizes()
             )
 
     def __call__(self, values: Tensor, most: int) -> Tensor:
@@ -73,8 +71,20 @@ def _options(device: torch.device) -> dict[str, str | int | bool | Callable[...,
     # Not "max-autotune": its CUDA graphs belong to the thread that compiled them and fail in all others
     # (https://github.com/pytorch/pytorch/issues/123177), and batches are computed in several.
     best = list_mode_options("max-autotune-no-cudagraphs")
-    # Else it writes to stderr what it has measured.
-    return {**best, "autotune_num_choices_displayed": 0, "max_autotune_report_choices_stats": False}
+    # Else it writes to stderr what it has measured; the second name came with torch 2.9.
+    silent = {"autotune_num_choices_displayed": 0, "max_autotune_report_choices_stats": False}
+    known = list_options()
+    return {**best, **{name: value for name, value in silent.items() if name in known}}
+
+
+def _room_for_sizes() -> dict[str, Any]:
+    """Arguments that let torch compile one network for many sizes."""
+    # The second is there because engines on several devices must not use up each other's limit.
+    arguments = {"recompile_limit": _MOST_SIZES, "isolate_recompiles": True}
+    known = inspect.signature(torch.compile).parameters
+    if "recompile_limit" not in known:  # before torch 2.12 the limit belongs to the process; 2.6 knows its older name
+        torch._dynamo.config.cache_size_limit = max(torch._dynamo.config.cache_size_limit, _MOST_SIZES)
+    return {name: value for name, value in arguments.items() if name in known}  # the second came with torch 2.13
 
 
 def _not_here(device: torch.device, cause: Exception) -> UsageError:

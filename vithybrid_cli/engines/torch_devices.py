@@ -63,6 +63,10 @@ def set_tf32(allowed: bool) -> None:
 
     torch keeps this for the whole process: the engine that was made last decides for all.
     """
+    if not hasattr(torch.backends, "fp32_precision"):  # before torch 2.9 all devices share the switch for products
+        torch.set_float32_matmul_precision("high" if allowed else "highest")
+        torch.backends.cudnn.allow_tf32 = allowed
+        return
     precision = "tf32" if allowed else "ieee"
     on_cpu = torch.backends.mkldnn.matmul.fp32_precision  # type: ignore[attr-defined] # torch's stubs lack all of these
     # By the older name first, since Inductor of torch 2.13 asks for that one, and it is an error where only the newer
