@@ -26,7 +26,7 @@ def classify(
         typer.Option(
             "--resume",
             rich_help_panel=options.OUTPUT_PANEL,
-            help="Go on where a run that wrote --output was broken off; begin if there is none.",
+            help="Continue the interrupted run that wrote --output, or start it.",
         ),
     ] = False,
     files_from: options.FilesFrom = None,

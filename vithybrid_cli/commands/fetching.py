@@ -1,4 +1,4 @@
-"""A model by the name that a user gave, fetched where needed, with a word on how far its download is."""
+"""A model is located by its name, and its download, if it needs one, is shown on stderr."""
 
 import sys
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ def fetched(model: str, *, revision: str | None, offline: bool, quiet: bool) -> 
 def read_checkpoint(
     model: str, *, revision: str | None, offline: bool, image_size: int | None = None, quiet: bool
 ) -> "Checkpoint":
-    """What the files of a model say of it, after its download if it needs one. Raises ModelError and UsageError."""
+    """The checkpoint of a model, after its download if it needs one. Raises ModelError and UsageError."""
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # which ``vithybrid --help`` must not pay for
 
     return Checkpoint.read(fetched(model, revision=revision, offline=offline, quiet=quiet), image_size)

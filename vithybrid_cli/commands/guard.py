@@ -1,4 +1,4 @@
-"""The one place where what went wrong in a command becomes a line on stderr and an exit code."""
+"""Errors of a command become one line on stderr and an exit code, here and nowhere else."""
 
 import functools
 from collections.abc import Callable
@@ -25,7 +25,7 @@ def as_flag(name: str, value: str | None) -> str:
 def guarded(command: Callable[P, None]) -> Callable[P, None]:
     """The command with its documented exit codes: 2 wrong usage, 3 no model, 130 interrupted; 0 for a closed pipe.
 
-    A command that ends itself in an orderly way on another signal than Ctrl-C's exits with 128 and its number.
+    A command that another signal than Ctrl-C's has stopped exits with 128 plus the number of the signal.
     """
 
     @functools.wraps(command)

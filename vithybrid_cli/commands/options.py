@@ -1,4 +1,4 @@
-"""Options that several subcommands share, so that they are spelled and explained alike."""
+"""Options that several subcommands share, spelt and explained once."""
 
 from pathlib import Path
 from typing import Annotated
@@ -33,7 +33,7 @@ Inputs = Annotated[
 ]
 FilesFrom = Annotated[
     Path | None,
-    typer.Option(metavar="FILE", help="Read paths from this file, one per line; - for stdin.", show_default=False),
+    typer.Option(metavar="FILE", help="Read paths from this file, one per line; - is stdin.", show_default=False),
 ]
 Null = Annotated[bool, typer.Option("--null", "-0", help="Paths in lists end with NUL, not newline.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")]
@@ -48,7 +48,7 @@ ImageSize = Annotated[
         min=1,
         metavar="N",
         rich_help_panel=MODEL_PANEL,
-        help="Run the network on pictures of N×N pixels; its positions are interpolated.",
+        help="Run the network on N×N pixels instead; its position embeddings are interpolated.",
         show_default="the model's own",
     ),
 ]
@@ -57,7 +57,7 @@ Device = Annotated[
     typer.Option(
         metavar="NAME",
         rich_help_panel=RUN_PANEL,
-        help="auto (cuda where there is one, else cpu), cpu, cuda, cuda:N or mps.",
+        help="auto (cuda if there is one, else cpu), cpu, cuda (all GPUs), cuda:N (one of them) or mps.",
     ),
 ]
 
@@ -66,7 +66,7 @@ DtypeOption = Annotated[
     typer.Option(
         "--dtype",
         rich_help_panel=RUN_PANEL,
-        help="What the network computes in; tf32 is for NVIDIA GPUs: faster than float32, and less exact.",
+        help="Number format of the computation. tf32 (NVIDIA GPUs only) is faster than float32 and less exact.",
     ),
 ]
 Attention = Annotated[AttentionKind, typer.Option(rich_help_panel=RUN_PANEL, help="How torch computes attention.")]
@@ -74,7 +74,7 @@ Engine = Annotated[
     EngineKind,
     typer.Option(
         rich_help_panel=RUN_PANEL,
-        help="What runs the network: auto is openvino on a CPU where it is installed, else torch.",
+        help="Library that runs the network. auto: openvino on a CPU if it is installed, else torch.",
     ),
 ]
 Compile = Annotated[
@@ -82,7 +82,7 @@ Compile = Annotated[
     typer.Option(
         "--compile",
         rich_help_panel=RUN_PANEL,
-        help="Have torch compile the network first: that takes minutes, and all pictures after it less time.",
+        help="Compile the network with torch.compile first: minutes at the start, then faster.",
     ),
 ]
 BatchSize = Annotated[
@@ -93,7 +93,7 @@ BatchSize = Annotated[
         min=1,
         metavar="N",
         rich_help_panel=RUN_PANEL,
-        help="Pictures at once.",
+        help="Pictures per batch.",
         show_default="auto",
     ),
 ]
@@ -120,7 +120,7 @@ FastJpeg = Annotated[
     typer.Option(
         "--fast-jpeg",
         rich_help_panel=RUN_PANEL,
-        help="Decode large JPEGs at a part of their size: faster, not quite the same pixels.",
+        help="Decode large JPEGs at reduced size: faster, with slightly different pixels.",
     ),
 ]
 Output = Annotated[

@@ -1,4 +1,4 @@
-"""How far a run is, on stderr: a line that changes on a terminal, a plain line now and then elsewhere."""
+"""Progress on stderr: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 import sys
 import threading
@@ -17,15 +17,15 @@ if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
 
 PLAIN_INTERVAL = 10.0  # seconds between plain lines
-WORTH_WAITING = 0.5  # seconds for which a run that goes on waits for the number of all inputs, to say how far it is
-WORTH_A_SUMMARY = 2.0  # seconds from which on a run is long enough for a last line
+WORTH_WAITING = 0.5  # seconds that a resumed run waits for the total, to say how far it is
+WORTH_A_SUMMARY = 2.0  # seconds; a shorter run needs no summary
 
 
 class Progress:
-    """Counts pictures and failures; ``count`` (which may be slow) runs beside the work and gives the total.
+    """Counts pictures and failures. ``count``, which may be slow, gives the total; it runs in a thread of its own.
 
-    ``live`` allows a line that changes. Where results go to a terminal, or to a program that may write to one, it would
-    overwrite them. A run that goes on with another has its ``done`` and ``failed`` ones, which do not count as speed.
+    ``live`` allows a bar. It would overwrite results that go to the same terminal, directly or through another program.
+    A resumed run starts with the pictures ``done`` and ``failed`` before; they do not count for its speed.
     """
 
     def __init__(

@@ -28,14 +28,15 @@ def train(
     folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with one folder of pictures per label.")],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write the checkpoint to.")],
     held_out: Annotated[
-        Path | None, typer.Option(metavar="DIR", help="Labelled pictures to measure the result on.", show_default=False)
+        Path | None,
+        typer.Option(metavar="DIR", help="Labelled pictures to evaluate the result on.", show_default=False),
     ] = None,
     config: Annotated[
         str | None,
         typer.Option(
             "--config",
             "-c",
-            help="Start with random weights for this model's config, or this config.json.",
+            help="Start from random weights, with the config of this model or this config.json.",
             show_default=BUILT_IN,
         ),
     ] = None,
@@ -43,16 +44,20 @@ def train(
         str | None,
         typer.Option("--model", "-m", help="Start from this checkpoint's weights instead.", show_default=False),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="How often each picture is seen.")] = 30,
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Pictures in a step.")] = 128,
+    epochs: Annotated[int, typer.Option(min=1, help="Passes over all pictures.")] = 30,
+    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Pictures per step.")] = 128,
     learning_rate: Annotated[float, typer.Option("--lr", min=0, help="The highest learning rate.")] = 1e-3,
-    weight_decay: Annotated[float, typer.Option(min=0, help="AdamW's decay of matrices.")] = 0.05,
-    warmup_epochs: Annotated[float, typer.Option(min=0, help="Epochs until the highest rate is reached.")] = 0.5,
-    label_smoothing: Annotated[float, typer.Option(min=0, max=1, help="Taken from the true label.")] = 0.1,
-    min_area: Annotated[float, typer.Option(min=0.01, max=1, help="Smallest random crop, as a part of it.")] = 0.5,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Of weights, order, crops and flips.")] = 0,
+    weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of AdamW, for matrices only.")] = 0.05,
+    warmup_epochs: Annotated[float, typer.Option(min=0, help="Epochs until the learning rate is highest.")] = 0.5,
+    label_smoothing: Annotated[float, typer.Option(min=0, max=1, help="Probability spread over all labels.")] = 0.1,
+    min_area: Annotated[
+        float, typer.Option(min=0.01, max=1, help="Smallest random crop, as a share of the picture.")
+    ] = 0.5,
+    seed: Annotated[
+        int, typer.Option(min=0, max=2**32 - 1, help="Random seed of weights, order, crops and flips.")
+    ] = 0,
     weights_dtype: Annotated[
-        options.WeightsDtype, typer.Option(help="How the weights are stored.")
+        options.WeightsDtype, typer.Option(help="Number format of the stored weights.")
     ] = options.WeightsDtype.FLOAT32,
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder.")] = False,
     device: options.Device = "auto",
@@ -66,7 +71,7 @@ def train(
 
     The folders' names become the labels. The checkpoint is written after every epoch, in the layout of transformers.
 
-    With --model, the same labels keep their order and what was learnt about them; other labels get a new head.
+    With --model, a folder with the same labels keeps the trained head; other labels get a new one.
 
     Examples:
 

@@ -23,9 +23,9 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupts:
-    """While this context is entered, the first SIGINT or SIGTERM waits for a good moment, and a second one does not.
+    """Within this context the first SIGINT or SIGTERM takes effect between two batches, a second one at once.
 
-    A signal that is ignored, as SIGINT is in a shell's background jobs, stays ignored.
+    A signal that is ignored, as SIGINT is in background jobs of a shell, stays ignored.
     """
 
     def __init__(self) -> None:
@@ -47,9 +47,9 @@ class Interrupts:
             signal.signal(number, handler)
 
     def between(self, results: Iterator[Result], batches: Batches) -> Iterator[Result]:
-        """``results`` until a signal comes. Raises Interrupted then.
+        """The ``results``, until a signal comes. Raises Interrupted then.
 
-        The rest of a batch whose first result is here is known, and still given; for the next one nobody waits.
+        The rest of a batch that has begun to come out is still given; the next batch is not waited for.
         """
         while self._number is None or batches.within:
             self._may_stop = not batches.within

@@ -1,4 +1,4 @@
-"""Finds where a run that was broken off goes on: what its file holds, checked against the inputs one by one."""
+"""Where an interrupted run continues: the results in its file are checked against the inputs, one by one."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -14,10 +14,9 @@ from vithybrid_cli.runs.record import START_OVER, EarlierRun, RunRecord
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where a run begins: the ``paths`` to label, and how many results stay as they are, some of them ``failed``.
+    """Where a run continues: the ``paths`` still to label, after ``done`` results, of which some ``failed``.
 
-    These take up the first ``end`` bytes of the file. They are ``complete`` if no input is left, and ``closed`` if
-    nothing is left to be written either.
+    Those are the first ``end`` bytes of the file. ``complete``: no input is left; ``closed``: the file needs no end.
     """
 
     paths: Iterator[str]
@@ -29,10 +28,10 @@ class ResumePoint:
 
 
 def resume_point(record: RunRecord, paths: Iterator[str], *, strict: bool) -> ResumePoint:
-    """Where the run of ``record`` begins. Of ``paths`` no more is read than it has results, and one.
+    """Where the run of ``record`` continues. Reads one more of ``paths`` than there are results in its file.
 
-    With ``strict`` the picture at which the earlier run stopped is tried again. Raises UsageError for results of other
-    inputs, and for a file that is not as a run leaves it.
+    With ``strict``, the picture at which the earlier run stopped is tried again. Raises UsageError if the results are
+    of other inputs, or if the file is damaged.
     """
     if record.output is None or record.earlier is None:
         return ResumePoint(paths)
@@ -64,7 +63,7 @@ def _resume_point(output: Path, earlier: EarlierRun, paths: Iterator[str], *, st
 
 
 class _Reached(NamedTuple):
-    """So many results, of which some failed, up to a byte of the file."""
+    """A number of results, how many of them are errors, and where in the file they end."""
 
     done: int = 0
     failed: int = 0
@@ -73,7 +72,7 @@ class _Reached(NamedTuple):
 
 @dataclass(slots=True)
 class _Read:
-    """The results that were read; ``kept`` are those up to the last end of a batch, ``again`` the paths after it."""
+    """What was read so far: ``whole``; up to the last whole batch: ``kept``; the paths after that: ``again``."""
 
     batches: Batches
     whole: _Reached = field(default_factory=_Reached)
