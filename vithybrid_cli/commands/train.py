@@ -29,7 +29,7 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write the checkpoint to.")],
     held_out: Annotated[
         Path | None,
-        typer.Option(metavar="DIR", help="Labelled pictures to evaluate the result on.", show_default=False),
+        typer.Option(metavar="DIR", help="Labelled pictures to evaluate it on.", show_default=False),
     ] = None,
     config: Annotated[
         str | None,
@@ -50,12 +50,8 @@ def train(
     weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of AdamW, for matrices only.")] = 0.05,
     warmup_epochs: Annotated[float, typer.Option(min=0, help="Epochs until the learning rate is highest.")] = 0.5,
     label_smoothing: Annotated[float, typer.Option(min=0, max=1, help="Probability spread over all labels.")] = 0.1,
-    min_area: Annotated[
-        float, typer.Option(min=0.01, max=1, help="Smallest random crop, as a share of the picture.")
-    ] = 0.5,
-    seed: Annotated[
-        int, typer.Option(min=0, max=2**32 - 1, help="Random seed of weights, order, crops and flips.")
-    ] = 0,
+    min_area: Annotated[float, typer.Option(min=0.01, max=1, help="Smallest random crop, as a share of it.")] = 0.5,
+    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights, order, crops and flips.")] = 0,
     weights_dtype: Annotated[
         options.WeightsDtype, typer.Option(help="Number format of the stored weights.")
     ] = options.WeightsDtype.FLOAT32,
