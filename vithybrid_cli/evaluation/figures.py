@@ -2,22 +2,32 @@
 
 from __future__ import annotations
 
-import unicodedata
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vithybrid_cli.errors import UsageError
+from vithybrid_cli.evaluation.labels import match_labels
 from vithybrid_cli.results import ImageResult
 
+# `Report`, `match_labels` and `Evaluation.report` are the former names, until nothing imports them from here.
+__all__ = [
+    "TOP_K",
+    "Confusion",
+    "Evaluation",
+    "LabelMetrics",
+    "Metrics",
+    "Report",
+    "Unreadable",
+    "match_labels",
+]
+
 TOP_K = 5  # predictions that a result must hold (fewer only if the model has fewer labels)
-NAMED_FOLDERS = 5  # that an error message spells out
 
 
 @dataclass(frozen=True, slots=True)
-class LabelScore:
-    """One label: how many pictures have it, how many of these were found, and how many were given it."""
+class LabelMetrics:
+    """One label: how many pictures have it, for how many of them it was predicted, and how often it was in all."""
 
     index: int
     label: str
@@ -33,11 +43,11 @@ class LabelScore:
 
     @property
     def precision(self) -> float | None:
-        """``correct / predicted``; None for a label that was never given."""
+        """``correct / predicted``; None for a label that was never predicted."""
         return _ratio(self.correct, self.predicted)
 
     def record(self) -> dict[str, Any]:
-        """The score as plain values, in the shape of the JSON output."""
+        """The metrics as plain values, in the shape of the JSON output."""
         return {
             "index": self.index,
             "label": self.label,
@@ -52,7 +62,7 @@ class LabelScore:
 
 @dataclass(frozen=True, slots=True)
 class Confusion:
-    """``count`` pictures of the label ``true`` were taken for ``predicted``; the indices tell equal labels apart."""
+    """``predicted`` was predicted for ``count`` pictures of ``true``; the indices tell labels of one name apart."""
 
     true_index: int
     true: str
@@ -66,59 +76,72 @@ class Confusion:
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What an evaluation found. Pictures that could not be read are in ``unreadable`` and in no other number."""
+class Unreadable:
+    """A picture that could not be read, and why, in words: an exception would keep what its traceback refers to."""
 
-    labels: tuple[LabelScore, ...]
+    path: str
+    error_type: str
+    message: str
+
+    def record(self) -> dict[str, Any]:
+        """The same shape as an unreadable picture has in the JSON output of `classify`."""
+        return {"path": self.path, "error": {"type": self.error_type, "message": self.message}}
+
+
+@dataclass(frozen=True, slots=True)
+class Metrics:
+    """How good a model is. Pictures that could not be read are in ``unreadable`` and count for nothing else."""
+
+    labels: tuple[LabelMetrics, ...]
     confusions: tuple[Confusion, ...]
-    unreadable: tuple[ImageResult, ...]
+    unreadable: tuple[Unreadable, ...]
 
     @property
     def pictures(self) -> int:
-        """Pictures that were read, over all labels."""
-        return sum(score.pictures for score in self.labels)
+        """How many pictures were read, over all labels."""
+        return sum(label.pictures for label in self.labels)
 
     @property
     def top1(self) -> float | None:
         """Share of the pictures whose first label is right; None without pictures."""
-        return _ratio(sum(score.correct for score in self.labels), self.pictures)
+        return _ratio(sum(label.correct for label in self.labels), self.pictures)
 
     @property
     def top5(self) -> float | None:
         """Share of the pictures whose label is among the first five; None without pictures."""
-        return _ratio(sum(score.correct_top5 for score in self.labels), self.pictures)
+        return _ratio(sum(label.correct_top5 for label in self.labels), self.pictures)
 
     def record(self) -> dict[str, Any]:
-        """The report as plain values, in the shape of the JSON output."""
+        """All of it as plain values, in the shape of the JSON output."""
         return {
             "pictures": self.pictures,
             "top1": _rounded(self.top1),
             "top5": _rounded(self.top5),
-            "labels": [score.record() for score in self.labels],
+            "labels": [label.record() for label in self.labels],
             "confusions": [confusion.record() for confusion in self.confusions],
-            "unreadable": [result.record() for result in self.unreadable],
+            "unreadable": [picture.record() for picture in self.unreadable],
         }
 
 
 class Evaluation:
-    """Counts results picture by picture; what it keeps is one number per label and pair, and the unreadable ones."""
+    """Counts results picture by picture. It keeps a count per label and per confused pair, and what was unreadable."""
 
     def __init__(self, labels: Sequence[str]) -> None:
-        """``labels`` are all labels of the model, in the order of their index."""
+        """``labels`` are all labels of the model, by class index."""
         import numpy as np  # imported where it is used: `vithybrid --help` must not pay for it
 
         self._labels = tuple(labels)
         self._pictures, self._correct, self._correct_top5, self._predicted = np.zeros((4, len(labels)), np.int64)
         self._confused: Counter[tuple[int, int]] = Counter()
-        self._unreadable: list[ImageResult] = []
+        self._unreadable: list[Unreadable] = []
 
     def add(self, true: int, result: ImageResult) -> None:
         """Count one picture whose label has the index ``true``; ``result`` holds its best ``TOP_K`` predictions.
 
-        A picture without predictions (nothing reached the threshold) is read and wrong, but confused with nothing.
+        A picture without predictions (nothing reached the threshold) counts as wrong, but as no confusion.
         """
         if result.error is not None:
-            self._unreadable.append(result)
+            self._unreadable.append(Unreadable(result.path, type(result.error).__name__, str(result.error)))
             return
         best = [prediction.index for prediction in result.predictions[:TOP_K]]
         self._pictures[true] += 1
@@ -129,95 +152,30 @@ class Evaluation:
         if best and best[0] != true:
             self._confused[true, best[0]] += 1
 
-    def report(self, confusions: int = 10) -> Report:
-        """The numbers so far, with so many of the most frequent ``confusions``.
+    def metrics(self, confusions: int = 10) -> Metrics:
+        """The metrics so far, with the most frequent ``confusions``, at most so many.
 
-        A label is listed if it has pictures or was given to one, in the order of the index. Equally frequent
-        confusions come in the order of their indices.
+        Labels come by index, without those that no picture has and that were never predicted. Equally frequent
+        confusions come by index, too.
         """
         import numpy as np
 
         listed = np.flatnonzero(self._pictures + self._predicted)
         pairs = sorted(self._confused.items(), key=lambda item: (-item[1], item[0]))[:confusions]
-        return Report(
-            tuple(self._score(int(index)) for index in listed),
+        return Metrics(
+            tuple(self._label(int(index)) for index in listed),
             tuple(Confusion(a, self._labels[a], b, self._labels[b], count) for (a, b), count in pairs),
             tuple(self._unreadable),
         )
 
-    def _score(self, index: int) -> LabelScore:
+    report = metrics
+
+    def _label(self, index: int) -> LabelMetrics:
         counts = (self._pictures, self._correct, self._correct_top5, self._predicted)
-        return LabelScore(index, self._labels[index], *(int(count[index]) for count in counts))
+        return LabelMetrics(index, self._labels[index], *(int(count[index]) for count in counts))
 
 
-def match_labels(folders: Sequence[str], labels: Sequence[str]) -> dict[str, int]:
-    """The class index that each folder name stands for.
-
-    A folder is named by the whole label, or else by the index in decimal digits, or else by the first name of the
-    label, the part before its first comma. A label wins over an index, so that ``7`` finds the label "7" of a model
-    of digits. A label that cannot be a folder name, such as one with a slash, has its index or first name. Accents
-    match however the file system composes them. Several folders may stand for one label.
-
-    Raises ``UsageError`` if a folder stands for no label, or for several, as "crane" does for two of ImageNet.
-    """
-    find = _finder(labels)
-    found = {folder: find(folder) for folder in folders}
-    unknown = [folder for folder, indices in found.items() if not indices]
-    if unknown:
-        raise UsageError(_no_label(unknown))
-    doubtful = {folder: indices for folder, indices in found.items() if len(indices) > 1}
-    if doubtful:
-        raise UsageError(_several_labels(doubtful))
-    return {folder: indices[0] for folder, indices in found.items()}
-
-
-def _finder(labels: Sequence[str]) -> Callable[[str], Sequence[int]]:
-    """A function from a folder name to the indices that it may stand for."""
-    whole = _positions(labels)
-    first = _positions(label.split(",")[0] for label in labels)
-    numbers = {str(index): (index,) for index in range(len(labels))}
-
-    def find(folder: str) -> Sequence[int]:
-        name = _normal(folder)
-        return whole.get(name) or numbers.get(name) or first.get(name) or ()
-
-    return find
-
-
-def _positions(names: Iterable[str]) -> Mapping[str, Sequence[int]]:
-    """Where each name occurs."""
-    positions: defaultdict[str, list[int]] = defaultdict(list)
-    for index, name in enumerate(names):
-        positions[_normal(name)].append(index)
-    return positions
-
-
-def _normal(name: str) -> str:
-    """One form for what looks the same: macOS stores folder names decomposed, labels are mostly composed."""
-    return unicodedata.normalize("NFC", name).strip()
-
-
-def _no_label(folders: Sequence[str]) -> str:
-    names = _enumeration([f'"{folder}"' for folder in folders])
-    subject = "this folder is" if len(folders) == 1 else f"{len(folders)} folders are"
-    return (
-        f"{subject} named after no label of the model: {names}. Name each folder by a label, by the first name of a "
-        "label, or by its index; `vithybrid info MODEL` lists them"
-    )
-
-
-def _several_labels(folders: Mapping[str, Sequence[int]]) -> str:
-    names = _enumeration([f'"{folder}" ({_either(indices)})' for folder, indices in folders.items()])
-    return f"folder names that stand for several labels of the model: {names}. Name these folders by the index"
-
-
-def _either(indices: Sequence[int]) -> str:
-    return " or ".join(map(str, indices))
-
-
-def _enumeration(names: Sequence[str]) -> str:
-    more = len(names) - NAMED_FOLDERS
-    return ", ".join(names[:NAMED_FOLDERS]) + (f" and {more} more" if more > 0 else "")
+Report = Metrics
 
 
 def _ratio(part: int, whole: int) -> float | None:

@@ -1,20 +1,20 @@
-"""An evaluation becomes text: tables for people, one JSON object, or one long table for programs.
+"""Metrics become text: tables for people, one JSON object, or one long table for programs.
 
-``csv`` and ``tsv`` hold rows of several kinds under one header. The first column says what a row is, so that it is
-filtered by it: ``pandas.read_csv(file).query("kind == 'label'").convert_dtypes()``.
+``csv`` and ``tsv`` hold rows of several kinds below one header. The first column names the kind, to filter by:
+``pandas.read_csv(file).query("kind == 'label'").convert_dtypes()``.
 
-- ``summary``, the first row: how many pictures were read, how many were unreadable, top-1 and top-5.
-- ``label``: one for each label that has pictures or was given to one, with its recall and precision.
-- ``confusion``: so many ``pictures`` of ``label`` were taken for ``predicted_label``, most frequent pair first.
-- ``unreadable``: a picture that is in no other number, and why.
+- ``summary``, the first row: how many pictures were read, how many could not be, top-1 and top-5.
+- ``label``: one for each label that has pictures or was predicted, with its recall and precision.
+- ``confusion``: for so many ``pictures`` of ``label`` the model predicted ``predicted_label``; most frequent first.
+- ``unreadable``: a picture that counts for nothing else, and why.
 
-A row leaves the columns of other kinds empty, and so does a share that would divide by zero.
+The columns of other kinds are empty, and so is a share that would divide by zero.
 """
 
 from collections.abc import Iterator
 from typing import TextIO
 
-from vithybrid_cli.evaluation.figures import Report
+from vithybrid_cli.evaluation.figures import Metrics
 from vithybrid_cli.output.delimited import RowWriter
 from vithybrid_cli.output.formats import Format, prepare_stream
 from vithybrid_cli.output.json_records import to_json
@@ -28,39 +28,42 @@ KINDS = {
 COLUMNS = ("kind", *dict.fromkeys(column for columns in KINDS.values() for column in columns))
 
 
-def write_report(output_format: Format, stream: TextIO, report: Report) -> None:
-    """Write the whole ``report`` to ``stream``.
+def write_metrics(output_format: Format, stream: TextIO, metrics: Metrics) -> None:
+    """Write all ``metrics`` to ``stream``.
 
-    ``json`` is one object over several lines, ``jsonl`` the same object on one line, fit to be appended to a log of
-    runs. ``csv`` and ``tsv`` hold the same facts as rows.
+    ``json`` is an object on several lines, ``jsonl`` the same object on one line, so that it can be appended to a log.
+    ``csv`` and ``tsv`` hold the same facts as rows.
     """
     prepare_stream(output_format, stream)
     match output_format:
         case Format.JSON | Format.JSONL:
-            stream.write(to_json(report.record(), indent=2 if output_format is Format.JSON else None) + "\n")
+            stream.write(to_json(metrics.record(), indent=2 if output_format is Format.JSON else None) + "\n")
             stream.flush()
         case Format.CSV | Format.TSV:
             rows = RowWriter(stream, delimiter="," if output_format is Format.CSV else "\t")
-            rows.write(COLUMNS, *_rows(report))
+            rows.write(COLUMNS, *_rows(metrics))
         case Format.TABLE:
-            from vithybrid_cli.evaluation.table import print_report  # imports rich
+            from vithybrid_cli.evaluation.table import print_metrics  # imports rich
 
-            print_report(stream, report)
+            print_metrics(stream, metrics)
 
 
-def _rows(report: Report) -> Iterator[tuple[str, ...]]:
-    yield _row("summary", report.pictures, len(report.unreadable), report.top1, report.top5)
-    for score in report.labels:
-        counts = (score.pictures, score.correct, score.correct_top5, score.predicted)
-        yield _row("label", score.index, score.label, *counts, score.recall, score.precision)
-    for pair in report.confusions:
+write_report = write_metrics  # the former name, until nothing imports it
+
+
+def _rows(metrics: Metrics) -> Iterator[tuple[str, ...]]:
+    yield _row("summary", metrics.pictures, len(metrics.unreadable), metrics.top1, metrics.top5)
+    for row in metrics.labels:
+        counts = (row.pictures, row.correct, row.correct_top5, row.predicted)
+        yield _row("label", row.index, row.label, *counts, row.recall, row.precision)
+    for pair in metrics.confusions:
         yield _row("confusion", pair.true_index, pair.true, pair.predicted_index, pair.predicted, pair.count)
-    for result in report.unreadable:
-        yield _row("unreadable", result.path, type(result.error).__name__, result.error)
+    for picture in metrics.unreadable:
+        yield _row("unreadable", picture.path, picture.error_type, picture.message)
 
 
 def _row(kind: str, *values: object) -> tuple[str, ...]:
-    """The values of this kind's columns, each below its heading."""
+    """The values of this kind's columns, each in its place."""
     cells: dict[str, object] = {"kind": kind, **dict(zip(KINDS[kind], values, strict=True))}
     return tuple(_cell(cells.get(column)) for column in COLUMNS)
 

@@ -1,4 +1,4 @@
-"""An evaluation for people: labels, confusions, unreadable pictures, and the accuracy where the eye ends up."""
+"""Metrics for people: labels, confusions, unreadable pictures, and last the accuracy, where one looks first."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -8,98 +8,98 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from vithybrid_cli.evaluation.figures import LabelScore, Report
+from vithybrid_cli.evaluation.figures import LabelMetrics, Metrics
 from vithybrid_cli.output.terminal import Terminal, open_terminal
 
 BAR = 10
-NAMED = 20  # unreadable pictures that are listed; the other formats have them all
+LISTED = 20  # unreadable pictures at most; the other formats have them all
 
 
-def print_report(stream: TextIO, report: Report) -> None:
-    """Print ``report``, the summary last, since the table of a thousand labels scrolls everything else away."""
+def print_metrics(stream: TextIO, metrics: Metrics) -> None:
+    """Print ``metrics``, the summary last: a table of a thousand labels would scroll it away."""
     terminal = open_terminal(stream)
-    if report.labels:
-        terminal.console.print(_labels(terminal, report))
-    if report.confusions:
-        terminal.console.print(_confusions(terminal, report))
-    terminal.print([*_unreadable(terminal, report), _summary(report)])
+    if metrics.labels:
+        terminal.console.print(_labels(terminal, metrics))
+    if metrics.confusions:
+        terminal.console.print(_confusions(terminal, metrics))
+    terminal.print([*_unreadable(terminal, metrics), _summary(metrics)])
 
 
 def _table(title: str) -> Table:
     return Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
 
 
-def _labels(terminal: Terminal, report: Report) -> Table:
+def _labels(terminal: Terminal, metrics: Metrics) -> Table:
     table = _table("Labels")
     table.add_column("label", overflow="fold")
     for name in _columns(terminal.width):
         is_bar = name == "bar"
         table.add_column("" if is_bar else name, justify="left" if is_bar else "right", no_wrap=True)
-    repeated = _repeated(report)
-    for score in report.labels:
-        cells = _cells(terminal, score)
-        label = terminal.label(score.label, number=score.index if score.label in repeated else None)
+    repeated = _repeated(metrics)
+    for row in metrics.labels:
+        cells = _cells(terminal, row)
+        label = terminal.label(row.label, number=row.index if row.label in repeated else None)
         table.add_row(label, *(cells[name] for name in _columns(terminal.width)))
     return table
 
 
 def _columns(width: int) -> Sequence[str]:
-    """What fits beside the label: counts and bar give way on a narrow screen."""
+    """What fits beside the label: a narrow screen has no room for counts and bars."""
     if width < 56:
         return ("recall", "precision")
     counts = ("pictures", "correct", "predicted") if width >= 80 else ("pictures",)
     return (*counts, "recall", "bar", "precision")
 
 
-def _cells(terminal: Terminal, score: LabelScore) -> dict[str, str | Text]:
-    recall = score.recall or 0.0
+def _cells(terminal: Terminal, row: LabelMetrics) -> dict[str, str | Text]:
+    recall = row.recall or 0.0
     return {
-        "pictures": str(score.pictures),
-        "correct": str(score.correct),
-        "predicted": str(score.predicted),
-        "recall": _percent(score.recall),
+        "pictures": str(row.pictures),
+        "correct": str(row.correct),
+        "predicted": str(row.predicted),
+        "recall": _percent(row.recall),
         "bar": terminal.bar(recall, BAR, _colour(recall)),
-        "precision": _percent(score.precision),
+        "precision": _percent(row.precision),
     }
 
 
-def _confusions(terminal: Terminal, report: Report) -> Table:
+def _confusions(terminal: Terminal, metrics: Metrics) -> Table:
     table = _table("Most confused")
     table.add_column("pictures", justify="right", no_wrap=True)
-    table.add_column("of the label", overflow="fold")
-    table.add_column("were taken for", overflow="fold")
-    repeated = _repeated(report)
-    for pair in report.confusions:
+    table.add_column("label", overflow="fold")
+    table.add_column("predicted", overflow="fold")
+    repeated = _repeated(metrics)
+    for pair in metrics.confusions:
         true = terminal.label(pair.true, number=pair.true_index if pair.true in repeated else None)
-        taken = terminal.label(pair.predicted, number=pair.predicted_index if pair.predicted in repeated else None)
-        table.add_row(str(pair.count), true, taken)
+        predicted = terminal.label(pair.predicted, number=pair.predicted_index if pair.predicted in repeated else None)
+        table.add_row(str(pair.count), true, predicted)
     return table
 
 
-def _repeated(report: Report) -> set[str]:
-    """Labels that several classes share, which need their index to be told apart."""
-    return {label for label, count in Counter(score.label for score in report.labels).items() if count > 1}
+def _repeated(metrics: Metrics) -> set[str]:
+    """Labels that several classes share: only the index tells them apart."""
+    return {label for label, count in Counter(row.label for row in metrics.labels).items() if count > 1}
 
 
-def _unreadable(terminal: Terminal, report: Report) -> Iterator[Text]:
-    if not report.unreadable:
+def _unreadable(terminal: Terminal, metrics: Metrics) -> Iterator[Text]:
+    if not metrics.unreadable:
         return
-    yield Text("Unreadable, left out of all numbers", "bold red")
-    for result in report.unreadable[:NAMED]:
-        path = Text.assemble("  ", terminal.text(result.path), "  ")
-        yield from terminal.hang(path, terminal.text(str(result.error), "red"))
-    more = len(report.unreadable) - NAMED
+    yield Text("Unreadable, not counted", "bold red")
+    for picture in metrics.unreadable[:LISTED]:
+        path = Text.assemble("  ", terminal.text(picture.path), "  ")
+        yield from terminal.hang(path, terminal.text(picture.message, "red"))
+    more = len(metrics.unreadable) - LISTED
     if more > 0:
-        yield Text(f"  and {more:,} more; `-f json` names them all", "dim")
+        yield Text(f"  and {more:,} more; JSON and CSV list them all", "dim")
     yield Text()
 
 
-def _summary(report: Report) -> Text:
+def _summary(metrics: Metrics) -> Text:
     numbers = {
-        "top-1": _percent(report.top1, 2),
-        "top-5": _percent(report.top5, 2),
-        "pictures": f"{report.pictures:,}",
-        "unreadable": f"{len(report.unreadable):,}",
+        "top-1": _percent(metrics.top1, 2),
+        "top-5": _percent(metrics.top5, 2),
+        "pictures": f"{metrics.pictures:,}",
+        "unreadable": f"{len(metrics.unreadable):,}",
     }
     parts = [Text.assemble((name, "dim"), " ", (value, "bold")) for name, value in numbers.items()]
     return Text("   ").join(parts)
