@@ -1,6 +1,10 @@
 """Archives of NumPy arrays: mapped or unpacked, never run, and refused in one line where they are damaged."""
 
 import io
+import os
+import shutil
+import subprocess
+import sys
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -9,8 +13,10 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pytest
-from places import GOLDENS
+from numpy.lib import format as npy
+from places import GOLDENS, ROOT
 
+from vithybrid_cli.checkpoints import weights
 from vithybrid_cli.checkpoints.weights import npz_arrays, tensor_shapes
 from vithybrid_cli.errors import ModelError
 
@@ -123,3 +129,106 @@ def test_a_file_that_is_cut_off_anywhere_is_one_error(length: int, tmp_path: Pat
     (tmp_path / "x.npz").write_bytes(content[: len(content) * length // 2000])
     with pytest.raises(ModelError, match="Fetch the checkpoint again"):
         npz_arrays(tmp_path / "x.npz")
+
+
+# Archives that claim more than they hold.
+
+CLAIM = 400_000_000  # bytes
+
+
+def header_of(shape: tuple[int, ...]) -> bytes:
+    stream = io.BytesIO()
+    npy.write_array_header_1_0(stream, {"descr": "<f4", "fortran_order": False, "shape": shape})
+    return stream.getvalue()
+
+
+def add_zeros(file: Path, name: str, header: bytes) -> None:
+    """Add a member of ``CLAIM`` zero bytes after a header, which takes a few hundred kilobytes."""
+    with (
+        zipfile.ZipFile(file, "a", zipfile.ZIP_DEFLATED) as archive,
+        archive.open(name, "w") as member,
+    ):
+        member.write(header)
+        for _ in range(CLAIM // 1_000_000):
+            member.write(bytes(1_000_000))
+
+
+def peak_memory(code: str, file: Path) -> int:
+    """The most memory that a process of its own takes for ``code``, in which ``file`` is an archive."""
+    script = (
+        "import resource, sys\n"
+        "from pathlib import Path\n"
+        "from vithybrid_cli.checkpoints.checkpoint import Checkpoint\n"
+        "from vithybrid_cli.checkpoints.load import read_weights\n"
+        "from vithybrid_cli.checkpoints.weights import npz_arrays, tensor_shapes\n"
+        "from vithybrid_cli.errors import ModelError\n"
+        "file = Path(sys.argv[1])\n"
+        f"try:\n    {code}\nexcept ModelError:\n    pass\n"
+        "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss)"
+    )
+    return int(subprocess.check_output([sys.executable, "-c", script, str(file)], cwd=ROOT, text=True))
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no getrusage")
+@pytest.mark.parametrize(
+    ("name", "length", "code"),
+    [
+        pytest.param("x.npy", CLAIM // 4, "tensor_shapes(file)", id="the shapes"),
+        pytest.param("x.npy", CLAIM // 4, "Checkpoint.read(file)", id="the network"),
+        pytest.param("x.npy", 10, "npz_arrays(file)", id="more bytes than the header says"),
+        pytest.param("head/x.npy", CLAIM // 4, "read_weights(Checkpoint.read(file))", id="what the network lacks"),
+        pytest.param("opt/state/x.npy", CLAIM // 4, "read_weights(Checkpoint.read(file))", id="a training state"),
+    ],
+)
+def test_what_is_not_needed_of_an_archive_takes_no_memory(name: str, length: int, code: str, tmp_path: Path) -> None:
+    small, large = tmp_path / "small.npz", tmp_path / "large.npz"
+    with np.load(GOLDENS / "jax-hybrid" / "R50+ViT.npz") as arrays:
+        np.savez(small, **{f"opt/target/{name}": array for name, array in arrays.items()})
+    shutil.copy(small, large)
+    add_zeros(large, name, header_of((length,)))
+    assert large.stat().st_size < small.stat().st_size + CLAIM // 100
+    assert peak_memory(code, large) < 1.3 * peak_memory(code, small)
+
+
+def test_arrays_that_are_not_asked_for_are_not_read(tmp_path: Path) -> None:
+    np.savez_compressed(tmp_path / "x.npz", a=np.zeros(3), b=np.ones(3))
+    assert npz_arrays(tmp_path / "x.npz", {"a"}).keys() == {"a"}
+
+
+def test_compressed_arrays_unpack_up_to_a_limit(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    np.savez_compressed(tmp_path / "x.npz", a=np.zeros(1000), b=np.zeros(1000))
+    monkeypatch.setattr(weights, "_MAX_UNPACKED", 10_000)
+    with pytest.raises(ModelError, match="its arrays unpack to"):
+        npz_arrays(tmp_path / "x.npz")
+    assert npz_arrays(tmp_path / "x.npz", {"a"}).keys() == {"a"}
+
+
+def test_a_member_that_claims_more_than_it_can_hold_is_one_error(tmp_path: Path) -> None:
+    content = zipped("x.npy", LONG, zipfile.ZIP_DEFLATED)
+    claimed = content.replace(len(LONG).to_bytes(4, "little"), (3 * 10**9).to_bytes(4, "little"))
+    (tmp_path / "x.npz").write_bytes(claimed)
+    with pytest.raises(ModelError, match=r"x\.npy in it claims more bytes than it has"):
+        tensor_shapes(tmp_path / "x.npz")
+
+
+def test_members_that_share_their_bytes_are_one_error(tmp_path: Path) -> None:
+    with zipfile.ZipFile(tmp_path / "x.npz", "w") as archive:
+        archive.writestr("x.npy", LONG)
+        archive.filelist.append(archive.filelist[0])
+    with pytest.raises(ModelError, match="its members overlap"):
+        tensor_shapes(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("compression", [zipfile.ZIP_BZIP2, zipfile.ZIP_LZMA])
+def test_an_archive_that_numpy_does_not_write_is_one_error(compression: int, tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_bytes(zipped("x.npy", LONG, compression))
+    with pytest.raises(ModelError, match=r"x\.npy in it is compressed in a way that is not supported"):
+        npz_arrays(tmp_path / "x.npz")
+
+
+@pytest.mark.parametrize("shape", [(0, 2**70), (0,) * 70], ids=["a length", "a number of axes"])
+def test_a_shape_that_no_array_has_is_one_error(shape: tuple[int, ...], tmp_path: Path) -> None:
+    (tmp_path / "x.npz").write_bytes(zipped("x.npy", header_of(shape)))
+    for read in (npz_arrays, tensor_shapes):
+        with pytest.raises(ModelError, match=r"x\.npz cannot be read"):
+            read(tmp_path / "x.npz")

@@ -11,7 +11,7 @@ from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import timm as timm_layout
 from vithybrid_cli.checkpoints.layouts import transformers as transformers_config
 from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout
-from vithybrid_cli.checkpoints.weights import TensorShape, is_npz, metadata, npz_arrays, tensor_shapes
+from vithybrid_cli.checkpoints.weights import TensorShape, is_npz, metadata, npz_outlines, tensor_shapes
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub.files import (
     CONFIG,
@@ -125,7 +125,7 @@ def _absent(folder: Path, name: str) -> ModelError:
 
 def _read_npz(path: Path) -> Checkpoint:
     try:
-        config = jax_layout.read_config(jax_layout.without_prefix(npz_arrays(path)))
+        config = jax_layout.read_config(jax_layout.without_prefix(npz_outlines(path)))
     except NotThisLayout as error:
         raise ModelError(f"{path} cannot be used: {error} Give a ViT or hybrid of Google's.") from error
     return Checkpoint(path, config, jax_layout.default_preprocessing(config.image_size), Layout.JAX)

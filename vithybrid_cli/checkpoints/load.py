@@ -4,7 +4,7 @@ The network is built on the meta device and takes the memory-mapped tensors as t
 or copied without need. Weight standardisation is folded into the convolutions once, in float32.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -20,7 +20,15 @@ from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import key_maps
 from vithybrid_cli.checkpoints.layouts.key_maps import KeyMap
 from vithybrid_cli.checkpoints.layouts.transformers import FAMILIES, family_name
-from vithybrid_cli.checkpoints.weights import BFLOAT16, damaged, holds_weights, is_npz, npz_arrays
+from vithybrid_cli.checkpoints.weights import (
+    BFLOAT16,
+    damaged,
+    holds_weights,
+    is_npz,
+    npz_arrays,
+    npz_outlines,
+    tensor_shapes,
+)
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.bit import StandardizedConv2d, standardize
@@ -64,10 +72,10 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """
     with torch.device("meta"):
         network = build(checkpoint.stored_config)
-    tensors = _read_tensors(checkpoint)
-    key_map = _key_map(checkpoint, tensors)
-    _check_fit(network, tensors, key_map, checkpoint)
-    ours = key_map.to_ours(tensors)
+    shapes = _published_shapes(checkpoint)
+    key_map = _key_map(checkpoint, shapes)
+    _check_fit(network, shapes, key_map, checkpoint)
+    ours = key_map.to_ours(_read_tensors(checkpoint))
     return _contiguous(ours) if checkpoint.layout is Layout.JAX else ours
 
 
@@ -80,7 +88,7 @@ def transformers_map(config: NetworkConfig, *, nested: bool = True) -> KeyMap:
     return key_maps.transformers_vit(base, head=head, key_bias=config.family != "beit")
 
 
-def _key_map(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> KeyMap:
+def _key_map(checkpoint: Checkpoint, names: Collection[str]) -> KeyMap:
     config = checkpoint.config
     match checkpoint.layout:
         case Layout.JAX:
@@ -89,8 +97,29 @@ def _key_map(checkpoint: Checkpoint, tensors: Mapping[str, Tensor]) -> KeyMap:
             backbone = None if isinstance(config, BitClassifierConfig) else config.backbone
             return key_maps.timm(stem_only=backbone is not None and not backbone.depths)
     # A network that was saved without a head has none of the classifier's names around its own.
-    nested = bool(config.labels) or not any(name.startswith(("embeddings.", "embedder.")) for name in tensors)
+    nested = bool(config.labels) or not any(name.startswith(("embeddings.", "embedder.")) for name in names)
     return transformers_map(config, nested=nested)
+
+
+def _published_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
+    """Published name → shape in torch's order, from the headers alone: nothing is unpacked that does not fit."""
+    shapes: dict[str, tuple[int, ...]] = {}
+    for file in checkpoint.weight_files():
+        if is_npz(file):
+            shapes |= _npz_shapes(file)
+        else:
+            shapes |= {tensor.name: tensor.shape for tensor in tensor_shapes(file)}
+    return {name: shape for name, shape in shapes.items() if not name.endswith(INERT)}
+
+
+def _npz_shapes(file: Path) -> dict[str, tuple[int, ...]]:
+    outlines = jax_layout.without_prefix(npz_outlines(file))
+    for name, outline in outlines.items():
+        if not holds_weights(outline.dtype):
+            raise ModelError(
+                f"{name} in {file} is of type {outline.dtype}, which no weights have.", "Save it as float32."
+            )
+    return {name: jax_layout.in_torch_order(name, outline).shape for name, outline in outlines.items()}
 
 
 def _read_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
@@ -110,10 +139,9 @@ def _read_safetensors(file: Path) -> dict[str, Tensor]:
 
 
 def _read_npz(file: Path) -> dict[str, Tensor]:
-    arrays = jax_layout.without_prefix(npz_arrays(file))
-    for name, array in arrays.items():
-        if not holds_weights(array.dtype):
-            raise ModelError(f"{file}: {name} is of type {array.dtype}, which no weights have. Save it as float32.")
+    names = set(npz_outlines(file))
+    prefix = jax_layout.prefix_of(names)
+    arrays = jax_layout.without_prefix(npz_arrays(file, {name for name in names if name.startswith(prefix)}))
     return {name: _tensor(jax_layout.in_torch_order(name, array)) for name, array in arrays.items()}
 
 
@@ -143,13 +171,15 @@ def fold(network: nn.Module, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]
     }
 
 
-def _check_fit(network: nn.Module, published: Mapping[str, Tensor], key_map: KeyMap, checkpoint: Checkpoint) -> None:
+def _check_fit(
+    network: nn.Module, published: Mapping[str, tuple[int, ...]], key_map: KeyMap, checkpoint: Checkpoint
+) -> None:
     """Raise one ModelError that names all missing, unexpected and misshapen tensors, if there are any.
 
     Before they are renamed: so a name of ours is no published one, and no shape is lost by stacking.
     """
     expected = {name: list(part.shape) for name, part in key_map.from_ours(network.state_dict()).items()}
-    found = {name: list(tensor.shape) for name, tensor in published.items()}
+    found = {name: list(shape) for name, shape in published.items()}
     problems = {
         "missing": expected.keys() - found.keys(),
         "unexpected": found.keys() - expected.keys(),

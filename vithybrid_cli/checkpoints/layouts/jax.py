@@ -5,6 +5,7 @@ those of query, key and value (D, heads, d) and of the attention's output (heads
 three axes of length 1 before their own. Names may have a prefix.
 """
 
+import math
 from collections.abc import Iterable
 
 import numpy as np
@@ -55,9 +56,9 @@ def in_torch_order(name: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.
         case "kernel", 4:
             return array.transpose(3, 2, 0, 1)
         case "kernel", 3 if module.endswith(_QKV):
-            return array.reshape(array.shape[0], -1).T
+            return array.reshape(array.shape[0], math.prod(array.shape[1:])).T
         case "kernel", 3:  # the attention's output
-            return array.reshape(-1, array.shape[-1]).T
+            return array.reshape(math.prod(array.shape[:-1]), array.shape[-1]).T
         case "kernel", 2:
             return array.T
         case "scale" | "bias", _:
