@@ -2,7 +2,9 @@
 
 import hashlib
 import os
+import tempfile
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -94,6 +96,51 @@ def test_a_broken_note_is_not_believed(cache: Path, file: Path, broken: bytes) -
 def test_without_a_cache_it_is_hashed_each_time(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("VITHYBRID_CACHE", str(file / "below a file"))
     assert file_sha256(file) == file_sha256(file) == sha256(FIRST)
+
+
+@pytest.fixture
+def another_user() -> Iterator[None]:
+    """Within the test this process may only do what a user without rights may, if it is one who has them."""
+    if os.name == "nt":
+        pytest.skip("Windows has no such users")
+    before = os.geteuid()
+    if before == 0:
+        os.seteuid(65534)
+    yield
+    os.seteuid(before)
+
+
+@pytest.fixture
+def shared() -> Iterator[Path]:
+    """A folder that every user reaches; pytest's own are for one alone."""
+    with tempfile.TemporaryDirectory() as folder:
+        Path(folder).chmod(0o755)
+        yield Path(folder)
+
+
+@pytest.mark.parametrize("mode", [0o000, 0o555], ids=["unreadable", "read-only"])
+def test_the_cache_of_another_user_costs_time_alone(
+    mode: int, shared: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest
+) -> None:
+    monkeypatch.setattr(content, "_SETTLED", -1)
+    monkeypatch.setenv("VITHYBRID_CACHE", str(shared / "cache"))
+    file = shared / "weights"
+    file.write_bytes(FIRST)
+    file_sha256(file)
+    (note,) = (shared / "cache" / "sha256").iterdir()
+    note.chmod(0o000)
+    note.parent.chmod(mode)
+    request.getfixturevalue("another_user")
+    assert file_sha256(file) == sha256(FIRST)
+
+
+def test_a_note_that_cannot_be_replaced_costs_time_alone(cache: Path, file: Path) -> None:
+    file_sha256(file)
+    (note,) = (cache / "sha256").iterdir()
+    note.unlink()
+    note.mkdir()
+    assert file_sha256(file) == sha256(FIRST)
+    assert list(note.parent.iterdir()) == [note]
 
 
 def test_a_file_that_cannot_be_read_is_a_model_error(cache: Path, tmp_path: Path) -> None:

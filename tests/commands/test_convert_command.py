@@ -2,6 +2,9 @@
 
 import json
 import os
+import signal
+import subprocess
+import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
@@ -170,6 +173,29 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path: Path, monkeypatch: p
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to handle")
+@pytest.mark.parametrize("into", ["a new folder", "an empty folder"])
+def test_a_conversion_that_is_told_to_end_leaves_nothing(into: str, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    if into == "an empty folder":
+        out.mkdir()
+    code = (
+        "import time\n"
+        "from vithybrid_cli.checkpoints import convert\n"
+        "from vithybrid_cli.commands.app import app\n"
+        "convert.load_network = lambda checkpoint: (print('written', flush=True), time.sleep(60))\n"
+        f"app(['convert', {str(GOLDENS / 'hf-vit')!r}, {str(out)!r}])"
+    )
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        assert process.stdout is not None
+        assert process.stdout.readline() == b"written\n"
+        assert len([path for path in tmp_path.rglob("*") if path.is_file()]) == len(FILES)
+        process.terminate()
+        _, complaints = process.communicate(timeout=60)
+    assert (process.returncode, complaints) == (128 + signal.SIGTERM, b"")
+    assert [path.name for path in tmp_path.rglob("*")] == (["out"] if into == "an empty folder" else [])
+
+
 @pytest.mark.parametrize(
     ("config", "architecture", "says"),
     [
@@ -196,15 +222,15 @@ def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "mine").touch()
     done = run(GOLDENS / "hf-vit", tmp_path)
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "holds something already. Give the name of a new folder." in done.stderr
+    assert "exists and is no empty folder. Name a new one." in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["mine"]
 
 
 def test_a_file_in_the_way_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine", encoding="utf-8")
-    with pytest.raises(UsageError, match="holds something already"):
+    with pytest.raises(UsageError, match="is no empty folder"):
         convert(Checkpoint.read(GOLDENS / "hf-vit"), tmp_path / "out")
-    with pytest.raises(UsageError, match="cannot write to"):
+    with pytest.raises(UsageError, match="cannot be written"):
         convert(Checkpoint.read(GOLDENS / "hf-vit"), tmp_path / "out" / "below")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
@@ -232,7 +258,7 @@ def test_a_name_that_leads_nowhere_is_wrong_usage(name: str, tmp_path: Path, mon
     Path("circle").symlink_to("circle")
     done = run(GOLDENS / "hf-vit", name)
     assert (done.exit_code, done.stdout, len(done.stderr.splitlines())) == (2, "", 1)
-    assert "cannot write to" in done.stderr
+    assert "cannot be written" in done.stderr
     assert [path.name for path in tmp_path.iterdir()] == ["circle"]
 
 

@@ -248,14 +248,12 @@ def test_another_seed_gives_other_weights(trained: Path, data: LabelledFolder, t
 
 def test_a_run_that_was_broken_off_ends_in_the_same_bytes(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
     train(data, tmp_path, epochs=1)
-    (tmp_path / "model.safetensors.part").write_bytes(b"torn")
-    (tmp_path / f"{STATE}.part").write_bytes(b"torn")
+    (tmp_path / ".model.safetensors.0123abcd.part").write_bytes(b"torn")
     run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)
     run.resume()
     assert run.epochs_done == 1
     assert {step.epoch for step in run.steps()} == {1}
     assert weights(tmp_path) == weights(trained)
-    assert list(tmp_path.glob("*.part")) == []
 
 
 def test_a_run_that_is_done_has_no_steps_left(trained: Path, data: LabelledFolder) -> None:
@@ -538,7 +536,10 @@ def test_a_full_disk_leaves_the_last_epoch_as_it_was(trained: Path, data: Labell
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)
     run.resume()
-    with files_no_larger_than(5000), pytest.raises(UsageError, match=r"cannot write .*model\.safetensors: .*too large"):
+    with (
+        files_no_larger_than(5000),
+        pytest.raises(UsageError, match=r"model\.safetensors cannot be written \(.*too large"),
+    ):
         list(run.steps())
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
     run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)

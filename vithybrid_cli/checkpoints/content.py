@@ -1,12 +1,12 @@
 """What a checkpoint's weights are, told by their content and not by their name or age. No torch."""
 
 import hashlib
-import os
 import re
 import time
 from contextlib import suppress
 from pathlib import Path
 
+from vithybrid_cli.atomic import write_text
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.user_cache import cache_folder
@@ -66,9 +66,7 @@ def _noted(state: _State) -> str | None:
 def _note(state: _State, sha256: str) -> None:
     if time.time_ns() - max(state[-2:]) < _SETTLED:
         return
-    with suppress(OSError):  # a cache that cannot be written costs time and nothing else
+    with suppress(OSError):  # without a cache that it may write, the next run hashes the file again
         note = _note_for(state)
         note.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = note.with_suffix(f".{os.getpid()}")
-        unfinished.write_text(sha256, encoding="ascii")
-        unfinished.replace(note)
+        write_text(note, sha256)

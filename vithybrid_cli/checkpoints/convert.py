@@ -1,15 +1,15 @@
 """A checkpoint of any layout becomes a folder for transformers, which is checked before it gets its name."""
 
-import os
-import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 from torch import Tensor
 
+from vithybrid_cli.atomic import UNFINISHED, replacing_folder
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.layouts.transformers import architecture
 from vithybrid_cli.checkpoints.load import load_network, read_weights
@@ -94,30 +94,41 @@ def _difference(found: Tensor, expected: Tensor, error: float) -> Difference:
 
 @contextmanager
 def _appearing(out: Path) -> Iterator[Path]:
-    """A folder to fill, which becomes ``out`` when all went well and is removed when it did not.
+    """A folder to fill, whose content appears in ``out`` once the block ends without an exception.
 
-    An ``out`` that is there stays the same folder, for it may be somebody's working directory or a mount point: the
-    files move into it, the config last.
+    Raises UsageError where ``out`` is not empty or cannot be written.
     """
     try:
-        out = out.expanduser().resolve()
+        out = _resolved(out)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
-            raise UsageError(f"{out} holds something already. Give the name of a new folder.")
+            raise _not_empty(out)
         out.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = (out if out.exists() else out.parent) / f".{out.name}.{os.getpid()}"
-        unfinished.mkdir()
-    except RuntimeError as error:  # what pathlib raises for nobody's home folder and for links in a circle
-        raise UsageError(f"cannot write to {out}: {str(error).rstrip('.')}. Give another folder.") from error
+        with _filled_in_place(out) if out.exists() else replacing_folder(out) as unfinished:
+            yield unfinished
     except OSError as error:
-        raise UsageError(f"cannot write to {out}: {error.strerror}. Give another folder.") from error
+        if isinstance(error, FileExistsError) and out.exists():  # another program was faster
+            raise _not_empty(out) from error
+        raise UsageError(f"{out} cannot be written ({error.strerror}).", "Name another folder.") from error
+
+
+def _resolved(out: Path) -> Path:
     try:
-        yield unfinished
-        if unfinished.parent == out:
-            for file in sorted(unfinished.iterdir(), key=lambda file: file.name == CONFIG):
-                file.replace(out / file.name)
-        else:
-            unfinished.replace(out)
-    except OSError as error:
-        raise UsageError(f"cannot write to {out}: {error.strerror}. Give another folder.") from error
-    finally:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        return out.expanduser().resolve()
+    except RuntimeError as error:  # pathlib's, for a user without a home folder and for links in a circle
+        raise UsageError(f"{out} cannot be written ({str(error).rstrip('.')}).", "Name another folder.") from error
+
+
+def _not_empty(out: Path) -> UsageError:
+    return UsageError(f"{out} exists and is no empty folder.", "Name a new one.")
+
+
+@contextmanager
+def _filled_in_place(out: Path) -> Iterator[Path]:
+    """A folder in ``out``, whose files move up into it, the config last.
+
+    ``out`` stays the folder that it was: it may be a mount point, or somebody's working directory.
+    """
+    with TemporaryDirectory(prefix=".", suffix=UNFINISHED, dir=out) as unfinished:
+        yield Path(unfinished)
+        for file in sorted(Path(unfinished).iterdir(), key=lambda file: file.name == CONFIG):
+            file.replace(out / file.name)

@@ -1,17 +1,17 @@
-"""A checkpoint folder is written, in transformers' layout: weights, preprocessing and, last, the config."""
+"""Writes a checkpoint folder in transformers' layout: weights, preprocessing and, last, the config."""
 
 import json
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from functools import reduce
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vithybrid_cli.atomic import replacing, write_text
 from vithybrid_cli.checkpoints.layouts.transformers import write_config
 from vithybrid_cli.checkpoints.load import transformers_map
 from vithybrid_cli.errors import UsageError
@@ -30,9 +30,9 @@ def write_checkpoint(
 ) -> None:
     """Write ``model.safetensors``, ``preprocessor_config.json`` and, last, ``config.json``, each atomically.
 
-    So a folder with a ``config.json`` holds a whole checkpoint. ``weights`` are under our names and not folded; without
-    a ``dtype`` each keeps its own; ``problem_type`` is what transformers goes by for loss and scores. Raises UsageError
-    when the disk is full, ModelError where transformers has no such network.
+    So a folder with a ``config.json`` holds a whole checkpoint. ``weights`` are under our names and not folded; each
+    keeps its type unless a ``dtype`` is given. ``problem_type`` is transformers' field, which decides loss and scores.
+    Raises UsageError when the disk refuses, ModelError where transformers has no such network.
     """
     described = write_config(config) | ({} if problem_type is None else {"problem_type": problem_type})
     published = transformers_map(config, nested=bool(config.labels)).from_ours(weights)
@@ -44,35 +44,29 @@ def write_checkpoint(
 
 
 def write_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, str]) -> None:
-    """Write a safetensors file, which takes the place of an older one when it is whole. Raises UsageError."""
-    with _replacing(file) as part:
-        part.touch()
-        mode = part.stat().st_mode
+    """Write a safetensors file, which takes the place of an older one once it is whole. Raises UsageError."""
+    with _refusals(file), replacing(file) as part:
         save_file(tensors, part, metadata)
-        part.chmod(mode)  # safetensors 0.8 leaves a file that its owner alone may read
 
 
 def _processor(config: NetworkConfig) -> dict[str, str]:
-    """The class of transformers for the preprocessing: version 5 has BiT's, which does what the hybrid's does."""
+    """Transformers' class for the preprocessing; version 5 has only BiT's, which does the same as the hybrid's."""
     hybrid = isinstance(config, VitConfig) and config.family == "hybrid"
     return {"image_processor_type": "ViTHybridImageProcessor" if hybrid else "BitImageProcessor"}
 
 
-def _write_json(file: Path, content: dict[str, Any]) -> None:
-    with _replacing(file) as part:
-        part.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+def _write_json(file: Path, content: Mapping[str, object]) -> None:
+    with _refusals(file):
+        write_text(file, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 @contextmanager
-def _replacing(file: Path) -> Iterator[Path]:
-    """A path to write to, which takes the place of ``file`` when all went well. Raises UsageError when it did not."""
-    part = file.with_name(f"{file.name}.part")
+def _refusals(file: Path) -> Iterator[None]:
+    """Turn what the system refuses while ``file`` is written into a UsageError."""
     try:
-        yield part
-        part.replace(file)
+        yield
     except (OSError, SafetensorError) as error:
         reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"cannot write {file}: {reason}. What was there before is unharmed.") from error
-    finally:
-        with suppress(OSError):
-            part.unlink(missing_ok=True)
+        raise UsageError(
+            f"{file} cannot be written ({reason}).", "Make room, or name another folder; what was there is unharmed."
+        ) from error

@@ -1,13 +1,19 @@
 """``vithybrid convert``: a checkpoint of any layout becomes a folder that transformers loads."""
 
+import signal
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.facts import FactsFormat, write_facts
 from vithybrid_cli.commands.fetching import read_checkpoint
+from vithybrid_cli.commands.interrupts import Interrupted
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
@@ -48,13 +54,33 @@ def convert(
 
     checkpoint = read_checkpoint(source, revision=revision, offline=offline, quiet=quiet)
     dtype = None if weights_dtype is None else getattr(torch, weights_dtype)
-    difference = convert_checkpoint(checkpoint, out, dtype)
+    with _sigterm_raised():
+        difference = convert_checkpoint(checkpoint, out, dtype)
     facts = {
         "read": _described(checkpoint),
         "written": _described(Checkpoint.read(out.expanduser().absolute())),
         "check": _checked(checkpoint, difference),
     }
     write_facts(facts, output_format, {})
+
+
+@contextmanager
+def _sigterm_raised() -> Iterator[None]:
+    """Within this context SIGTERM raises Interrupted, so that what is half written is removed; a second one kills."""
+
+    def on_signal(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 def _described(checkpoint: "Checkpoint") -> dict[str, Any]:
