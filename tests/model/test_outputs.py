@@ -16,7 +16,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.model.build import Network, build
 from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, VitConfig
 from vithybrid_cli.model.outputs import outputs
-from vithybrid_cli.model.vit import AttentionImplementation, VisionTransformer
+from vithybrid_cli.model.vit import AttentionImplementation, VisionTransformer, eager_attention
 
 TOLERANCE = 1e-5  # of the largest element
 
@@ -84,6 +84,24 @@ def test_eager_attention_gives_what_the_kernel_gives(name: str, tokens: int) -> 
     for actual, expected in zip(written_out.hidden_states, kernel.hidden_states, strict=True):
         assert_close(actual, expected)
     assert_close(written_out.logits, kernel.logits)
+
+
+@pytest.mark.parametrize("bias", [None, torch.zeros(1, 5, 5, dtype=torch.float16)])
+def test_eager_attention_stays_finite_in_float16_where_the_kernel_does(bias: Tensor | None) -> None:
+    query = torch.full((1, 1, 5, 64), 40.0, dtype=torch.float16)  # q kᵀ is 102,400, float16 ends at 65,504
+    value = torch.arange(5 * 64, dtype=torch.float16).view(1, 1, 5, 64)
+    kernel = F.scaled_dot_product_attention(query, query, value, bias)
+    assert kernel.isfinite().all()
+    assert_close(eager_attention(query, query, value, bias).float(), kernel.float())
+
+
+@pytest.mark.parametrize("name", ["hf-hybrid-small", "hf-bit"])
+def test_a_network_computes_the_same_whether_torch_records_gradients_or_not(name: str) -> None:
+    network = read(name).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
+    pixels = pictures(network).contiguous(memory_format=torch.channels_last)
+    with torch.inference_mode():
+        expected = network(pixels)
+    assert torch.equal(network(pixels), expected)
 
 
 @pytest.mark.parametrize(("name", "tokens"), TRANSFORMERS)
@@ -299,16 +317,16 @@ def test_a_loss_reaches_every_parameter(parts: dict[str, Any]) -> None:
 
 
 REFUSED = [
-    pytest.param(make, {"bool_masked_pos": torch.ones(2, 4)}, "this network has no mask token", id="no mask token"),
-    pytest.param(make, {"head_mask": torch.ones(3)}, r"head_mask is \[3\]. Give one of \[4\] or \[3, 4\]", id="heads"),
-    pytest.param(make, {"head_mask": torch.ones(4, 3)}, r"head_mask is \[4, 3\]", id="layers"),
-    pytest.param(make, {"labels": torch.ones(2)}, "5 classes need their indices", id="values for classes"),
-    pytest.param(make, {"labels": torch.tensor([1])}, r"labels are \[1\] for 2 pictures", id="too few labels"),
-    pytest.param(make, {"labels": torch.tensor([[0, 1, 2]])}, r"labels are \[1, 3\] for 2", id="labels in a row"),
-    pytest.param(make, {"labels": torch.tensor([[0], [1], [2]])}, r"labels are \[3, 1\] for 2", id="too many labels"),
-    pytest.param(make_bit, {"attentions": True}, "a BiT has no attentions", id="attentions of a BiT"),
-    pytest.param(make_bit, {"head_mask": torch.ones(4)}, "a BiT has no attentions, heads", id="heads of a BiT"),
-    pytest.param(make_bit, {"bool_masked_pos": torch.ones(2, 4)}, "a BiT has no", id="patches of a BiT"),
+    pytest.param(make, {"bool_masked_pos": torch.ones(2, 4)}, "This network has no mask token", id="no mask token"),
+    pytest.param(make, {"head_mask": torch.ones(3)}, r"shape \[3\]. Give one of shape \[4\] or \[3, 4\]", id="heads"),
+    pytest.param(make, {"head_mask": torch.ones(4, 3)}, r"head_mask has the shape \[4, 3\]", id="layers"),
+    pytest.param(make, {"labels": torch.ones(2)}, "5 classes need class indices", id="values for classes"),
+    pytest.param(make, {"labels": torch.tensor([1])}, r"labels has the shape \[1\] for 2 pictures", id="too few labels"),
+    pytest.param(make, {"labels": torch.tensor([[0, 1, 2]])}, r"labels has the shape \[1, 3\] for 2", id="labels in a row"),
+    pytest.param(make, {"labels": torch.tensor([[0], [1], [2]])}, r"labels has the shape \[3, 1\] for 2", id="too many labels"),
+    pytest.param(make_bit, {"attentions": True}, "A BiT has no attentions", id="attentions of a BiT"),
+    pytest.param(make_bit, {"head_mask": torch.ones(4)}, "A BiT has no attentions, heads", id="heads of a BiT"),
+    pytest.param(make_bit, {"bool_masked_pos": torch.ones(2, 4)}, "A BiT has no", id="patches of a BiT"),
 ]
 
 
@@ -323,14 +341,14 @@ def test_what_a_network_cannot_do_is_refused(
 
 def test_a_label_is_one_of_a_list() -> None:
     network = make()
-    with pytest.raises(UsageError, match=r"labels are \[\] for 1 pictures. Give \[1\]."):
+    with pytest.raises(UsageError, match=r"labels has the shape \[\] for 1 pictures. Give labels of shape \[1\]."):
         outputs(network, pictures(network, 1), labels=torch.tensor(1))
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 4), (2, 4, 1)])
 def test_a_mask_for_other_patches_is_refused(shape: tuple[int, ...]) -> None:
     network = make(mask_token=True)
-    with pytest.raises(UsageError, match=r"bool_masked_pos is .* Give one of \[2, 4\]"):
+    with pytest.raises(UsageError, match=r"bool_masked_pos has the shape .* Give one of shape \[2, 4\]"):
         outputs(network, pictures(network), bool_masked_pos=torch.ones(shape, dtype=torch.bool))
 
 
@@ -339,7 +357,7 @@ def test_labels_for_a_network_without_a_head_are_refused(
     make_network: Callable[[tuple[str, ...]], Network],
 ) -> None:
     network = make_network(())
-    with pytest.raises(UsageError, match="this network has no head"):
+    with pytest.raises(UsageError, match="This network has no head"):
         outputs(network, pictures(network), labels=torch.tensor([0, 1]))
 
 

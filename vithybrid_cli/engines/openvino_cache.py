@@ -23,7 +23,7 @@ from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.openvino_runtime import CPU, openvino
 from vithybrid_cli.user_cache import cache_folder
 
-CONVERSION = 2  # to be counted up when `openvino_convert` makes something else of the same checkpoint
+CONVERSION = 3  # to be counted up when `openvino_convert` makes something else of the same checkpoint
 
 _GRAPH, _WEIGHTS = "model.xml", "model.bin"
 _ROOT, _HEAD = b"<net ", 100  # what the first bytes of a graph hold

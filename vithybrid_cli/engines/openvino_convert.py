@@ -16,6 +16,7 @@ from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.engines.torch_features import load_for
 from vithybrid_cli.images.preprocess import Normalization
+from vithybrid_cli.model.bit import use_fused_group_norm
 
 
 class _FromPixels(nn.Module):
@@ -49,6 +50,7 @@ def graph_of(network: nn.Module, normalization: Normalization, image_size: tuple
     N is left open, so that the last, smaller batch of a run is not compiled anew. Besides, OpenVINO 2026.4 crashes when
     it compiles a small float32 network for a fixed N.
     """
+    use_fused_group_norm(network)  # OpenVINO has a kernel for the norm, not for the steps that it is computed in here
     traced = _traced(_FromPixels(network, normalization).eval(), image_size)
     # In another thread, where no signal is handled: the frontend calls Python, and makes an exception of its own of
     # what is raised there, or goes on without what it has asked for. So Ctrl-C would be a failure, or worse, a success.
@@ -86,12 +88,10 @@ def _read_by_openvino(traced: torch.jit.ScriptModule) -> openvino.Model:
 def _traced(module: nn.Module, image_size: tuple[int, int]) -> torch.jit.ScriptModule:
     """The operations of one run, recorded.
 
-    By the way that torch deprecates in favour of ``torch.export``, which takes four times as long. With gradients
-    allowed, though nothing asks for one: without, GroupNorm takes the way that makes up for a fault of torch's own
-    kernel, and OpenVINO would be given its steps instead of the norm that it has a kernel for.
+    By tracing, which torch deprecates in favour of ``torch.export``; that takes four times as long.
     """
     picture = torch.zeros(1, *image_size, 3, dtype=torch.uint8)
-    with torch.enable_grad(), warnings.catch_warnings():
+    with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
         # Sizes become constants, as they should: all pictures have one size.
         warnings.simplefilter("ignore", TracerWarning)

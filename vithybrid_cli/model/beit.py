@@ -1,7 +1,7 @@
-"""BEiT (https://arxiv.org/abs/2106.08254): what its encoder has besides a ViT's.
+"""BEiT (https://arxiv.org/abs/2106.08254): what its encoder has that a ViT's has not.
 
-Positions are no part of the tokens but a learnt bias of the attention's scores, by the distance of two patches in rows
-and columns (section 2.3 of the paper, after T5); and each residual branch has a learnt scale for each channel
+Positions are not added to the tokens. They are a learnt bias of the attention scores, by the distance of two patches in
+rows and columns (section 2.3 of the paper, after T5). And each residual branch has a learnt scale for each channel
 (https://arxiv.org/abs/2103.17239). Names follow timm's.
 """
 
@@ -25,8 +25,8 @@ class LayerScale(nn.Module):
 class RelativePositionBias(nn.Module):
     """The bias of each head's scores [heads, 1 + patches, 1 + patches].
 
-    The table [(2·rows − 1)(2·columns − 1) + 3, heads] has a row for each distance; ``index``, which is that of
-    `distance_index`, says which row is whose. All layers may share one: of a large grid it is larger than a layer.
+    The table [(2·rows − 1)(2·columns − 1) + 3, heads] has a row for each distance; ``index``, from `distance_index`,
+    is the row of each pair of tokens. All layers may share one: for a large grid it is larger than a layer.
     """
 
     def __init__(self, index: Tensor, heads: int) -> None:
@@ -40,9 +40,9 @@ class RelativePositionBias(nn.Module):
 
 
 def distance_index(grid: tuple[int, int]) -> Tensor:
-    """The row of the table for each pair of tokens [1 + patches, 1 + patches], of a grid (rows, columns).
+    """The row of the table for each pair of tokens [1 + patches, 1 + patches] of a grid (rows, columns).
 
-    On the CPU, also where a network is built on the meta device: no file holds these numbers.
+    Always on the CPU, even if a network is built on the meta device: no checkpoint holds these numbers.
     """
     rows, columns = grid
     patches = rows * columns

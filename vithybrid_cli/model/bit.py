@@ -1,10 +1,10 @@
 """BiT, "Big Transfer" (https://arxiv.org/abs/1912.11370): the ResNet whose feature map a Hybrid ViT reads as tokens.
 
 Bottleneck blocks (ResNet v1.5: the stride is on the 3×3 convolution) with GroupNorm instead of BatchNorm, padded as
-TensorFlow's SAME does. As a classifier of its own (``google/bit-50``) the blocks are ResNet v2's instead: norm and
-activation before each convolution (https://arxiv.org/abs/1603.05027), zeros alike on all sides.
-Every convolution is weight-standardised (https://arxiv.org/abs/1903.10520); since that depends on the weights alone,
-the network here holds weights that `standardize` has already been applied to, and its convolutions are plain.
+TensorFlow's SAME does. As a classifier of its own (``google/bit-50``) the blocks are those of ResNet v2: norm and
+activation before each convolution (https://arxiv.org/abs/1603.05027), symmetric zero padding.
+Every convolution is weight-standardised (https://arxiv.org/abs/1903.10520). That depends on the weights alone, so
+`standardize` is applied once at load, and the convolutions here are plain.
 Names follow timm's ``resnetv2``: stem, stages, conv1–3, norm1–3, downsample.
 """
 
@@ -50,15 +50,18 @@ def pad_same(x: Tensor, kernel: int, stride: int) -> Tensor:
 
 
 class GroupNorm(nn.GroupNorm):
-    """``nn.GroupNorm``, as accurate in channels_last as it is in the other layout.
+    """``nn.GroupNorm``, in evaluation as accurate in channels_last as in the other memory layout.
 
-    There torch's kernel for the CPU sums x and x² in one float32 each over all pixels, which costs one to three digits
-    and, after the many norms of a backbone, the third decimal of a logit. The shorter types lose more by themselves.
+    In channels_last torch's CPU kernel sums x and x² over all pixels in one float32 each. That costs one to three
+    digits and, after the many norms of a backbone, the third decimal of a logit. So float32 is computed in steps that
+    keep them; shorter types lose more anyway, and training does not need it.
     """
 
+    fused = False  # torch's own operation in every case: for a graph that another runtime will compute
+
     def forward(self, x: Tensor) -> Tensor:
-        exact = x.dtype is torch.float32 and x.device.type == "cpu" and not torch.is_grad_enabled()
-        if not (exact and x.is_contiguous(memory_format=torch.channels_last)):
+        in_steps = x.dtype is torch.float32 and x.device.type == "cpu" and not (self.training or self.fused)
+        if not (in_steps and x.is_contiguous(memory_format=torch.channels_last)):
             return super().forward(x)
         mean = self._over_groups(x)
         variance = self._over_groups(F.mse_loss(x, mean.expand_as(x), reduction="none"))
@@ -74,7 +77,7 @@ class GroupNorm(nn.GroupNorm):
 
 
 class StandardizedConv2d(nn.Conv2d):
-    """A convolution without bias whose weights are standardised already; padded as SAME does, or alike on all sides."""
+    """A convolution without bias whose weights are standardised already; padded as SAME does, or symmetrically."""
 
     def __init__(self, config: BitConfig, in_channels: int, out_channels: int, kernel: int, stride: int = 1) -> None:
         # At stride 1 SAME is symmetric for an odd kernel, and the convolution pads without a copy.
@@ -94,7 +97,7 @@ class Stem(nn.Module):
     def __init__(self, config: BitConfig) -> None:
         super().__init__()
         self.conv = StandardizedConv2d(config, 3, config.embedding_size, 7, stride=2)
-        # Before pre-activation blocks the first of them brings its own.
+        # Pre-activation blocks begin with their own norm.
         self.norm = nn.Identity() if config.preactivation else _norm(config, config.embedding_size)
         self.act = nn.Identity() if config.preactivation else activation(config.hidden_act)
         self.border = 0 if config.same_padding else 1
@@ -103,7 +106,7 @@ class Stem(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         x = self.conv(x)
         if self.border:
-            x = F.pad(x, (self.border,) * 4)  # with zeros, which max pooling itself does not pad with
+            x = F.pad(x, (self.border,) * 4)  # with zeros; max pooling itself would pad with -inf
         x = self.act(self.norm(x))
         if self.dynamic_padding:
             x = pad_same(x, 3, 2)
@@ -196,19 +199,26 @@ class BitClassifier(nn.Module):
         self.head = nn.Linear(channels, len(config.labels)) if config.labels else nn.Identity()
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        return self.logits(self.normalized(self.backbone(pixel_values)))
+        return self.forward_head(self.normalized(self.backbone(pixel_values)))
 
     def normalized(self, features: Tensor) -> Tensor:
         """The backbone's feature map [N, D, h, w] after the last norm and activation."""
         return self.act(self.norm(features))
 
-    def logits(self, features: Tensor) -> Tensor:
+    def forward_head(self, features: Tensor) -> Tensor:
         """The feature map after the last norm [N, D, h, w] → logits [N, C]."""
         return self.head(self.pooled(features))
 
     def pooled(self, features: Tensor) -> Tensor:
         """The feature map after the last norm [N, D, h, w] → what the head reads [N, D]."""
         return features.mean((2, 3))
+
+
+def use_fused_group_norm(network: nn.Module) -> None:
+    """Let every `GroupNorm` of a network be torch's own operation."""
+    for module in network.modules():
+        if isinstance(module, GroupNorm):
+            module.fused = True
 
 
 def _norm(config: BitConfig, channels: int) -> GroupNorm:

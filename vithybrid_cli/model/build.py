@@ -1,4 +1,4 @@
-"""A config becomes its network."""
+"""Builds the network that a config describes."""
 
 from vithybrid_cli.model.bit import BitClassifier
 from vithybrid_cli.model.config import NetworkConfig, VitConfig
@@ -8,7 +8,7 @@ Network = VisionTransformer | BitClassifier
 
 
 def build(config: NetworkConfig, attention: AttentionImplementation = "sdpa") -> Network:
-    """The network of ``config`` with weights as torch initialises them; on the current default device."""
+    """The network of ``config`` on the current default device, with weights as torch initialises them."""
     if isinstance(config, VitConfig):
         return VisionTransformer(config, attention)
     return BitClassifier(config)

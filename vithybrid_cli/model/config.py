@@ -1,4 +1,4 @@
-"""Frozen descriptions of the networks: what has to be known to build one. No torch, and no file's spelling of it."""
+"""Frozen descriptions of the networks: all that is needed to build one. No torch, and no file format's field names."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -22,7 +22,7 @@ class BitConfig:
     num_groups: int = 32
     hidden_act: Activation = "relu"
     preactivation: bool = False  # norms and activations before the convolutions (ResNet v2), a last norm at the end
-    same_padding: bool = True  # TensorFlow's; else as many zeros on every side
+    same_padding: bool = True  # TensorFlow's; else symmetric
     embedding_dynamic_padding: bool = False  # SAME padding of the stem's pool
     out_stage: int = 4  # 1 is the first stage, 0 the stem
 
@@ -33,7 +33,7 @@ class BitConfig:
 
     @property
     def stride(self) -> int:
-        """Pixels of the picture, in each direction, for one of the feature map."""
+        """Pixels of the picture, in each direction, to one of the feature map."""
         return STEM_STRIDE * 2 ** max(self.out_stage - 1, 0)
 
     @property
@@ -68,7 +68,9 @@ class EncoderConfig:
     layer_norm_eps: float = 1e-12
     qkv_bias: bool = True
     layer_scale: bool = False  # a learnt factor for each channel of both residual branches
-    relative_positions: Literal["none", "each", "shared"] = "none"  # a bias of each layer's scores, or one of all
+    relative_positions: Literal["none", "each", "shared"] = (
+        "none"  # a bias of the scores for each layer, or one for all
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,7 @@ class VitConfig:
 
     @property
     def grid_size(self) -> tuple[int, int]:
-        """Rows and columns of patches; what is left over at the bottom and right edge is not covered."""
+        """Rows and columns of patches; left-over pixels at the bottom and right edge are ignored."""
         height, width = self.image_size if self.backbone is None else self.backbone.feature_size(self.image_size)
         return height // self.patch_size[0], width // self.patch_size[1]
 
@@ -103,13 +105,13 @@ class VitConfig:
 
     @property
     def prefix_tokens(self) -> int:
-        """Tokens before those of the patches: CLS, and the one for distillation."""
+        """Tokens before those of the patches: CLS, and DeiT's distillation token."""
         return 1 + self.distillation_token
 
 
 @dataclass(frozen=True, slots=True)
 class BitClassifierConfig:
-    """A BiT ResNet as a classifier: the mean of its feature map is read by a linear head."""
+    """A BiT ResNet as a classifier: a linear head reads the mean of its feature map."""
 
     backbone: BitConfig
     labels: tuple[str, ...] = ()  # none: a network without a head

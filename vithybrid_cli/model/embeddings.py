@@ -15,8 +15,8 @@ from vithybrid_cli.model.config import VitConfig
 class Embeddings(nn.Module):
     """Normalised pixels [B, 3, H, W] → CLS, distillation token if there is one, and patches, with positions [B, N, D].
 
-    ``bool_masked_pos`` [B, patches] has the mask token in the place of the patches where it is true. Raises UsageError
-    where there is no mask token, or a mask is for other patches.
+    ``bool_masked_pos`` [B, patches] is true for the patches that the mask token replaces. Raises UsageError if there is
+    no mask token, or if the mask has another shape.
     """
 
     def __init__(self, config: VitConfig) -> None:
@@ -42,9 +42,12 @@ class Embeddings(nn.Module):
 
     def _masked(self, patches: Tensor, where: Tensor) -> Tensor:
         if self.mask_token is None:
-            raise UsageError("this network has no mask token. Use a checkpoint that has one, or mask no patches.")
+            raise UsageError("This network has no mask token.", "Use a checkpoint that has one, or mask no patches.")
         if where.shape != patches.shape[:2]:
-            raise UsageError(f"bool_masked_pos is {list(where.shape)}. Give one of {list(patches.shape[:2])}.")
+            raise UsageError(
+                f"bool_masked_pos has the shape {list(where.shape)}.",
+                f"Give one of shape {list(patches.shape[:2])}.",
+            )
         return torch.where(where.bool().unsqueeze(-1), self.mask_token, patches)
 
 

@@ -1,7 +1,7 @@
-"""Weights for pictures of another size: the positions of a grid of patches, interpolated to those of another.
+"""Weights for pictures of another size: positions are interpolated from one grid of patches to another.
 
-As transformers' ``interpolate_pos_encoding`` does for the ViT, and for BEiT's relative positions; for a Hybrid ViT on
-the grid of its feature map.
+As transformers' ``interpolate_pos_encoding`` does for the ViT and for BEiT's relative positions. A Hybrid ViT's grid is
+that of its feature map.
 """
 
 from collections.abc import Mapping
@@ -17,7 +17,7 @@ _POSITIONS, _TABLE = "position_embeddings", "relative_position_bias.table"
 
 
 def resized(tensors: Mapping[str, Tensor], stored: NetworkConfig, wanted: NetworkConfig) -> dict[str, Tensor]:
-    """The tensors of a network, under our names, for the image size of ``wanted`` instead of that of ``stored``."""
+    """The tensors of a network, under our names, for the image size of ``wanted`` instead of ``stored``."""
     if not (isinstance(stored, VitConfig) and isinstance(wanted, VitConfig)) or stored.grid_size == wanted.grid_size:
         return dict(tensors)
     return {name: _resized(name, tensor, stored, wanted) for name, tensor in tensors.items()}
@@ -36,6 +36,6 @@ def _resized(name: str, tensor: Tensor, stored: VitConfig, wanted: VitConfig) ->
 
 
 def interpolated(values: Tensor, old: tuple[int, int], new: tuple[int, int], mode: str) -> Tensor:
-    """Values of the cells of a grid [rows · columns, D] at those of another grid over the same area, in float32."""
+    """Values on a grid [rows · columns, D], interpolated in float32 to another grid over the same area."""
     grid = values.float().reshape(1, *old, -1).permute(0, 3, 1, 2)
     return F.interpolate(grid, size=new, mode=mode, align_corners=False).permute(0, 2, 3, 1).flatten(0, 2)

@@ -5,7 +5,7 @@ of a feature map (`vithybrid_cli.model.embeddings`), DeiT (https://arxiv.org/abs
 distilled, a head for it) and BEiT (`vithybrid_cli.model.beit`: positions as a bias of the attention).
 Names follow timm's ``vision_transformer``: norm1, attn.qkv, attn.proj, ls1, norm2, mlp.fc1, mlp.fc2, ls2, fc_norm,
 head, head_dist. Query, key and value are one matrix, since one product of three times the width is faster than three.
-Each stage of the way is a module of its own, so that two ports can be compared stage by stage.
+Each stage is a module of its own, so that two ports can be compared stage by stage.
 """
 
 from typing import Literal
@@ -23,20 +23,20 @@ AttentionImplementation = Literal["sdpa", "eager"]
 
 def attention_probabilities(query: Tensor, key: Tensor, bias: Tensor | None) -> Tensor:
     """``softmax(q kᵀ / sqrt(d) + bias)``: [B, heads, Q, d], [B, heads, N, d] → [B, heads, Q, N]."""
-    scores = (query @ key.transpose(-2, -1)) * query.shape[-1] ** -0.5
+    # The query is scaled, not the product: q kᵀ alone overflows float16 long before its scaled value does.
+    scores = (query * query.shape[-1] ** -0.5) @ key.transpose(-2, -1)
     return (scores if bias is None else scores + bias).softmax(dim=-1)
 
 
 def eager_attention(query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-    """``softmax(q kᵀ / sqrt(d) + bias) v`` on [B, heads, N, d], written out; what SDPA computes in one kernel."""
+    """``softmax(q kᵀ / sqrt(d) + bias) v`` on [B, heads, N, d], as separate operations; SDPA is one kernel."""
     return attention_probabilities(query, key, bias) @ value
 
 
 class Attention(nn.Module):
-    """Multi-head self-attention: [B, N, D] → [B, N, D], or [B, Q, D] where the first Q tokens alone ask.
+    """Multi-head self-attention: [B, N, D] → [B, N, D], or [B, Q, D] if only the first Q tokens are queries.
 
-    ``bias`` [heads, N, N] is added to the scores, unless the layer has one of its own, for the ``distances`` of its
-    tokens.
+    ``bias`` [heads, N, N] is added to the scores. A layer built with ``distances`` has its own bias instead.
     """
 
     def __init__(
@@ -55,10 +55,10 @@ class Attention(nn.Module):
         x = self.attend(query[:, :, :queries], key, value, None if bias is None else bias[:, :queries])
         return self.proj(x.transpose(1, 2).flatten(2))
 
-    def explained(self, x: Tensor, bias: Tensor | None, head_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """What ``forward`` gives for all tokens, and the probabilities [B, heads, N, N] that it is made with.
+    def forward_with_map(self, x: Tensor, bias: Tensor | None, head_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """``forward`` for all tokens, and the attention probabilities [B, heads, N, N] it used.
 
-        Those of each head are multiplied by its element of ``head_mask`` [heads].
+        The probabilities of each head are multiplied by its element of ``head_mask`` [heads].
         """
         query, key, value = self._split(x)
         probabilities = attention_probabilities(query, key, self._bias(bias))
@@ -105,9 +105,9 @@ class Block(nn.Module):
         x = x[:, :queries] + self.ls1(self.attn(self.norm1(x), queries, bias))
         return self._through_mlp(x)
 
-    def explained(self, x: Tensor, bias: Tensor | None, head_mask: Tensor | None) -> tuple[Tensor, Tensor]:
-        """All tokens after this layer [B, N, D], and its attention [B, heads, N, N]."""
-        attended, probabilities = self.attn.explained(self.norm1(x), bias, head_mask)
+    def forward_with_map(self, x: Tensor, bias: Tensor | None, head_mask: Tensor | None) -> tuple[Tensor, Tensor]:
+        """All tokens after this layer [B, N, D], and its attention probabilities [B, heads, N, N]."""
+        attended, probabilities = self.attn.forward_with_map(self.norm1(x), bias, head_mask)
         return self._through_mlp(x + self.ls1(attended)), probabilities
 
     def _through_mlp(self, x: Tensor) -> Tensor:
@@ -135,9 +135,9 @@ class VisionTransformer(nn.Module):
         self.head_dist = nn.Linear(width, len(config.labels)) if config.distillation_head else None
 
     def forward(self, pixel_values: Tensor) -> Tensor:
-        # The heads read the first tokens, so no others are needed after the last layer, but for their mean.
+        # The heads read the first tokens only, so the last layer computes no others, unless their mean is pooled.
         queries = None if self.config.mean_pooling else self.config.prefix_tokens
-        return self.logits(self.normalized(self.encoded(pixel_values, queries)))
+        return self.forward_head(self.normalized(self.encoded(pixel_values, queries)))
 
     def encoded(self, pixel_values: Tensor, queries: int | None = None) -> Tensor:
         """Normalised pixels [B, 3, H, W] → tokens after the last layer [B, N, D], or the first ``queries`` of them."""
@@ -147,19 +147,19 @@ class VisionTransformer(nn.Module):
         return self.blocks[-1](x, queries, bias)
 
     def normalized(self, x: Tensor) -> Tensor:
-        """Tokens after the last layer [B, N, D] → after the final norm; where a mean is pooled, as they are."""
+        """Tokens after the last layer [B, N, D] → after the final norm; unchanged if the mean is pooled."""
         return self.norm(x)
 
-    def logits(self, x: Tensor) -> Tensor:
-        """All tokens after the final norm [B, N, D], or those before the patches alone → logits [B, C]."""
+    def forward_head(self, x: Tensor) -> Tensor:
+        """Tokens after the final norm [B, N, D] → logits [B, C]. Without mean pooling the prefix tokens are enough."""
         logits = self.head(self.pooled(x))
         return logits if self.head_dist is None else (logits + self.head_dist(x[:, 1])) / 2
 
     def pooled(self, x: Tensor) -> Tensor:
-        """All tokens after the final norm [B, N, D] → what the head reads [B, D]."""
+        """Tokens after the final norm [B, N, D] → what the head reads [B, D]."""
         x = self.fc_norm(x[:, self.config.prefix_tokens :].mean(1)) if self.config.mean_pooling else x[:, 0]
         return x if self.pooler is None else self.pooler(x).tanh()
 
     def bias(self) -> Tensor | None:
-        """What all layers add to their scores [heads, N, N]."""
+        """The bias that all layers share [heads, N, N], if they do."""
         return None if self.relative_position_bias is None else self.relative_position_bias()
