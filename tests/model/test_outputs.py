@@ -321,9 +321,15 @@ REFUSED = [
     pytest.param(make, {"head_mask": torch.ones(3)}, r"shape \[3\]. Give one of shape \[4\] or \[3, 4\]", id="heads"),
     pytest.param(make, {"head_mask": torch.ones(4, 3)}, r"head_mask has the shape \[4, 3\]", id="layers"),
     pytest.param(make, {"labels": torch.ones(2)}, "5 classes need class indices", id="values for classes"),
-    pytest.param(make, {"labels": torch.tensor([1])}, r"labels has the shape \[1\] for 2 pictures", id="too few labels"),
-    pytest.param(make, {"labels": torch.tensor([[0, 1, 2]])}, r"labels has the shape \[1, 3\] for 2", id="labels in a row"),
-    pytest.param(make, {"labels": torch.tensor([[0], [1], [2]])}, r"labels has the shape \[3, 1\] for 2", id="too many labels"),
+    pytest.param(
+        make, {"labels": torch.tensor([1])}, r"labels has the shape \[1\] for 2 pictures", id="too few labels"
+    ),
+    pytest.param(
+        make, {"labels": torch.tensor([[0, 1, 2]])}, r"labels has the shape \[1, 3\] for 2", id="labels in a row"
+    ),
+    pytest.param(
+        make, {"labels": torch.tensor([[0], [1], [2]])}, r"labels has the shape \[3, 1\] for 2", id="too many labels"
+    ),
     pytest.param(make_bit, {"attentions": True}, "A BiT has no attentions", id="attentions of a BiT"),
     pytest.param(make_bit, {"head_mask": torch.ones(4)}, "A BiT has no attentions, heads", id="heads of a BiT"),
     pytest.param(make_bit, {"bool_masked_pos": torch.ones(2, 4)}, "A BiT has no", id="patches of a BiT"),

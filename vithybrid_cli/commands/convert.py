@@ -13,7 +13,7 @@ import typer
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.facts import FactsFormat, write_facts
 from vithybrid_cli.commands.fetching import read_checkpoint
-from vithybrid_cli.commands.interrupts import Interrupted
+from vithybrid_cli.runs.interrupts import Interrupted
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
