@@ -54,7 +54,8 @@ class RunRecord:
         self.output_format = output_format
         self.earlier = earlier
         self._settings: dict[str, object] = {"version": __version__, "format": output_format}
-        self._written: dict[str, object] | None = None if earlier is None else earlier.settings
+        self._facts: dict[str, object] = {}
+        self._written = earlier is not None
 
     @property
     def resumable(self) -> bool:
@@ -76,14 +77,17 @@ class RunRecord:
                 f"{self.output} was made with {'; '.join(made)}.", f"Do as the first run did, {START_OVER}"
             )
 
-    def note_batch_limit(self, limit: int | None) -> None:
-        """Keep how many pictures at once fit into memory, as soon as that is found, for the run that goes on."""
-        if limit is None or self._written is None or self._written.get("batch_limit") == limit:
-            return
-        self._settings["batch_limit"] = limit
-        self._written = {**self._written, "batch_limit": limit}
-        if self.output is not None and self.resumable:
-            self._keep(record_file(self.output), self._written)
+    def note(self, **facts: object) -> None:
+        """Keep what no other run has to have alike, but a run that goes on should know.
+
+        That is ``live``, whether batches may have ended early since a list on stdin paused; and ``batch_limit``, how
+        many pictures at once the device's memory was found to hold. A record that is written already is written anew.
+        Raises OSError when that fails.
+        """
+        self._facts |= facts
+        if self._written and self.output is not None and self.resumable:
+            kept = self.earlier.settings if self.earlier is not None else self._settings
+            self._keep(record_file(self.output), {**kept, **self._facts})
 
     def write(self) -> str | None:
         """Put the record of a new run beside its output, whole or not at all.
@@ -95,7 +99,7 @@ class RunRecord:
         file = record_file(self.output)
         try:
             if self.resumable:
-                self._keep(file, self._settings)
+                self._keep(file, {**self._settings, **self._facts})
             else:
                 file.unlink(missing_ok=True)
         except OSError as error:
@@ -107,7 +111,7 @@ class RunRecord:
 
     def _keep(self, file: Path, settings: Mapping[str, object]) -> None:
         atomic.write_text(file, json.dumps(settings, indent=2) + "\n")
-        self._written = dict(settings)
+        self._written = True
 
 
 def record_file(output: Path) -> Path:
