@@ -32,5 +32,5 @@ def visible(text: str, encoding: str = "utf-8") -> str:
 
 
 def visible_json(text: str) -> str:
-    r"""JSON text with ``\uXXXX`` for the control characters that JSON allows as they are, too; its value stays."""
+    r"""JSON text with ``\uXXXX`` for control characters that JSON would allow as they are; its value is the same."""
     return CONTROL.sub(lambda match: f"\\u{ord(match[0]):04x}", text)
