@@ -3,7 +3,7 @@
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Any
 
@@ -40,7 +40,8 @@ def lock_file(path: Path) -> Iterator[None]:
     try:
         yield
     finally:
-        path.unlink(missing_ok=True)  # before the lock is released: after that, it may be the next holder's
+        with suppress(OSError):  # what stays locks nothing
+            path.unlink()  # before the lock is released: after that, the file may be the next holder's
         file.close()
 
 

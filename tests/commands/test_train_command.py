@@ -202,7 +202,9 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
         pytest.param(["-o", "small"], "small holds a checkpoint already. Give another --output", id="foreign output"),
         pytest.param(["-o", "out", "--resume"], "out holds no run to resume", id="nothing to resume"),
         pytest.param(["-o", "out", "--held-out", "nowhere"], "nowhere is no folder", id="no held-out folder"),
-        pytest.param(["-o", "out", "--held-out", "odd"], "green is no label; the labels are blue, red", id="odd label"),
+        pytest.param(
+            ["-o", "out", "--held-out", "odd"], "not labels: green (the labels are blue, red)", id="odd label"
+        ),
         pytest.param(["-o", "out", "--held-out", "void"], "void holds no pictures", id="empty held-out folder"),
         pytest.param(["-o", "out", "-c", "train/red/0.png"], "0.png is a file", id="config is a picture"),
         pytest.param(["-o", "out", "--epochs", "0"], "epochs", id="no epochs"),
@@ -212,7 +214,7 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
         pytest.param(["-o", "out", "--label-smoothing", "1.5"], "label-smoothing", id="too much smoothing"),
         pytest.param(["-o", "out", "--weights-dtype", "int8"], "int8", id="unknown type"),
         pytest.param(["-o", "out", "--device", "tpu"], "no device", id="unknown device"),
-        pytest.param(["-o", "out", "--lr", "1e30"], "Give a smaller --lr", id="diverging"),
+        pytest.param(["-o", "out", "--lr", "1e30"], "Give a lower learning rate (--lr)", id="diverging"),
         pytest.param([], "--output", id="no output"),
     ],
 )
@@ -254,7 +256,7 @@ def test_a_run_is_not_resumed_with_other_options(place: Path) -> None:
     done = train("-o", "out", "--resume", "--lr", "0.5", "--label-smoothing", "0")
     assert done.stderr == (
         "vithybrid: out holds another run: its learning_rate is 0.01, not 0.5, its label_smoothing is 0.1, not 0.0. "
-        "Resume with the same options.\n"
+        "Resume with the options of that run.\n"
     )
     assert done.exit_code == 2
 
@@ -291,6 +293,22 @@ def test_a_run_that_was_ended_is_resumed_to_the_same_bytes(place: Path, blow: si
     assert train("-o", "unbroken", "-q", recipe=LONG).exit_code == 0
     assert _epochs_done(place / "out") == 30
     assert weights("out") == weights("unbroken")
+
+
+def test_of_two_programs_that_train_into_one_folder_the_second_is_refused(place: Path) -> None:
+    endless = [*LONG, "--epochs", "100000"]
+    command = [sys.executable, "-m", "vithybrid_cli", "train", "train", *endless, "-o", "out"]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
+        assert first.stderr is not None
+        first.stderr.readline()
+        first.stderr.readline()  # the second epoch: the first one is written
+        done = train("-o", "out", "--resume", recipe=endless)
+        assert first.poll() is None
+        first.kill()
+    assert done.stderr == (
+        "vithybrid: Another training run is writing to out. Wait until it has ended, or give another --output.\n"
+    )
+    assert done.exit_code == 2
 
 
 def _epochs_done(folder: Path) -> int:

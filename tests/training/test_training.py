@@ -27,10 +27,10 @@ from vithybrid_cli.checkpoints.load import load_network, read_weights
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
-from vithybrid_cli.training.checkpoint import STATE
 from vithybrid_cli.training.data import LabelledFolder, read_folder
 from vithybrid_cli.training.network import raw_weights, trainable_network
-from vithybrid_cli.training.run import Run, Start
+from vithybrid_cli.training.run import StartingPoint, TrainingRun
+from vithybrid_cli.training.state import LOCK, STATE
 from vithybrid_cli.training.trainer import Recipe, Step, has_bfloat16, parameter_groups, schedule
 
 GOLDEN = GOLDENS / "hf-hybrid-small"
@@ -44,7 +44,7 @@ CONFIG = VitConfig(
     family="hybrid",
 )
 RECIPE = Recipe(epochs=2, batch_size=4, learning_rate=1e-2, warmup_epochs=0.5)
-SMALL = Start(Checkpoint(Path("small"), CONFIG, Preprocessing.default((16, 16))), with_weights=False)
+SMALL = StartingPoint(Checkpoint(Path("small"), CONFIG, Preprocessing.default((16, 16))), with_weights=False)
 
 
 def pictures(folder: Path, count: int = 8, labels: tuple[str, ...] = ("blue", "red")) -> LabelledFolder:
@@ -81,12 +81,12 @@ def train(
     data: LabelledFolder,
     out: Path,
     recipe: Recipe = RECIPE,
-    start: Start = SMALL,
+    start: StartingPoint = SMALL,
     epochs: int | None = None,
     **options: Any,
 ) -> Path:
     """Run, for so many epochs before it is broken off, and return the folder."""
-    run = Run(start, data, recipe, out, device=CPU, **options)
+    run = TrainingRun(start, data, recipe, out, device=CPU, **options)
     steps = run.steps()
     for step in steps:
         if epochs is not None and step.epoch == epochs:
@@ -95,16 +95,16 @@ def train(
     return out
 
 
-def checkpoint(folder: Path, *, with_weights: bool = True) -> Start:
-    return Start(Checkpoint.read(folder), with_weights)
+def checkpoint(folder: Path, *, with_weights: bool = True) -> StartingPoint:
+    return StartingPoint(Checkpoint.read(folder), with_weights)
 
 
 def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
-def first_step(start: Start, data: LabelledFolder, recipe: Recipe, out: Path) -> Step:
-    steps = Run(start, data, recipe, out, device=CPU).steps()
+def first_step(start: StartingPoint, data: LabelledFolder, recipe: Recipe, out: Path) -> Step:
+    steps = TrainingRun(start, data, recipe, out, device=CPU).steps()
     step = next(steps)
     steps.close()
     return step
@@ -196,7 +196,7 @@ def test_the_config_names_the_folders_as_labels_and_the_type_of_the_weights(trai
 
 def test_the_preprocessing_is_that_of_the_start(data: LabelledFolder, tmp_path: Path) -> None:
     preprocessing = replace(Preprocessing.default((16, 16)), image_mean=(0.4, 0.5, 0.6), resample=2)
-    start = Start(replace(SMALL.checkpoint, preprocessing=preprocessing), with_weights=False)
+    start = StartingPoint(replace(SMALL.checkpoint, preprocessing=preprocessing), with_weights=False)
     train(data, tmp_path, replace(RECIPE, epochs=1), start)
     assert Checkpoint.read(tmp_path).preprocessing == preprocessing
 
@@ -225,7 +225,7 @@ def test_the_state_keeps_full_precision_when_the_weights_are_stored_in_half(
 ) -> None:
     unbroken = train(data, tmp_path / "unbroken", dtype=torch.float16)
     broken = train(data, tmp_path / "broken", epochs=1, dtype=torch.float16)
-    run = Run(SMALL, data, RECIPE, broken, device=CPU, dtype=torch.float16)
+    run = TrainingRun(SMALL, data, RECIPE, broken, device=CPU, dtype=torch.float16)
     run.resume()
     list(run.steps())
     assert weights(broken) == weights(unbroken)
@@ -233,7 +233,7 @@ def test_the_state_keeps_full_precision_when_the_weights_are_stored_in_half(
 
 def test_the_network_computes_in_training_what_it_computes_after_loading(trained: Path, data: LabelledFolder) -> None:
     start = checkpoint(trained)
-    network = Run(start, data, RECIPE, trained, device=CPU).trainer.network
+    network = TrainingRun(start, data, RECIPE, trained, device=CPU).trainer.network
     pixels = torch.rand(2, 3, 16, 16)
     assert torch.allclose(network(pixels), load_network(start.checkpoint)(pixels), atol=1e-5)
 
@@ -248,8 +248,9 @@ def test_another_seed_gives_other_weights(trained: Path, data: LabelledFolder, t
 
 def test_a_run_that_was_broken_off_ends_in_the_same_bytes(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
     train(data, tmp_path, epochs=1)
-    (tmp_path / ".model.safetensors.0123abcd.part").write_bytes(b"torn")
-    run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)
+    (tmp_path / ".model.safetensors.0a1b2c3d.part").write_bytes(b"torn")
+    (tmp_path / f".{STATE}.0a1b2c3d.part").write_bytes(b"torn")
+    run = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU)
     run.resume()
     assert run.epochs_done == 1
     assert {step.epoch for step in run.steps()} == {1}
@@ -258,14 +259,14 @@ def test_a_run_that_was_broken_off_ends_in_the_same_bytes(trained: Path, data: L
 
 def test_a_run_that_is_done_has_no_steps_left(trained: Path, data: LabelledFolder) -> None:
     before = weights(trained)
-    run = Run(SMALL, data, RECIPE, trained, device=CPU)
+    run = TrainingRun(SMALL, data, RECIPE, trained, device=CPU)
     run.resume()
     assert list(run.steps()) == []
     assert weights(trained) == before
 
 
 def test_steps_count_pictures_and_average_the_loss_of_the_epoch(data: LabelledFolder, tmp_path: Path) -> None:
-    steps = list(Run(SMALL, data, RECIPE, tmp_path, device=CPU).steps())
+    steps = list(TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).steps())
     assert [(step.epoch, step.step, step.steps) for step in steps] == [(e, s, 4) for e in (0, 1) for s in (1, 2, 3, 4)]
     assert {step.pictures for step in steps} == {4}
     assert steps[-1].loss < steps[3].loss < steps[0].loss
@@ -287,33 +288,33 @@ def test_steps_count_pictures_and_average_the_loss_of_the_epoch(data: LabelledFo
 def test_a_run_with_another_recipe_is_not_continued(
     trained: Path, data: LabelledFolder, recipe: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(UsageError, match=rf"holds another run: {says}\. Resume with the same options"):
-        Run(SMALL, data, replace(RECIPE, **recipe), trained, device=CPU).resume()
+    with pytest.raises(UsageError, match=rf"holds another run: {says}\. Resume with the options of that run"):
+        TrainingRun(SMALL, data, replace(RECIPE, **recipe), trained, device=CPU).resume()
 
 
 def test_a_run_with_other_pictures_labels_or_network_is_not_continued(
     trained: Path, data: LabelledFolder, tmp_path: Path
 ) -> None:
-    def resume(data: LabelledFolder, start: Start = SMALL) -> str:
+    def resume(data: LabelledFolder, start: StartingPoint = SMALL) -> str:
         with pytest.raises(UsageError) as caught:
-            Run(start, data, RECIPE, trained, device=CPU).resume()
+            TrainingRun(start, data, RECIPE, trained, device=CPU).resume()
         return str(caught.value)
 
     assert "its pictures is 16, not 15" in resume(replace(data, paths=data.paths[1:], targets=data.targets[1:]))
     assert "its fingerprint of the pictures' names is" in resume(replace(data, targets=data.targets[::-1]))
     assert "its config.id2label.1 is red, not green" in resume(replace(data, labels=("blue", "green")))
     wider = replace(CONFIG, encoder=replace(CONFIG.encoder, intermediate_size=64))
-    other = Start(replace(SMALL.checkpoint, config=wider), with_weights=False)
+    other = StartingPoint(replace(SMALL.checkpoint, config=wider), with_weights=False)
     assert "its config.intermediate_size is 32, not 64. " in resume(data, other)
 
 
 def test_there_must_be_a_run_to_continue(data: LabelledFolder, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no run to resume"):
-        Run(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
+        TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
 
 
 def test_a_state_that_is_cut_off_is_no_traceback(data: LabelledFolder, trained: Path, tmp_path: Path) -> None:
-    run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)
+    run = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU)
     (tmp_path / STATE).write_bytes((trained / STATE).read_bytes()[:-100])
     with pytest.raises(ModelError, match="cannot be read"):
         run.resume()
@@ -341,14 +342,14 @@ def test_a_state_with_damaged_metadata_is_no_traceback(
     data: LabelledFolder, trained: Path, tmp_path: Path, metadata: dict[str, str]
 ) -> None:
     damaged_state(trained, tmp_path, metadata)
-    with pytest.raises(ModelError, match="holds no state of a run"):
-        Run(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
+    with pytest.raises(ModelError, match="does not hold the state of a training run"):
+        TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
 
 
 def test_weights_alone_are_no_state(data: LabelledFolder, trained: Path, tmp_path: Path) -> None:
     (tmp_path / STATE).write_bytes(weights(trained))
-    with pytest.raises(ModelError, match="holds no state of a run"):
-        Run(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
+    with pytest.raises(ModelError, match="does not hold the state of a training run"):
+        TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
 
 
 @pytest.mark.parametrize(
@@ -365,16 +366,16 @@ def test_a_state_with_damaged_tensors_changes_nothing(
     data: LabelledFolder, trained: Path, tmp_path: Path, name: str, tensor: torch.Tensor | None
 ) -> None:
     damaged_state(trained, tmp_path, {}, **{name: tensor})
-    run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)
+    run = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU)
     before = {key: value.clone() for key, value in run.trainer.network.state_dict().items()}
-    with pytest.raises(ModelError, match=rf"lacks {name}, or has it in another shape"):
+    with pytest.raises(ModelError, match=rf"lacks the tensor {name}, or has it in another shape"):
         run.resume()
     assert all(torch.equal(value, before[key]) for key, value in run.trainer.network.state_dict().items())
 
 
 def test_fine_tuning_on_other_labels_begins_with_the_weights_and_a_new_head(trained: Path, tmp_path: Path) -> None:
     data = pictures(tmp_path, count=2, labels=("blue", "green", "red"))
-    network = Run(checkpoint(trained), data, RECIPE, tmp_path / "out", device=CPU).trainer.network
+    network = TrainingRun(checkpoint(trained), data, RECIPE, tmp_path / "out", device=CPU).trainer.network
     before = load_file(trained / "model.safetensors")
     assert isinstance(network.norm, nn.LayerNorm)
     assert torch.equal(network.norm.weight, before["vit.layernorm.weight"])
@@ -388,7 +389,7 @@ def test_fine_tuning_on_the_same_labels_keeps_their_order_and_the_head(data: Lab
     swapped = LabelledFolder(("red", "blue"), data.paths, 1 - data.targets)
     start = checkpoint(train(swapped, tmp_path / "start"))
     assert start.checkpoint.config.labels == ("red", "blue")
-    run = Run(start, data, RECIPE, tmp_path / "out", device=CPU)
+    run = TrainingRun(start, data, RECIPE, tmp_path / "out", device=CPU)
     before = load_file(tmp_path / "start" / "model.safetensors")
     assert torch.equal(run.trainer.network.state_dict()["head.weight"], before["classifier.weight"])
     assert run.config.labels == ("red", "blue")
@@ -465,9 +466,12 @@ def test_a_head_whose_layer_would_be_left_out_is_not_trained_on(tmp_path: Path) 
     data = pictures(tmp_path / "pictures", count=1, labels=("LABEL_0", "LABEL_1"))
     arrays = jax_arrays(replace(PLAIN, labels=data.labels, pooler=True))
     start = checkpoint(write_npz(tmp_path / "in21k.npz", arrays))
-    with pytest.raises(UsageError, match="for these very labels, with a layer between encoder and head"):
-        Run(start, data, RECIPE, tmp_path / "out", device=CPU)
-    assert Run(start, replace(data, labels=("cat", "dog")), RECIPE, tmp_path / "out", device=CPU).config.pooler is False
+    with pytest.raises(UsageError, match="has these labels already, and a layer between encoder and head"):
+        TrainingRun(start, data, RECIPE, tmp_path / "out", device=CPU)
+    assert (
+        TrainingRun(start, replace(data, labels=("cat", "dog")), RECIPE, tmp_path / "out", device=CPU).config.pooler
+        is False
+    )
 
 
 @pytest.mark.parametrize(
@@ -477,7 +481,7 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(
     name: str, says: str, data: LabelledFolder, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=says):
-        Run(checkpoint(GOLDEN.parent / name), data, RECIPE, tmp_path / "out", device=CPU)
+        TrainingRun(checkpoint(GOLDEN.parent / name), data, RECIPE, tmp_path / "out", device=CPU)
     assert not (tmp_path / "out").exists()
 
 
@@ -486,17 +490,17 @@ def test_what_transformers_has_no_class_for_is_refused_before_an_epoch_is_spent(
 ) -> None:
     start = checkpoint(write_timm(tmp_path / "timm", PLAIN, "vit_base_patch16_32", global_pool="avg"))
     with pytest.raises(ModelError, match="transformers has no ViT whose head reads the mean of the patches"):
-        Run(start, data, RECIPE, tmp_path / "out", device=CPU)
+        TrainingRun(start, data, RECIPE, tmp_path / "out", device=CPU)
 
 
 def test_a_start_whose_preprocessing_does_not_fit_its_network_is_refused(data: LabelledFolder, tmp_path: Path) -> None:
-    start = Start(replace(SMALL.checkpoint, preprocessing=Preprocessing.default((24, 24))), with_weights=False)
-    with pytest.raises(ModelError, match="the network takes pictures of 16×16, and the preprocessing gives 24×24"):
-        Run(start, data, RECIPE, tmp_path, device=CPU)
+    start = StartingPoint(replace(SMALL.checkpoint, preprocessing=Preprocessing.default((24, 24))), with_weights=False)
+    with pytest.raises(ModelError, match="takes pictures of 16×16, but its preprocessing gives 24×24"):
+        TrainingRun(start, data, RECIPE, tmp_path, device=CPU)
 
 
 def test_a_training_that_diverges_is_stopped_with_the_remedy(data: LabelledFolder, tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"the loss is no number any more in epoch 1\. Give a smaller --lr"):
+    with pytest.raises(UsageError, match=r"the loss is not finite in epoch 1\. Give a lower learning rate \(lr\)"):
         train(data, tmp_path, replace(RECIPE, learning_rate=1e30))
     assert not (tmp_path / "config.json").exists()
 
@@ -505,7 +509,9 @@ def test_a_batch_that_cannot_be_read_is_skipped_and_its_loss_is_not_counted(tmp_
     data = pictures(tmp_path, count=2)
     for path in data.paths[1:]:
         Path(path).write_bytes(b"no picture")
-    steps = list(Run(SMALL, data, replace(RECIPE, epochs=1, batch_size=1), tmp_path / "out", device=CPU).steps())
+    steps = list(
+        TrainingRun(SMALL, data, replace(RECIPE, epochs=1, batch_size=1), tmp_path / "out", device=CPU).steps()
+    )
     assert sorted(step.pictures for step in steps) == [0, 0, 0, 1]
     assert sorted(path for step in steps for path in step.unreadable) == sorted(data.paths[1:])
     assert steps[-1].loss == pytest.approx(math.log(2), rel=1e-3)
@@ -515,7 +521,7 @@ def test_pictures_that_can_none_be_read_are_an_error_and_no_checkpoint(tmp_path:
     data = pictures(tmp_path, count=2)
     for path in data.paths:
         Path(path).write_bytes(b"no picture")
-    with pytest.raises(UsageError, match="none of the pictures could be read"):
+    with pytest.raises(UsageError, match="None of the pictures could be read"):
         train(data, tmp_path / "out")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -534,18 +540,41 @@ def files_no_larger_than(size: int) -> Iterator[None]:
 def test_a_full_disk_leaves_the_last_epoch_as_it_was(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
     train(data, tmp_path, epochs=1)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
-    run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)
+    run = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU)
     run.resume()
-    with (
-        files_no_larger_than(5000),
-        pytest.raises(UsageError, match=r"model\.safetensors cannot be written \(.*too large"),
-    ):
+    with files_no_larger_than(5000), pytest.raises(UsageError, match=r"model\.safetensors.*too large"):
         list(run.steps())
     assert {file.name: file.read_bytes() for file in tmp_path.iterdir()} == before
-    run = Run(SMALL, data, RECIPE, tmp_path, device=CPU)
+    run = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU)
     run.resume()
     list(run.steps())
     assert weights(tmp_path) == weights(trained)
+
+
+def test_a_second_run_into_the_same_folder_is_refused_and_disturbs_nothing(
+    trained: Path, data: LabelledFolder, tmp_path: Path
+) -> None:
+    first = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).steps()
+    next(first)
+    with pytest.raises(UsageError) as caught:
+        train(data, tmp_path, replace(RECIPE, seed=1))
+    assert str(caught.value) == (
+        f"Another training run is writing to {tmp_path}. Wait until it has ended, or give another output."
+    )
+    list(first)
+    assert weights(tmp_path) == weights(trained)
+
+
+def test_a_run_that_was_left_in_its_midst_gives_the_folder_free(data: LabelledFolder, tmp_path: Path) -> None:
+    train(data, tmp_path, epochs=1)
+    train(data, tmp_path)
+    assert not (tmp_path / LOCK).exists()
+
+
+def test_the_lock_of_a_run_that_was_killed_is_no_obstacle(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
+    (tmp_path / LOCK).touch()
+    assert weights(train(data, tmp_path)) == weights(trained)
+    assert not (tmp_path / LOCK).exists()
 
 
 @pytest.mark.parametrize("out", ["file", "file/below"])
@@ -553,8 +582,8 @@ def test_a_place_that_cannot_be_written_is_refused_before_the_training(
     data: LabelledFolder, tmp_path: Path, out: str
 ) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    steps = Run(SMALL, data, RECIPE, tmp_path / out, device=CPU).steps()
-    with pytest.raises(UsageError, match=r"cannot write to .*\. Give another --output"):
+    steps = TrainingRun(SMALL, data, RECIPE, tmp_path / out, device=CPU).steps()
+    with pytest.raises(UsageError, match=r"Cannot write to .*\. Give another output"):
         next(steps)
 
 

@@ -12,7 +12,7 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.evaluation.rows import write_report
+from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import BUILT_IN
 from vithybrid_cli.output import default_format
 from vithybrid_cli.runs.measure import measure
@@ -21,7 +21,7 @@ from vithybrid_cli.settings import Reading, Running
 from vithybrid_cli.sources.labelled import label_folders
 
 if TYPE_CHECKING:
-    from vithybrid_cli.training.run import Run, Start
+    from vithybrid_cli.training.run import StartingPoint, TrainingRun
 
 
 def train(
@@ -78,7 +78,7 @@ def train(
     from vithybrid_cli.cores import available_cores
     from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
     from vithybrid_cli.training.data import read_folder
-    from vithybrid_cli.training.run import Run
+    from vithybrid_cli.training.run import TrainingRun
     from vithybrid_cli.training.trainer import Recipe
 
     if config is not None and model is not None:
@@ -99,7 +99,7 @@ def train(
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         how = Running(model=model or config or BUILT_IN, revision=revision, offline=offline)
-        run = Run(
+        run = TrainingRun(
             _start(located(how, watch), with_weights=model is not None),
             data,
             recipe,
@@ -120,7 +120,7 @@ def train(
 def _check_output(output: Path, *, resume: bool) -> None:
     """Raise UsageError rather than write over a checkpoint."""
     from vithybrid_cli.hub.files import CONFIG
-    from vithybrid_cli.training.checkpoint import STATE
+    from vithybrid_cli.training.state import STATE
 
     try:
         if resume or not (output / CONFIG).exists():
@@ -131,19 +131,19 @@ def _check_output(output: Path, *, resume: bool) -> None:
     raise UsageError(f"{output} holds a checkpoint already.", f"{remedy} {{output}}.")
 
 
-def _start(path: Path, *, with_weights: bool) -> "Start":
+def _start(path: Path, *, with_weights: bool) -> "StartingPoint":
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.hub.files import CONFIG, WEIGHTS_SUFFIXES
-    from vithybrid_cli.training.run import Start
+    from vithybrid_cli.training.run import StartingPoint
 
     if path.is_file() and path.suffix not in WEIGHTS_SUFFIXES:
         if with_weights or path.name != CONFIG:
             raise UsageError(f"{path} is a file.", f"Give a checkpoint, or its {CONFIG} to {{config}}.")
         path = path.parent
-    return Start(Checkpoint.read(path), with_weights=with_weights)
+    return StartingPoint(Checkpoint.read(path), with_weights=with_weights)
 
 
-def _train(run: "Run", watch: Stderr, *, progress: bool) -> bool:
+def _train(run: "TrainingRun", watch: Stderr, *, progress: bool) -> bool:
     """Train to the end, with a line for each epoch and the progress within it; whether all pictures could be read."""
     unreadable: set[str] = set()
     total = (run.recipe.epochs - run.epochs_done) * run.trainer.steps_per_epoch * run.recipe.batch_size
@@ -166,5 +166,5 @@ def _evaluate(output: Path, held_out: Path, device: str, watch: Stderr) -> bool:
     classifier = Classifier.from_pretrained(output, device=device)
     labels = {name: classifier.labels.index(name) for name in label_folders(held_out)}
     report = measure(classifier, held_out, labels, Reading(), watch)
-    write_report(default_format(sys.stdout), sys.stdout, report)
+    write_metrics(default_format(sys.stdout), sys.stdout, report)
     return not report.unreadable

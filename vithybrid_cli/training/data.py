@@ -1,7 +1,7 @@
-"""Folders of labelled pictures, and the random crops and flips that a training run sees of them.
+"""Folders of labelled pictures, and the random crops and flips of them that a training run sees.
 
-What a picture looks like in an epoch depends on the seed, the epoch and the picture's index alone, never on the timing
-of threads: a run that is resumed sees what an unbroken run sees.
+What a picture looks like in an epoch depends only on the seed, the epoch and the picture's index, never on the timing
+of threads: a resumed run sees the same pictures as one that was never stopped.
 """
 
 import hashlib
@@ -23,45 +23,46 @@ from vithybrid_cli.images.decode import decode
 from vithybrid_cli.sources.labelled import label_folders, labelled_pictures
 
 _NAMED_LABELS = 5  # that an error message spells out
-MAX_ASPECT = 4 / 3  # a random crop's sides differ by at most this ratio (Inception's crop, arXiv:1409.4842)
+MAX_ASPECT = 4 / 3  # the largest ratio of a random crop's sides (Inception's crop, arXiv:1409.4842)
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledFolder:
-    """The pictures of a folder of folders: ``DIR/<label>/…``; labels in natural order, as the class indices will be."""
+    """The pictures of a folder of folders, ``DIR/<label>/…``. Labels are in natural order, which is the class index."""
 
     labels: tuple[str, ...]
     paths: tuple[str, ...]
     targets: npt.NDArray[np.int64]  # class index of each path
 
     def with_indices_of(self, labels: tuple[str, ...]) -> "LabelledFolder":
-        """The same pictures with the class indices of ``labels``, if these are the same labels in whatever order."""
+        """The same pictures with the class indices of ``labels``, if these are the same labels in any order."""
         if sorted(labels) != sorted(self.labels):
             return self
         indices = np.array([labels.index(label) for label in self.labels], dtype=np.int64)
         return replace(self, labels=labels, targets=indices[self.targets])
 
     def fingerprint(self) -> str:
-        """Changes when a picture comes, goes, is renamed or gets another label, but not when the folder moves."""
+        """A hash of names and labels: it changes with any of them, but not when the whole folder is moved."""
         names = (f"{target}/{Path(path).name}\0" for path, target in zip(self.paths, self.targets, strict=True))
         return hashlib.sha256("".join(names).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
 def read_folder(folder: Path, labels: tuple[str, ...] | None = None) -> LabelledFolder:
-    """List the pictures of ``folder``. Raises UsageError for no such folder, no labels, or no pictures.
+    """List the pictures of ``folder``. Raises UsageError if there is no such folder, or no label or picture in it.
 
-    ``labels`` fixes the class indices (those of the training folder); a label folder of another name is refused.
-    Without it the folder is one to train on: at least two labels, each with pictures.
+    ``labels`` are those of the training folder, by class index; a folder of another name is refused. Without them the
+    folder is the one to train on: it needs at least two labels, each with pictures.
     """
     names = label_folders(folder)
     known = labels or names
     if unknown := [name for name in names if name not in known]:
-        raise UsageError(f"{folder}: {_listed(unknown)} is no label; the labels are {_listed(known)}.")
+        cause = f"{folder} holds folders that are not labels: {_listed(unknown)} (the labels are {_listed(known)})."
+        raise UsageError(cause, "Rename or remove these folders.")
     pairs = list(labelled_pictures(folder, {name: known.index(name) for name in names}))
     if not pairs:
-        raise UsageError(f"{folder} holds no pictures.")
+        raise UsageError(f"{folder} holds no pictures.", "Put pictures into its label folders.")
     targets = np.array([target for _, target in pairs], dtype=np.int64)
     found = LabelledFolder(known, tuple(path for path, _ in pairs), targets)
     if labels is None:
@@ -70,14 +71,16 @@ def read_folder(folder: Path, labels: tuple[str, ...] | None = None) -> Labelled
 
 
 def _check_trainable(folder: Path, data: LabelledFolder) -> None:
-    """Raise UsageError for labels that cannot be learnt, or not be written."""
+    """Raise UsageError for labels that cannot be learnt or cannot be written."""
     if len(data.labels) == 1:
-        raise UsageError(f"{folder} holds one label alone, {data.labels[0]}. Training needs at least two.")
+        cause = f"{folder} holds only one label, {data.labels[0]}."
+        raise UsageError(cause, "Add a folder of pictures for each other label: training needs at least two.")
     counts = np.bincount(data.targets, minlength=len(data.labels))
     if empty := [label for label, count in zip(data.labels, counts, strict=True) if not count]:
-        raise UsageError(f"{folder}: no pictures of {_listed(empty)}. Add some, or remove what is empty.")
+        cause = f"{folder} holds labels without pictures: {_listed(empty)}."
+        raise UsageError(cause, "Add pictures of them, or remove their folders.")
     if odd := [label for label in data.labels if not _is_unicode(label)]:
-        raise UsageError(f"{folder}: the name {_listed(odd)} is no valid UTF-8. Rename that folder.")
+        raise UsageError(f"{folder} holds names that are not valid UTF-8: {_listed(odd)}.", "Rename these folders.")
 
 
 def _is_unicode(text: str) -> bool:
@@ -91,7 +94,7 @@ def _listed(names: Sequence[str]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Augmentation:
-    """A random crop, ``min_area`` to all of a picture, resized to ``size`` (height, width), flipped half the time."""
+    """A random crop of ``min_area`` to all of a picture, resized to ``size`` (height, width), half the time flipped."""
 
     size: tuple[int, int]
     min_area: float
@@ -108,9 +111,9 @@ class Augmentation:
 
 
 def _random_box(size: tuple[int, int], min_area: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """A box of a random area (a part of the picture's, at least ``min_area``) and aspect, at a random place.
+    """A box of random area (a share of the picture's, at least ``min_area``) and aspect ratio, at a random place.
 
-    A side that would be longer than the picture's is cut to it, so the box may be smaller than was drawn.
+    A side that would be longer than the picture's is cut to that, so the area may become smaller.
     """
     width, height = size
     area = rng.uniform(min_area, 1.0) * width * height
@@ -132,9 +135,9 @@ class Batch:
 def training_batches(
     data: LabelledFolder, augmentation: Augmentation, batch_size: int, seed: int, epoch: int, workers: int
 ) -> Generator[Batch, None, None]:
-    """One epoch in a random order, batches made ahead in threads; a short last batch is left out.
+    """One epoch in random order, prefetched by threads; a last batch that is not full is left out.
 
-    Closing the iterator waits for no more than the pictures that are being read.
+    Closing the iterator waits only for the pictures that are being read.
     """
     order = np.random.default_rng((seed, epoch)).permutation(len(data.paths))
     full = max(len(order) // batch_size, 1)
@@ -153,14 +156,14 @@ def training_batches(
 
 
 class _BatchMaker:
-    """Reads and augments pictures for one epoch, in any thread, until it is stopped."""
+    """Reads and augments the pictures of one epoch, in any thread, until it is stopped."""
 
     def __init__(self, data: LabelledFolder, augmentation: Augmentation, seed: int, epoch: int) -> None:
         self.data, self.augmentation, self.seed, self.epoch = data, augmentation, seed, epoch
         self.stopped = threading.Event()
 
     def make(self, indices: npt.NDArray[np.int64]) -> Batch:
-        """The pictures of ``indices``; fewer than these when it is stopped meanwhile."""
+        """The pictures of ``indices``, or the first of them if it is stopped in between."""
         pixels, targets, unreadable = [], [], []
         for index in indices:
             if self.stopped.is_set():

@@ -1,7 +1,7 @@
-"""The network as a training run has it: fresh or loaded weights, weight standardisation in the graph.
+"""The network for training: new or loaded weights, and weight standardisation as part of the graph.
 
-Inference folds the standardisation into the weights; training must differentiate through it, so here it is a
-parametrisation of each backbone convolution, and what is saved are the raw weights, as in the published files.
+Inference folds the standardisation into the weights. Training must differentiate through it, so here it parametrises
+each convolution of the backbone. The raw weights are what is saved, as in the published files.
 """
 
 import torch
@@ -15,7 +15,7 @@ from vithybrid_cli.model.vit import VisionTransformer
 
 CPU = torch.device("cpu")
 TOKEN_STD = 0.02  # of the initial CLS token and positions, as in BERT and the ViT paper's code
-LAYER_SCALE = 0.1  # at first: ``layer_scale_init_value`` of transformers' ``BeitConfig``
+LAYER_SCALE = 0.1  # its initial value: ``layer_scale_init_value`` of transformers' ``BeitConfig``
 
 
 class _Standardize(nn.Module):
@@ -26,8 +26,8 @@ class _Standardize(nn.Module):
 def trainable_network(
     config: VitConfig, raw_weights: dict[str, Tensor] | None = None, device: torch.device = CPU
 ) -> VisionTransformer:
-    """A network in training mode on ``device``, from raw weights under our names, or freshly initialised."""
-    # With a picture's few dozen tokens the fused kernel's backward pass costs a CPU more than plain matrix products.
+    """A network in training mode on ``device``, with raw weights under our names, or newly initialised."""
+    # On a CPU, with a few dozen tokens, the fused kernel's backward pass is slower than plain matrix products.
     network = VisionTransformer(config, attention="eager" if device.type == "cpu" else "sdpa")
     if raw_weights is None:
         initialize(network)
@@ -45,12 +45,12 @@ def raw_weights(network: VisionTransformer) -> dict[str, Tensor]:
 
 
 def raw_name(parameter_name: str) -> str:
-    """The name of a parameter as if it were not parametrised."""
+    """The name that a parameter would have without parametrisation."""
     return parameter_name.replace("parametrizations.weight.original", "weight")
 
 
 def initialize(network: VisionTransformer) -> None:
-    """Glorot for the encoder, as ViT's authors do, He for the backbone; the backbone's residual branches start at 0."""
+    """Glorot for the encoder, as in ViT's code, He for the backbone, whose residual branches start at 0."""
     for module in network.modules():
         if isinstance(module, StandardizedConv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")
@@ -69,5 +69,5 @@ def initialize(network: VisionTransformer) -> None:
 
 
 def replace_head(weights: dict[str, Tensor], width: int, classes: int) -> dict[str, Tensor]:
-    """The weights with a head of zeros, ``width`` → ``classes``, for other labels than they were trained on."""
+    """The weights with a new head of zeros, ``width`` → ``classes``, for labels that they were not trained on."""
     return {**weights, "head.weight": torch.zeros(classes, width), "head.bias": torch.zeros(classes)}

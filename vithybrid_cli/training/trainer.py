@@ -20,13 +20,13 @@ from vithybrid_cli.training.data import Augmentation, Batch, LabelledFolder, tra
 
 BETAS = (0.9, 0.999)
 MAX_GRADIENT_NORM = 1.0
-# Besides all vectors; as ``no_weight_decay`` of timm's ViT and BEiT has it.
+# In addition to all vectors, as in ``no_weight_decay`` of timm's ViT and BEiT.
 _UNDECAYED = ("cls_token", "distillation_token", "position_embeddings", "relative_position_bias.table")
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
-    """Everything that decides the result of a run, besides the pictures and the network's config."""
+    """Everything that decides the result of a run, apart from the pictures and the network's config."""
 
     epochs: int = 30
     batch_size: int = 128
@@ -34,15 +34,15 @@ class Recipe:
     weight_decay: float = 0.05
     warmup_epochs: float = 0.5
     label_smoothing: float = 0.1
-    min_area: float = 0.5  # of a random crop, as a part of the picture
+    min_area: float = 0.5  # of a random crop, as a share of the picture
     seed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """What is known after one step: counted from 0 the epoch, from 1 the step in it, and the pictures of the step.
+    """What is known after one step: the ``epoch`` from 0, the ``step`` in it from 1, and the number of ``pictures``.
 
-    ``loss`` is the mean over the pictures of the epoch so far, NaN if none of them could be read.
+    ``loss`` is the mean over the pictures of this epoch so far, or NaN if none of them could be read.
     """
 
     epoch: int
@@ -54,7 +54,7 @@ class Step:
 
 
 class Trainer:
-    """A network, its optimiser, and the pictures; `run_epoch` goes on from wherever a state was restored."""
+    """A network, its optimiser, and the pictures; `run_epoch` continues from a state that was restored."""
 
     def __init__(
         self,
@@ -80,7 +80,7 @@ class Trainer:
     def run_epoch(self, epoch: int) -> Generator[Step, None, None]:
         """Train on every picture once; ``epoch`` counts from 0.
 
-        Raises UsageError when no picture can be read, or when the loss is no number any more, which it stays.
+        Raises UsageError if no picture can be read, or once the loss is not finite, since it will stay so.
         """
         recipe = self.recipe
         batches = training_batches(self.data, self.augmentation, recipe.batch_size, recipe.seed, epoch, self.workers)
@@ -93,11 +93,12 @@ class Trainer:
                 total += count * self._step(batch, rate) if count else 0.0
                 pictures += count
                 if not math.isfinite(total):
-                    raise UsageError(f"the loss is no number any more in epoch {epoch + 1}. Give a smaller --lr.")
+                    cause = f"The training diverges: the loss is not finite in epoch {epoch + 1}."
+                    raise UsageError(cause, "Give a lower learning rate ({lr}).")
                 mean = total / pictures if pictures else math.nan
                 yield Step(epoch, index + 1, self.steps_per_epoch, count, mean, batch.unreadable)
         if not pictures:
-            raise UsageError("none of the pictures could be read, so nothing was learnt.")
+            raise UsageError("None of the pictures could be read.", "Check that the files are whole pictures.")
 
     def _step(self, batch: Batch, learning_rate: float) -> float:
         for group in self.optimizer.param_groups:
@@ -114,19 +115,19 @@ class Trainer:
 
     def _normalize(self, batch: Batch) -> Tensor:
         pixels = torch.from_numpy(batch.pixels).to(self.device)
-        # [N, H, W, 3] seen as [N, 3, H, W] is channels_last already
+        # [N, H, W, 3] viewed as [N, 3, H, W] is channels_last already
         return (pixels.permute(0, 3, 1, 2).float() * self._scale - self._mean) / self._std
 
 
 def schedule(epoch: float, warmup: float, epochs: float) -> float:
-    """The learning rate's factor after ``epoch`` epochs: a linear warm-up, then half a cosine to 0."""
+    """The factor of the learning rate after ``epoch`` epochs: a linear warm-up, then half a cosine down to 0."""
     if epoch < warmup:
         return epoch / warmup
     return 0.5 * (1 + math.cos(math.pi * (epoch - warmup) / (epochs - warmup)))
 
 
 def has_bfloat16(device: torch.device) -> bool:
-    """Whether bfloat16 is computed in hardware there, and not emulated."""
+    """Whether ``device`` computes bfloat16 in hardware rather than emulating it."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     capabilities = torch.cpu.get_capabilities()
@@ -134,7 +135,7 @@ def has_bfloat16(device: torch.device) -> bool:
 
 
 def parameter_groups(network: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """For AdamW, in two groups: matrices and convolutions decay; biases, norms, tokens and positions do not."""
+    """Two groups for AdamW: matrices and convolutions decay; biases, norms, tokens and positions do not."""
     decayed: list[nn.Parameter] = []
     kept: list[nn.Parameter] = []
     for name, parameter in network.named_parameters():

@@ -1,8 +1,8 @@
-"""A training run on disk, beside the checkpoint that it writes: what a resumed run needs."""
+"""The state of a training run, kept beside the checkpoint that it writes, and the folder that holds both."""
 
 import json
-import tempfile
 from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -10,29 +10,46 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor
 
+from vithybrid_cli.atomic import is_unfinished
 from vithybrid_cli.checkpoints.write import write_tensors
 from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.locks import AlreadyLocked, lock_file
 from vithybrid_cli.training.network import raw_name, raw_weights
 from vithybrid_cli.training.trainer import Trainer
 
 STATE = "training_state.safetensors"
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps of each parameter; the first is a scalar
+LOCK = ".training.lock"
+_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps for each parameter; the first is a scalar
 _LISTED = 3  # differences between two runs in an error message
 _LONGEST = 60  # characters of a value there
+_START_AGAIN = "Start again with another {output}."
 
 
-def prepare(out: Path) -> None:
-    """Make the folder ``out``, with its parents. Raises UsageError where nothing can be written."""
+@contextmanager
+def training_folder(out: Path) -> Iterator[None]:
+    """Make the folder ``out``, with its parents, and keep other training runs from writing there.
+
+    What a killed run was writing is removed. Raises UsageError if the folder cannot be written, or if another run is
+    writing there.
+    """
     try:
         out.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=out):
-            pass
+        lock = ExitStack()
+        lock.enter_context(lock_file(out / LOCK))
+    except AlreadyLocked as error:
+        cause = f"Another training run is writing to {out}."
+        raise UsageError(cause, "Wait until it has ended, or give another {output}.") from error
     except OSError as error:
-        raise UsageError(f"cannot write to {out}: {error.strerror}. Give another --output.") from error
+        raise UsageError(f"Cannot write to {out}: {error.strerror or error}.", "Give another {output}.") from error
+    with lock:
+        for part in filter(is_unfinished, out.iterdir()):
+            with suppress(OSError):
+                part.unlink()
+        yield
 
 
 def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str) -> None:
-    """Write weights and optimiser moments in float32; ``run`` says what a resumed run must have in common with this."""
+    """Write weights and optimiser moments in float32; ``run`` describes what must not change when it is resumed."""
     tensors = {f"weights/{name}": weight.contiguous() for name, weight in raw_weights(trainer.network).items()}
     for name, parameter in trainer.network.named_parameters():
         for key, value in trainer.optimizer.state[parameter].items():
@@ -41,45 +58,45 @@ def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str) -> None
 
 
 def restore_state(out: Path, trainer: Trainer, run: str) -> int:
-    """Put a written state back into ``trainer``; returns how many epochs are done.
+    """Restore ``trainer`` from the state in ``out``; returns how many epochs are done.
 
-    Raises UsageError where there is none or it belongs to another run, ModelError where it is damaged.
+    Raises UsageError if there is none or if it is of another run, ModelError if it is damaged.
     """
     file = out / STATE
     if not file.is_file():
-        raise UsageError(f"{out} holds no run to resume. Leave out --resume to start one.")
+        raise UsageError(f"{out} holds no run to resume.", "Leave out {resume} to start one.")
     try:
         with safe_open(file, framework="pt") as state:
             metadata = state.metadata() or {}
             tensors = {name: state.get_tensor(name) for name in state.keys()}  # noqa: SIM118 (no dict)
     except (SafetensorError, OSError) as error:
-        raise ModelError(f"{file} cannot be read: {error}. Start again with another --output.") from error
+        raise ModelError(f"{file} cannot be read ({str(error).rstrip('.')}).", _START_AGAIN) from error
     theirs, epochs_done = _description(file, metadata)
     if differences := _differences(theirs, json.loads(run)):
-        raise UsageError(f"{out} holds another run: {differences}. Resume with the same options.")
+        raise UsageError(f"{out} holds another run: {differences}.", "Resume with the options of that run.")
     if damaged := _damaged(trainer, tensors):
-        raise ModelError(f"{file} lacks {damaged[0]}, or has it in another shape. Start again with another --output.")
-    _put_back(trainer, tensors)
+        raise ModelError(f"{file} lacks the tensor {damaged[0]}, or has it in another shape.", _START_AGAIN)
+    _restore(trainer, tensors)
     return epochs_done
 
 
 def _description(file: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], int]:
-    """What the state says of its run, and how many epochs are done."""
+    """How the state describes its run, and how many epochs are done."""
     try:
         run, epochs_done = json.loads(metadata["run"]), int(metadata["epochs_done"])
     except (KeyError, ValueError, RecursionError) as error:
-        raise _no_state(file) from error
+        raise _not_a_state(file) from error
     if not isinstance(run, dict) or epochs_done < 1:
-        raise _no_state(file)
+        raise _not_a_state(file)
     return run, epochs_done
 
 
-def _no_state(file: Path) -> ModelError:
-    return ModelError(f"{file} holds no state of a run. Start again with another --output.")
+def _not_a_state(file: Path) -> ModelError:
+    return ModelError(f"{file} does not hold the state of a training run.", _START_AGAIN)
 
 
 def _damaged(trainer: Trainer, tensors: Mapping[str, Tensor]) -> list[str]:
-    """The tensors of a state that are missing or misshapen."""
+    """The tensors of a state that are missing or have the wrong shape."""
     expected: dict[str, torch.Size] = {}
     for name, parameter in trainer.network.named_parameters():
         expected |= {f"{key}/{raw_name(name)}": parameter.shape for key in ("weights", *_MOMENTS)}
@@ -87,12 +104,12 @@ def _damaged(trainer: Trainer, tensors: Mapping[str, Tensor]) -> list[str]:
     return [name for name, shape in expected.items() if name not in tensors or tensors[name].shape != shape]
 
 
-def _put_back(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
+def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
     with torch.no_grad():
         for name, parameter in trainer.network.named_parameters():
             parameter.copy_(tensors[f"weights/{raw_name(name)}"])
             moments = {key: tensors[f"{key}/{raw_name(name)}"].to(parameter.device) for key in _MOMENTS}
-            # AdamW walks parameter and moments together: they need one memory layout
+            # The fused AdamW needs the moments in the memory layout of their parameter.
             trainer.optimizer.state[parameter] = {
                 key: value if key == "step" else torch.empty_like(parameter).copy_(value)
                 for key, value in moments.items()
@@ -100,7 +117,7 @@ def _put_back(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
-    """What sets two runs apart, in words; a fact that only one of them has on record does not."""
+    """In which facts two runs differ, in words. A fact that only one of them recorded is no difference."""
     before, now = dict(_facts(theirs)), dict(_facts(ours))
     names = [name for name in now if before.get(name, now[name]) != now[name]]
     differences = [f"its {name} is {_short(before[name])}, not {_short(now[name])}" for name in names[:_LISTED]]
@@ -109,7 +126,7 @@ def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
 
 
 def _facts(description: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """The innermost values of ``description``, a name for each: ``config.backbone_config.depths``."""
+    """The innermost values of ``description``, each with its full name, like ``config.backbone_config.depths``."""
     for name, value in description.items():
         if isinstance(value, dict):
             yield from _facts(value, f"{prefix}{name}.")
