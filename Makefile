@@ -5,7 +5,7 @@ BIN := .venv/bin
 PEERS := .venv-peers/bin
 DATA ?= data/cifar10
 
-.PHONY: demo test test-full test-peers test-gpu bench lint fix tiny clean
+.PHONY: demo test test-full test-peers test-gpu bench gpu lint fix tiny clean
 
 demo: .venv/installed
 	$(BIN)/vithybrid classify examples -m tiny -k 3 --format table
@@ -22,20 +22,26 @@ test-peers: .venv/developer .venv-peers/installed
 test-full: .venv/developer
 	$(BIN)/python -m pytest -m full_size
 
-# What only an NVIDIA GPU can show, with what is measured there; without one, each test is skipped and says so.
+# What only an NVIDIA GPU can show; without one, each test is skipped and says so.
 test-gpu: .venv/developer
 	$(BIN)/python -m pytest -m gpu -s
 
-# How fast it is on this machine: tiny in two minutes, then the network of base-384 with random weights. On two cores
-# that is expected to take 20 minutes, and 35 beside transformers and timm, which take part if the environment of
-# `make test-peers` is there.
+# How fast it is on this machine, beside other libraries: tiny in two minutes, then the network of base-384 with random
+# weights. On two cores that takes about 20 minutes, and 35 with transformers and timm, which take part if the
+# environment of `make test-peers` is there.
 comma := ,
-AGAINST := pillow$(comma)openvino
-PEERS_IF_THERE := $(if $(wildcard .venv-peers/installed),--against transformers$(comma)timm --peers $(PEERS)/python)
-bench: .venv/installed
-	$(BIN)/vithybrid bench -m tiny --format table --against $(AGAINST)
-	$(BIN)/vithybrid bench -m base-384 --random-weights --format table --engine torch --engine openvino \
+AGAINST := pillow$(comma)openvino$(if $(wildcard .venv-peers/installed),$(comma)transformers$(comma)timm)
+PEERS_IF_THERE := $(if $(wildcard .venv-peers/installed),--peers $(PEERS)/python)
+bench: .venv/developer
+	$(BIN)/python -m benchmarks.compare -m tiny --against pillow$(comma)openvino
+	$(BIN)/python -m benchmarks.compare -m base-384 --random-weights --engine torch --engine openvino \
 		--dtype float32 --dtype bfloat16 --against $(AGAINST) $(PEERS_IF_THERE)
+
+# The tests and rates of an NVIDIA GPU as a text for BENCHMARKS.md, in less than eight minutes. With PYTHON given, as in
+# `make gpu PYTHON=python3`, that Python runs it from this source tree, and nothing is installed.
+GPU_PYTHON := $(if $(filter command environment,$(origin PYTHON)),$(PYTHON))
+gpu: $(if $(GPU_PYTHON),,.venv/developer)
+	$(or $(GPU_PYTHON),$(BIN)/python) -m benchmarks.gpu $(GPU)
 
 lint: .venv/developer
 	$(BIN)/ruff check

@@ -40,7 +40,6 @@ TORCH_ROOMS = (
     "engines/torch_features.py",
     "engines/torch_self_test.py",
     "training/",
-    "bench/peers/",
 )
 
 

@@ -69,6 +69,12 @@ def test_the_wheel_holds_every_module_and_the_built_in_model_and_nothing_else(wh
     assert sorted(held) == sorted([*modules, *model, labels, "vithybrid_cli/py.typed"])
 
 
+def test_the_wheel_holds_nothing_from_beside_the_package(wheel: Path) -> None:
+    assert (ROOT / "benchmarks" / "compare.py").is_file()
+    information = f"vithybrid_cli-{__version__}.dist-info"
+    assert {name.split("/")[0] for name in contents(wheel)} == {"vithybrid_cli", information}
+
+
 def test_the_built_in_model_takes_at_most_6_megabytes(wheel: Path) -> None:
     held = contents(wheel)
     sizes = [held[f"vithybrid_cli/builtin/tiny/{name}"].file_size for name in BUILT_IN]

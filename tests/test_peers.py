@@ -1,6 +1,6 @@
 """The network in its published size, and its preprocessing, against transformers 4.57.6 and timm 1.0.31 themselves.
 
-And that ``vithybrid bench`` finds its way through both.
+And that ``benchmarks.compare`` takes turns with both.
 
 The weights are random; in number, shape and name they are those of the published checkpoint. The pictures are
 photographs: those of ``examples/``, or of the folder that the environment variable VITHYBRID_PHOTOS names.
@@ -18,10 +18,10 @@ import numpy.typing as npt
 import pytest
 from conftest import Peers
 from PIL import Image, ImageOps
-from places import EXAMPLES
+from places import EXAMPLES, ROOT
 
+from benchmarks.peers import networks
 from vithybrid_cli import Classifier
-from vithybrid_cli.bench.peers import networks
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.results import top_k
 from vithybrid_cli.sources.find import find
@@ -173,8 +173,8 @@ def test_bench_takes_turns_with_both_peers(peers: Peers, checkpoint: Path) -> No
     ]
     least = ["--repeats", "1", "--seconds", "0", "--pictures", "1", "-f", "json"]
     against = ["--against", "transformers,timm", "--peers", peers.python]
-    program = [sys.executable, "-m", "vithybrid_cli", "bench", *map(str, [*options, *least, *against])]
-    done = subprocess.run(program, capture_output=True, text=True, check=False)
+    program = [sys.executable, "-m", "benchmarks.compare", *map(str, [*options, *least, *against])]
+    done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout)
     assert [m["error"] for m in report["measurements"] if m["error"]] == []

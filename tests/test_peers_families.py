@@ -16,7 +16,7 @@ from safetensors import safe_open
 from safetensors.torch import load_file
 from torch import Tensor
 
-from vithybrid_cli.bench.peers import networks
+from benchmarks.peers import networks
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.model.build import Network

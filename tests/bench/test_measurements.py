@@ -6,29 +6,21 @@ from vithybrid_cli.bench.measurements import (
     IN_TURN,
     OURS,
     SLOWER,
-    Machine,
     Measurement,
     Part,
-    Report,
-    Setting,
-    Software,
     Spread,
     Subject,
     Timing,
     Turn,
+    measurements,
 )
+from vithybrid_cli.bench.measurements import ratios as all_ratios
 
-DECODING = Subject(Part.DECODE, OURS)
+DECODING = Subject(Part.DECODE)
 PILLOW = Subject(Part.DECODE, "pillow")
 NETWORK = Subject(Part.NETWORK, OURS, "torch", "float32", 8)
 WHOLE = Subject(Part.WHOLE, OURS, "torch", "float32", 8)
 TIMM = Subject(Part.NETWORK, "timm", None, "float32", 8)
-
-
-def report(turns: list[Turn], errors: dict[Subject, str] | None = None) -> Report:
-    setting = Setting("vithybrid bench", "tiny", (64, 64), 4, 110_000, True, "cpu", 2, len(turns), 1.0)
-    machine = Machine("a processor", 2, 2**34, "a system")
-    return Report(setting, machine, {OURS: Software({"torch": "2"}, 2)}, turns, errors or {}, {})
 
 
 def at(rate: float) -> Timing:
@@ -36,7 +28,7 @@ def at(rate: float) -> Timing:
 
 
 def ratios(turns: list[Turn]) -> dict[tuple[Part, str], tuple[float, ...]]:
-    return {(ratio.subject.part, ratio.against): ratio.spread.values for ratio in report(turns).ratios}
+    return {(ratio.subject.part, ratio.against): ratio.spread.values for ratio in all_ratios(turns)}
 
 
 def test_a_rate_is_images_per_second() -> None:
@@ -102,24 +94,25 @@ def test_what_is_not_alike_is_not_compared(other: Subject) -> None:
 
 def test_measurements_come_by_part_and_then_in_the_order_of_their_turns() -> None:
     turns: list[Turn] = [{TIMM: at(1), NETWORK: at(1), DECODING: at(1)}, {WHOLE: at(1), TIMM: at(1)}]
-    assert [measurement.subject for measurement in report(turns).measurements] == [DECODING, TIMM, NETWORK, WHOLE]
+    assert [measurement.subject for measurement in measurements(turns, {})] == [DECODING, TIMM, NETWORK, WHOLE]
 
 
 def test_what_failed_is_a_measurement_with_its_reason_and_the_turns_until_then() -> None:
-    (ours, timm) = report([{NETWORK: at(2)}, {NETWORK: at(4)}], {TIMM: "not there"}).measurements
+    (ours, timm) = measurements([{NETWORK: at(2)}, {NETWORK: at(4)}], {TIMM: "not there"})
     assert (ours.error, ours.rate) == (None, Spread((2.0, 4.0)))
     assert timm == Measurement(TIMM, (), "not there")
-    assert (timm.rate, timm.seconds, timm.peak_bytes) == (None, None, None)
+    record = timm.record()
+    assert [record[name] for name in ("images_per_second", "seconds", "images", "peak_bytes")] == [None] * 4
 
 
 def test_the_most_memory_of_any_turn_counts() -> None:
     turns: list[Turn] = [{NETWORK: Timing(1, 1, 100)}, {NETWORK: Timing(1, 1, 300)}, {NETWORK: Timing(1, 1, 200)}]
-    assert report(turns).measurements[0].peak_bytes == 300
+    assert measurements(turns, {})[0].peak_bytes == 300
 
 
 def test_the_record_of_a_measurement_says_what_was_measured_and_how_long() -> None:
     turns: list[Turn] = [{NETWORK: Timing(2.0, 16)}, {NETWORK: Timing(4.0, 16)}]
-    assert report(turns).record()["measurements"] == [
+    assert [measurement.record() for measurement in measurements(turns, {})] == [
         {
             "part": "network",
             "program": "vithybrid",

@@ -1,1 +1,1 @@
-"""Measures speed: decoding, network, the whole way and whole processes, ours and those of other libraries."""
+"""How fast the program is on this machine: decoding, network, whole way, whole processes and cold starts."""

@@ -1,129 +1,130 @@
-"""Our own side of a benchmark, in a worker process: decoding alone, the network alone, and the whole way."""
+"""What this program does with pictures, as tasks to measure: decoding, the network alone, and the whole way."""
 
-import itertools
 import time
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Executor, ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from vithybrid_cli.bench.measurements import Part, Timing
-from vithybrid_cli.bench.serve import (
-    Clock,
-    Request,
-    Service,
-    read_paths,
-    repeated,
-    serve,
-    torch_facts,
-    versions,
-)
-from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.errors import ImageError
+from vithybrid_cli.bench.amount import Amount, Clock, cycled, repeated
+from vithybrid_cli.bench.material import Material, Plan
+from vithybrid_cli.bench.measurements import OURS, Part, Subject, Timing
+from vithybrid_cli.bench.turns import Task
+from vithybrid_cli.choices import Dtype
+from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.classifier import Classifier
 from vithybrid_cli.pipeline.loader import load
 
-if TYPE_CHECKING:
-    from vithybrid_cli.engines import Engine
-
-PACKAGES = ("torch", "openvino", "pillow", "numpy")
 _LOOK_AHEAD = 64  # pictures; more than any number of cores takes from it at a time
+_LEAST_BATCHES = 8  # of the whole way: beside its first and last batch only half of the work is done
 
 
-def main(arguments: dict[str, Any]) -> None:
-    """Serve decoding if no engine is named, else the network and the whole way."""
-    serve(lambda: _network(arguments) if "engine" in arguments else _decoding(arguments))
+@dataclass(frozen=True, slots=True)
+class Network:
+    """A classifier that is loaded for one engine and type, and a pool in which its engine runs."""
+
+    classifier: Classifier
+    dtype: str
+    pool: Executor  # kept between turns, since on a GPU each thread has a stream of its own
+
+    @classmethod
+    def open(cls, material: Material, engine: str, dtype: str, device: str) -> "Network":
+        """Raises UsageError and ModelError as `Classifier.from_pretrained` does."""
+        classifier = Classifier.from_pretrained(material.model, device=device, dtype=dtype, engine=engine)
+        return cls(classifier, dtype, ThreadPoolExecutor(classifier.engine.parallel))
+
+    @property
+    def engine_and_dtype(self) -> tuple[str, str]:
+        """The engine that runs, where `auto` chose it, and the type."""
+        return self.classifier.engine.name, self.dtype
+
+    def network_task(self, material: Material, batch: int, seconds: float) -> Task:
+        """Pixels to logits."""
+        engine = self.classifier.engine
+        pixels = np.resize(material.pixels, (batch, *material.pixels.shape[1:]))  # repeated if they are fewer
+
+        def measure(amount: Amount) -> Timing:
+            self._set_up_gpu()
+            return repeated(lambda: engine.logits(pixels), amount, parallel=engine.parallel, pool=self.pool)
+
+        return _task(self._subject(Part.NETWORK, batch), measure, Amount(batch, batch, seconds))
+
+    def whole_task(self, material: Material, batch: int, seconds: float, workers: int) -> Task:
+        """Files to labels."""
+
+        def measure(amount: Amount) -> Timing:
+            self._set_up_gpu()
+            return whole_way(amount, self.classifier, material.pictures, workers)
+
+        images = max(len(material.pictures), _LEAST_BATCHES * batch)
+        return _task(self._subject(Part.WHOLE, batch), measure, Amount(batch, images, seconds))
+
+    def _set_up_gpu(self) -> None:
+        """torch has one switch for TF32 in the whole process, and networks of several types take turns here."""
+        if self.classifier.engine.device_type == "cuda":
+            from vithybrid_cli.engines.torch_devices import set_tf32
+
+            set_tf32(self.dtype == Dtype.TF32)
+
+    def _subject(self, part: Part, batch: int) -> Subject:
+        return Subject(part, OURS, *self.engine_and_dtype, batch)
 
 
-def _decoding(arguments: dict[str, Any]) -> Service:
-    preprocessing = Checkpoint.read(Path(arguments["model"])).preprocessing
-    paths = read_paths(arguments["pictures"])
-    workers: int = arguments["workers"]
-    return Service({Part.DECODE: lambda request: decoding(request, preprocessing, paths, workers)})
+def decode_task(material: Material, plan: Plan) -> Task:
+    """Files to pixels that are ready for the network."""
+
+    def measure(amount: Amount) -> Timing:
+        return decoding(amount, material.preprocessing, material.pictures, plan.workers)
+
+    return _task(Subject(Part.DECODE), measure, Amount(1, len(material.pictures), plan.seconds))
 
 
-def _network(arguments: dict[str, Any]) -> Service:
-    classifier = Classifier.from_pretrained(
-        Path(arguments["model"]),
-        device=arguments["device"],
-        dtype=arguments["dtype"],
-        engine=arguments["engine"],
-    )
-    paths = read_paths(arguments["pictures"])
-    pixels = np.load(arguments["pixels"])
-    workers: int = arguments["workers"]
-    # Kept, since on a GPU each thread has a stream of its own.
-    pool = ThreadPoolExecutor(classifier.engine.parallel)
-
-    def network(request: Request) -> Timing:
-        batch = np.resize(pixels, (request.batch, *pixels.shape[1:]))  # repeated if they are fewer
-        engine = classifier.engine
-        return repeated(lambda: engine.logits(batch), request, parallel=engine.parallel, pool=pool)
-
-    measures = {Part.NETWORK: network, Part.WHOLE: lambda request: whole_way(request, classifier, paths, workers)}
-    return Service(measures, _facts(classifier.engine))
+def _task(subject: Subject, measure: Callable[[Amount], Timing], amount: Amount) -> Task:
+    one_batch = Amount(amount.batch, amount.batch, 0.0)
+    return Task(subject, lambda: measure(amount), lambda: measure(one_batch))
 
 
 def decoding(
-    request: Request, preprocessing: Preprocessing, paths: list[str], workers: int, clock: Clock = time.perf_counter
+    amount: Amount,
+    preprocessing: Preprocessing,
+    paths: tuple[str, ...],
+    workers: int,
+    clock: Clock = time.perf_counter,
 ) -> Timing:
-    """Files to pixels as `Classifier.classify` reads them, without a network."""
+    """Read files as `Classifier.classify` does, without a network. Raises UsageError for the first failure."""
 
     def read(path: str) -> npt.NDArray[np.uint8]:
         return preprocessing.pixels(decode(path))
 
     began = clock()
-    enough = _enough(request, began, clock)
-    with closing(load(cycled(paths, 1, enough), read, workers, _LOOK_AHEAD + workers)) as loaded:
-        images = _counted(error for item in loaded if item is not None for error in [_error(item[1])])
+    images = 0
+    with closing(load(cycled(paths, amount, began, clock), read, workers, _LOOK_AHEAD + workers)) as loaded:
+        for item in loaded:
+            if item is not None and isinstance(item[1], ImageError):
+                raise _failed(item[0], item[1])
+            images += item is not None
     return Timing(clock() - began, images)
 
 
 def whole_way(
-    request: Request, classifier: Classifier, paths: list[str], workers: int, clock: Clock = time.perf_counter
+    amount: Amount, classifier: Classifier, paths: tuple[str, ...], workers: int, clock: Clock = time.perf_counter
 ) -> Timing:
-    """Files to labels, in whole batches."""
+    """Label files in whole batches. Raises UsageError for the first failure, which would else count as fast."""
     began = clock()
-    enough = _enough(request, began, clock)
-    stream = cycled(paths, request.batch, enough)
-    with closing(classifier.classify(stream, batch_size=request.batch, workers=workers)) as results:
-        images = _counted(result.error for result in results)
+    images = 0
+    stream = cycled(paths, amount, began, clock)
+    with closing(classifier.classify(stream, batch_size=amount.batch, workers=workers)) as results:
+        for result in results:
+            if result.error is not None:
+                raise _failed(result.path, result.error)
+            images += 1
     return Timing(clock() - began, images)
 
 
-def cycled(paths: Iterable[str], batch: int, enough: Callable[[int], bool]) -> Iterator[str]:
-    """``paths`` over and over, until after a whole batch ``enough`` of the number so far."""
-    for number, path in enumerate(itertools.cycle(paths)):
-        if number % batch == 0 and enough(number):
-            return
-        yield path
-
-
-def _enough(request: Request, began: float, clock: Clock) -> Callable[[int], bool]:
-    return lambda images: images >= request.images and clock() - began >= request.seconds
-
-
-def _error(loaded: npt.NDArray[np.uint8] | ImageError) -> ImageError | None:
-    return loaded if isinstance(loaded, ImageError) else None
-
-
-def _counted(errors: Iterable[ImageError | None]) -> int:
-    """How many there are. Raises the first error: what fails early would count as fast."""
-    count = 0
-    for error in errors:
-        if error is not None:
-            raise error
-        count += 1
-    return count
-
-
-def _facts(engine: "Engine") -> dict[str, Any]:
-    """What runs, what it makes of a batch that nobody chose, and on what."""
-    facts = {"engine": engine.name, "batch_size": engine.batch_size, "versions": versions(PACKAGES)}
-    return {**facts, **torch_facts()}
+def _failed(path: str, error: ImageError) -> UsageError:
+    return UsageError(f"{path} cannot be labelled: {error}")

@@ -1,28 +1,23 @@
-"""Pictures to measure with: those that were given, or as many made for it, which are the same everywhere."""
+"""Pictures to measure with, made from noise; they are the same on every machine."""
 
-from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vithybrid_cli.errors import ImageError
-from vithybrid_cli.images.decode import decode
-from vithybrid_cli.sources.find import find
-
-SIZE = (500, 375)  # width and height of a usual picture in ImageNet
+SIZE = (500, 375)  # width and height of a typical picture in ImageNet
 _QUALITY = 95
 _OCTAVES = 8
-# Each octave is so many times as strong as the next finer one, and the finest has this strength, in grey levels. The
-# spectrum of photographs falls as steeply, and the files get the size of ImageNet's, about 110 kB.
+# Each octave is _FALL times as strong as the next finer one; the finest has a strength of _GRAIN grey levels. The
+# spectrum of photographs falls as steeply, and the files are as large as those of ImageNet, about 110 kB.
 _FALL, _GRAIN, _COLOUR = 1.2, 9.0, 25.0
 
 Noise = npt.NDArray[np.float32]
 
 
 def make_pictures(folder: Path, count: int) -> list[str]:
-    """Write ``count`` different JPEG files to a new ``folder``, every fourth of them upright."""
+    """Write ``count`` different JPEG files to a new ``folder``, every fourth in portrait format."""
     folder.mkdir()
     width, height = SIZE
     paths = [folder / f"{number:04}.jpg" for number in range(count)]
@@ -33,7 +28,7 @@ def make_pictures(folder: Path, count: int) -> list[str]:
 
 
 def made(seed: int, size: tuple[int, int]) -> npt.NDArray[np.uint8]:
-    """Clouds of noise, coarse ones stronger than fine ones as in a photograph; uint8 [H, W, 3] of (width, height)."""
+    """Noise of several octaves, coarse ones stronger, as in a photograph; (width, height) → uint8 [H, W, 3]."""
     random = np.random.default_rng(seed)
     grey = np.zeros((1, 1), np.float32)
     for octave in reversed(range(_OCTAVES)):
@@ -49,14 +44,3 @@ def _noise(random: np.random.Generator, height: int, width: int) -> Noise:
 
 def _enlarged(noise: Noise, size: tuple[int, int]) -> Noise:
     return np.asarray(Image.fromarray(noise).resize(size, Image.Resampling.BICUBIC))
-
-
-def readable(inputs: Sequence[str]) -> Iterator[tuple[str, ImageError | None]]:
-    """Each picture that ``inputs`` name, with what is wrong with it: other libraries fail on the first bad one."""
-    for path in find(inputs):
-        try:
-            decode(path)
-        except ImageError as error:
-            yield path, error
-        else:
-            yield path, None

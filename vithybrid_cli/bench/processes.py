@@ -1,85 +1,81 @@
-"""Whole processes, from their start to their end: what somebody waits for who types a command."""
+"""Whole processes, from start to exit: what somebody waits for who types a command."""
 
+import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
-import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import IO
 
+from vithybrid_cli.bench import stopwatch
+from vithybrid_cli.bench.material import Material, Plan
 from vithybrid_cli.bench.measurements import OURS, Part, Subject, Timing
-from vithybrid_cli.bench.peers import Peer
-from vithybrid_cli.bench.plan import Files, Plan
-from vithybrid_cli.bench.rotation import Task
-from vithybrid_cli.bench.worker import Failed, command, environment, why_ended
+from vithybrid_cli.bench.turns import Task
+from vithybrid_cli.errors import UsageError
 
-_MAXRSS_UNIT = 1 if sys.platform == "darwin" else 1024  # bytes; see getrusage(2)
+_STDERR_BYTES = 4096  # of the end of stderr, which are searched for the reason of a failure
 
 
-def process_tasks(
-    part: Part, plan: Plan, files: Files, ours: Iterable[tuple[str, str]], peers: Iterable[Peer]
-) -> list[Task]:
-    """A task for each of our engines and types and for each peer: all pictures, or for START the first one."""
-    labelling = _Labelling(plan, files)
-    tasks = [_task(Subject(part, OURS, *pair), labelling) for pair in ours]
-    for peer in peers:
-        if part in peer.parts:
-            tasks += [_task(Subject(part, peer.name, None, dtype), labelling) for dtype in plan.dtypes]
+class ProcessFailed(UsageError):
+    """A process ended before its work was done; the text says why."""
+
+
+def process_tasks(part: Part, plan: Plan, material: Material, engines: Iterable[tuple[str, str]]) -> list[Task]:
+    """A task for each (engine, type): `classify` over all pictures, or over the first one for START."""
+    tasks = []
+    for engine, dtype in engines:
+        once = partial(timed, _classify(plan, material, material.first, engine, dtype), 1)
+        every = partial(timed, _classify(plan, material, material.every, engine, dtype), len(material.pictures))
+        # The first run reads its files into the system's cache, and may convert the network for OpenVINO.
+        tasks.append(Task(Subject(part, OURS, engine, dtype), once if part is Part.START else every, once))
     return tasks
 
 
-def _task(subject: Subject, labelling: "_Labelling") -> Task:
-    plan = labelling.plan
-    first = partial(timed, labelling.command(subject, first=True), 1, plan.cache)  # reads its files, and fills caches
-    if subject.part is Part.START:
-        return Task(subject, first, first)
-    return Task(subject, partial(timed, labelling.command(subject, first=False), len(plan.pictures), plan.cache), first)
+def _classify(plan: Plan, material: Material, listed: Path, engine: str, dtype: str) -> list[str]:
+    inputs = ["--files-from", str(listed), "--null", "--model", str(material.model)]
+    runs = ["--engine", engine, "--dtype", dtype, "--device", plan.device, "--workers", str(plan.workers)]
+    return [sys.executable, "-m", "vithybrid_cli", "classify", *inputs, *runs, "--format", "jsonl", "--no-progress"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Labelling:
-    """Command lines that label the pictures of a plan."""
-
-    plan: Plan
-    files: Files
-
-    def command(self, subject: Subject, *, first: bool) -> list[str]:
-        """That of our program, or of what a peer's documentation shows; of all pictures, or the ``first``."""
-        listed = str(self.files.first if first else self.files.pictures)
-        model, device, dtype = str(self.plan.model), self.plan.device, str(subject.dtype)
-        if subject.program != OURS:
-            wanted = {"model": model, "pictures": listed, "dtype": dtype, "device": device}
-            return command("peers.label", wanted, self.plan.python)
-        inputs = ["--files-from", listed, "--null", "--model", model, "--workers", str(self.plan.workers)]
-        runs = ["--engine", str(subject.engine), "--dtype", dtype, "--device", device]
-        return [sys.executable, "-m", "vithybrid_cli", "classify", *inputs, *runs, "--format", "jsonl", "--no-progress"]
-
-
-def timed(command: Sequence[str], images: int, cache: Path | None = None) -> Timing:
-    """Run a command that labels so many ``images``; for ``cache`` see `environment`. Raises Failed if it fails."""
+def timed(command: Sequence[str], images: int, environment: Mapping[str, str] | None = None) -> Timing:
+    """Run a command that labels that many ``images``, without the hub. Raises ProcessFailed."""
+    offline = {**(os.environ if environment is None else environment), "HF_HUB_OFFLINE": "1"}
     with tempfile.TemporaryFile() as errors:
-        began = time.perf_counter()
-        process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=errors, env=environment(cache))
+        process = subprocess.Popen(
+            [sys.executable, "-I", "-S", stopwatch.__file__, *command],
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            env=offline,
+            start_new_session=True,  # so that it can be killed together with the command
+        )
         try:
-            peak = _waited(process)
+            measured, _ = process.communicate()
         finally:
             if process.returncode is None:
-                process.kill()
-                process.wait()
-        seconds = time.perf_counter() - began
+                _kill(process)
         if process.returncode != 0:
-            raise Failed(why_ended(process.returncode, errors))
-    return Timing(seconds, images, peak)
+            raise ProcessFailed(why_ended(process.returncode, errors))
+    ended = json.loads(measured)
+    return Timing(ended["seconds"], images, ended["peak_bytes"])
 
 
-def _waited(process: "subprocess.Popen[bytes]") -> int | None:
-    """Wait for the end; the most memory that the process had, in bytes, where the system tells it of one process."""
+def _kill(process: "subprocess.Popen[bytes]") -> None:
     if sys.platform == "win32":
-        process.wait()
-        return None
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = os.waitstatus_to_exitcode(status)
-    return usage.ru_maxrss * _MAXRSS_UNIT
+        process.kill()
+    else:
+        os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
+
+
+def why_ended(exit_code: int, errors: IO[bytes]) -> str:
+    """Why a process failed: the signal that killed it, or the last line that it wrote to ``errors``."""
+    if exit_code < 0:
+        return f"The process was killed by {signal.Signals(-exit_code).name}, as happens when memory runs out."
+    size = errors.seek(0, os.SEEK_END)
+    errors.seek(max(0, size - _STDERR_BYTES))
+    lines = [line.strip() for line in errors.read().decode("utf-8", "replace").splitlines() if line.strip()]
+    return lines[-1].removeprefix(f"{OURS}: ") if lines else f"The process ended with exit code {exit_code}."

@@ -1,19 +1,18 @@
-"""A checkpoint with random weights, to measure a network without fetching it. Runs in a process of its own.
+"""A checkpoint with random weights, to measure a network without downloading it.
 
-Speed does not depend on the values, as long as they are as large as those of a trained network: with zeros or with
-numbers too small for the type, processors are slower or faster than in earnest.
+Speed does not depend on the values as long as they are about as large as in a trained network: with zeros, or with
+numbers too small for the type, processors are faster or slower than in real use.
 """
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from vithybrid_cli.bench.serve import Service, serve
-from vithybrid_cli.bench.worker import Failed, Worker
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.layouts.architectures import config_of, preprocessing_of
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub import catalog
 from vithybrid_cli.hub.files import CONFIG
+from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import NetworkConfig
 
@@ -24,49 +23,27 @@ if TYPE_CHECKING:
 _GAIN, _SPREAD = 0.3, 0.05
 
 
-def main(arguments: dict[str, Any]) -> None:
-    """Write the checkpoint that ``model`` describes to the folder ``out``."""
-
-    def write() -> Service:
-        config, preprocessing = described(arguments["model"])
-        if not config.labels:
-            raise UsageError(f"{arguments['model']} has no head, and bench measures how pictures get labels.")
-        write_random(config, preprocessing, Path(arguments["out"]))
-        return Service({})
-
-    serve(write)
-
-
-def make(model: str, out: Path) -> None:
-    """Write a checkpoint for ``described(model)`` to ``out``. Raises UsageError or ModelError."""
-    try:
-        Worker("random_weights", {"model": model, "out": str(out)}).close()
-    except Failed as failure:
-        raise failure.as_ours() from failure
-
-
 def described(model: str) -> tuple[NetworkConfig, Preprocessing]:
     """Architecture and preprocessing of a model of the catalog, or of a folder, which needs no weights.
 
-    Raises UsageError for another model of the hub: whose config would have to be fetched can be fetched whole.
+    Raises UsageError for other models of the hub: if their config has to be fetched, so can their weights.
     """
-    from vithybrid_cli.hub.locate import locate  # not in a peer's Python, whose huggingface_hub is another one
-
     entry = catalog.resolve(model)
     if entry is not None and entry.hub_id is not None:
         return config_of(entry), preprocessing_of(entry)
     if entry is None and not Path(model).expanduser().is_dir():
         raise UsageError(
-            f"--random-weights needs an architecture, and that of {model} is not known. Give -m an alias of "
-            f"`vithybrid models`, or a folder that holds {CONFIG}."
+            f"The architecture of {model} is not known without a download, so it cannot get random weights.",
+            f"Name one of `vithybrid models` with {{model}}, or a folder that holds {CONFIG}.",
         )
     checkpoint = Checkpoint.read(locate(model))
     return checkpoint.config, checkpoint.preprocessing
 
 
-def published() -> NetworkConfig:
-    """The architecture of google/vit-hybrid-base-bit-384."""
-    return config_of(catalog.BASE_384)
+def require_head(model: str, config: NetworkConfig) -> None:
+    """Raise UsageError for a network without labels."""
+    if not config.labels:
+        raise UsageError(f"{model} has no head, and a benchmark labels pictures.", "Choose a model with labels.")
 
 
 def write_random(config: NetworkConfig, preprocessing: Preprocessing, folder: Path, seed: int = 0) -> None:

@@ -1,13 +1,15 @@
-"""A benchmark for people: what it ran on, what was measured, what is how much faster, and what is not there."""
+"""The result of a benchmark for people: the machine, the measurements, the ratios, and what is missing."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import TextIO
 
 from rich import box
 from rich.table import Table
 from rich.text import Text
 
-from vithybrid_cli.bench.measurements import Machine, Measurement, Part, Ratio, Report, Setting, Spread, Subject
+from vithybrid_cli.bench.machine import Machine
+from vithybrid_cli.bench.measurements import Measurement, Part, Ratio, Spread, Subject
+from vithybrid_cli.bench.result import BenchResult
 from vithybrid_cli.output.terminal import Terminal, open_terminal
 
 _PARTS = {
@@ -22,19 +24,19 @@ _RATIOS = ("", "what", "batch", "times as fast as", "median", "min–max")
 _WORDS = ("", "what", "times as fast as")  # columns of words; the others are of numbers
 
 
-def print_bench(stream: TextIO, report: Report) -> None:
-    """Print ``report``: where, then the numbers, then what is missing, where the eye ends up."""
+def print_bench(stream: TextIO, result: BenchResult) -> None:
+    """Print ``result``; what is missing comes last, where the reader ends up."""
     terminal = open_terminal(stream)
-    lines = [*_machine(report.machine), *_software(report), *_setting(report.setting, report.complete)]
+    lines = [*_machine(result.machine), *_software(result), *_asked(result)]
     width = max(len(title) for title, _ in lines) + 2
     for title, text in lines:
         terminal.print(terminal.hang(Text(title.ljust(width), "dim"), terminal.text(text)))
-    measured = [measurement for measurement in report.measurements if measurement.timings]
+    measured = [_measured(measurement) for measurement in result.measurements if measurement.timings]
     if measured:
-        terminal.console.print(_table("Measured, median of the turns", _MEASURED, map(_measured, measured)))
-    if report.ratios:
-        terminal.console.print(_table("Ratios, each within a turn", _RATIOS, map(_ratio, report.ratios)))
-    terminal.print(_absent(terminal, report))
+        terminal.console.print(_table("Measured, median of the turns", _MEASURED, measured))
+    if result.ratios:
+        terminal.console.print(_table("Ratios, each within a turn", _RATIOS, map(_ratio, result.ratios)))
+    terminal.print(_missing(terminal, result))
 
 
 def _machine(machine: Machine) -> Iterator[tuple[str, str]]:
@@ -45,30 +47,28 @@ def _machine(machine: Machine) -> Iterator[tuple[str, str]]:
         yield "GPU", ", ".join(machine.gpus)
     if machine.environment:
         yield "set", " ".join(f"{name}={value}" for name, value in machine.environment.items())
-    if None not in machine.load:
-        yield "load", f"{machine.load[0]} before, {machine.load[1]} after"
+    if machine.load_before is not None:
+        yield "load", f"{machine.load_before} before, {machine.load_after} after"
 
 
-def _software(report: Report) -> Iterator[tuple[str, str]]:
-    for program, software in report.software.items():
+def _software(result: BenchResult) -> Iterator[tuple[str, str]]:
+    for program, software in result.software.items():
         others = [f"{name} {version}" for name, version in software.versions.items() if name != program]
-        names = [software.versions.get(program, ""), *others]
-        threads = [] if software.threads is None else [f"{software.threads} threads"]
-        yield program, ", ".join(filter(None, [*names, *threads]))
+        threads = "" if software.threads is None else f"{software.threads} threads"
+        yield program, ", ".join(filter(None, [software.versions.get(program), *others, threads]))
 
 
-def _setting(setting: Setting, complete: bool) -> Iterator[tuple[str, str]]:
-    height, width = setting.image_size
-    yield "model", f"{setting.model}, {width}×{height}, device {setting.device}"
-    made = " made for it" if setting.own_pictures else ""
-    size = f"{setting.picture_bytes / 1000:.0f} kB on average"
-    yield "pictures", f"{setting.pictures}{made}, {size}, {setting.workers} decoding threads"
-    ended = "" if complete else "; interrupted"
-    yield "turns", f"{setting.repeats} of at least {setting.seconds:g} s{ended}"
-    yield "command", setting.command
+def _asked(result: BenchResult) -> Iterator[tuple[str, str]]:
+    plan, (height, width) = result.plan, result.image_size
+    made = " made for it" if result.own_pictures else ""
+    size = f"{result.picture_bytes / 1000:.0f} kB on average"
+    yield "model", f"{result.model}, {width}×{height}, device {plan.device}"
+    yield "pictures", f"{result.pictures}{made}, {size}, {plan.workers} decoding threads"
+    yield "turns", f"{plan.repeats} of at least {plan.seconds:g} s{'' if result.complete else '; interrupted'}"
+    yield "command", result.command
 
 
-def _table(title: str, columns: tuple[str, ...], rows: Iterator[tuple[str, ...]]) -> Table:
+def _table(title: str, columns: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> Table:
     table = Table(title=title, title_justify="left", title_style="bold", box=box.SIMPLE_HEAD, pad_edge=False)
     for name in columns:
         table.add_column(name, justify="left" if name in _WORDS else "right", overflow="fold")
@@ -82,16 +82,14 @@ def _subject(subject: Subject) -> tuple[str, str, str]:
 
 
 def _measured(measurement: Measurement) -> tuple[str, ...]:
-    rate, seconds = measurement.rate, measurement.seconds
-    assert rate is not None
-    assert seconds is not None
-    peak = "" if measurement.peak_bytes is None else f"{measurement.peak_bytes / 2**20:,.0f} MiB"
-    return (*_subject(measurement.subject), _number(rate.median), _range(rate), _number(seconds.median), peak)
+    rate, seconds, peak = measurement.rate, measurement.seconds, measurement.peak_bytes
+    memory = "" if peak is None else f"{peak / 2**20:,.0f} MiB"
+    return (*_subject(measurement.subject), _number(rate.median), _range(rate), _number(seconds.median), memory)
 
 
 def _ratio(ratio: Ratio) -> tuple[str, ...]:
-    spread = ratio.spread
-    return (*_subject(ratio.subject), ratio.against, f"{spread.median:.3f} ×", f"{_three(spread)}")
+    low, high = min(ratio.spread.values), max(ratio.spread.values)
+    return (*_subject(ratio.subject), ratio.against, f"{ratio.spread.median:.3f} ×", f"{low:.3f}–{high:.3f}")
 
 
 def _number(value: float) -> str:
@@ -103,17 +101,10 @@ def _range(spread: Spread) -> str:
     return f"{_number(min(spread.values))}–{_number(max(spread.values))}"
 
 
-def _three(spread: Spread) -> str:
-    return f"{min(spread.values):.3f}–{max(spread.values):.3f}"
-
-
-def _absent(terminal: Terminal, report: Report) -> Iterator[Text]:
-    """What was asked for and is not among the numbers, each reason once."""
-    reasons = {message: program for program, message in report.missing.items()}
-    for measurement in report.measurements:
-        if measurement.error is not None:
-            reasons.setdefault(measurement.error, measurement.subject.name)
-    if reasons:
+def _missing(terminal: Terminal, result: BenchResult) -> Iterator[Text]:
+    """What was asked for and failed, each reason once."""
+    failed = [measurement for measurement in result.measurements if measurement.error is not None]
+    if failed:
         yield Text("Not measured", "bold red")
-    for message, name in reasons.items():
-        yield from terminal.hang(Text.assemble("  ", terminal.text(name), "  "), terminal.text(message, "red"))
+    for error, name in {measurement.error: measurement.subject.name for measurement in reversed(failed)}.items():
+        yield from terminal.hang(Text.assemble("  ", terminal.text(name), "  "), terminal.text(str(error), "red"))

@@ -1,0 +1,1 @@
+"""What this program is compared with, and what is measured on a GPU; no part of the package."""
