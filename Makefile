@@ -1,14 +1,22 @@
-# make demo   install into .venv and classify examples/ with the built-in model
+# make demo   install into .venv and label examples/ with the built-in model
 # make test   everything that has to pass before a change lands
+# make docs   write anew what is generated in docs/: the command reference and the picture of a terminal
 PYTHON ?= python3.11
 BIN := .venv/bin
 PEERS := .venv-peers/bin
 DATA ?= data/cifar10
 
-.PHONY: demo test test-full test-peers test-gpu bench gpu lint fix tiny clean
+.PHONY: demo docs test test-full test-peers test-gpu bench gpu lint fix tiny clean
 
 demo: .venv/installed
-	$(BIN)/vithybrid classify examples -m tiny -k 3 --format table
+	$(BIN)/vithybrid classify examples/*.jpg examples/*.png -m tiny -k 3 --format table
+	@echo
+	@echo "tiny knows ten labels, and these pictures show none of them. Each still gets the label that fits best:"
+	$(BIN)/vithybrid classify examples/unknown -m tiny -k 3 --format table
+
+docs: .venv/installed
+	$(BIN)/python scripts/reference.py docs/commands.md
+	$(BIN)/python scripts/terminal.py docs/terminal.svg
 
 test: .venv/developer lint
 	$(BIN)/python -m pytest

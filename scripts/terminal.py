@@ -1,0 +1,105 @@
+"""Draw what commands print in a terminal as a picture: `python scripts/terminal.py FILE.svg`.
+
+The commands are run here and now, from the root of the repository. Text stays text; bars become rectangles, since the
+block characters of most fonts leave gaps.
+"""
+
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from xml.sax.saxutils import escape
+
+from rich.console import Console
+from rich.segment import Segment
+from rich.text import Text
+
+ROOT = Path(__file__).parent.parent
+COMMANDS = ("vithybrid classify examples/cat.png -m tiny", "vithybrid classify examples/*.jpg -m tiny -k 2")
+COLUMNS = 76
+
+FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
+CELL, LINE, MARGIN, SIZE = 8.4, 20, 20, 14  # width of a character, heights and the font's size, in pixels
+BAR = 11  # height of a bar
+RED, GREEN, YELLOW = 1, 2, 3  # a terminal's own numbers for them
+COLOURS = {None: "#e6edf3", RED: "#f85149", GREEN: "#3fb950", YELLOW: "#d29922"}
+DIM = 0.6
+BLOCKS = " ▏▎▍▌▋▊▉█"  # by eighths
+
+
+def printed(command: str) -> list[Text]:
+    """The lines that a command prints, with their colours."""
+    environment = {
+        **os.environ,
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "COLUMNS": str(COLUMNS),
+        "FORCE_COLOR": "1",
+        "TERM": "xterm",
+    }
+    shell = ["bash", "-c", f"{command} --format table"]  # what it is by itself on a terminal
+    done = subprocess.run(shell, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
+    return [Text.from_ansi(line) for line in done.stdout.splitlines()]
+
+
+def screen() -> Iterator[Text]:
+    """All lines of the picture: each command behind its prompt, what it printed, and a blank line between two."""
+    for index, command in enumerate(COMMANDS):
+        if index:
+            yield Text()
+        yield Text.assemble(("$ ", "dim"), (command, "bold"))
+        yield from printed(command)
+
+
+def drawn(segments: list[Segment], row: int) -> Iterator[str]:
+    """One line as SVG: a rectangle for each bar, and text for each word with its colour."""
+    column = 0
+    for segment in segments:
+        for part in re.finditer(rf"[{BLOCKS[1:]}]+|(?:(?![{BLOCKS[1:]}])\S)+(?: \S+)*", segment.text):
+            yield bar(part, column, row, paint(segment)) if part[0][0] in BLOCKS else word(part, column, row, segment)
+        column += len(segment.text)
+
+
+def bar(part: re.Match[str], column: int, row: int, colour: str) -> str:
+    width = sum(BLOCKS.index(block) for block in part[0]) / 8 * CELL
+    x, y = MARGIN + (column + part.start()) * CELL, MARGIN + row * LINE + (LINE - BAR) / 2
+    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{BAR}" rx="1" {colour}/>'
+
+
+def word(part: re.Match[str], column: int, row: int, segment: Segment) -> str:
+    x, y = MARGIN + (column + part.start()) * CELL, MARGIN + row * LINE + LINE * 0.72
+    weight = ' font-weight="bold"' if segment.style is not None and segment.style.bold else ""
+    length = f'textLength="{len(part[0]) * CELL:.1f}"'
+    return f'<text x="{x:.1f}" y="{y:.1f}" {length}{weight} {paint(segment)}>{escape(part[0])}</text>'
+
+
+def paint(segment: Segment) -> str:
+    """The colour of a segment as attributes."""
+    style = segment.style
+    number = style.color.number if style is not None and style.color is not None else None
+    opacity = f' opacity="{DIM}"' if style is not None and style.dim else ""
+    return f'fill="{COLOURS[number]}"{opacity}'
+
+
+def picture(lines: list[Text]) -> str:
+    """The whole picture; its own dark ground lets it stand on light and dark pages."""
+    width, height = round(COLUMNS * CELL + 2 * MARGIN), len(lines) * LINE + 2 * MARGIN
+    console = Console(width=COLUMNS, color_system="truecolor")
+    rows = [mark for row, line in enumerate(lines) for mark in drawn(list(line.render(console)), row)]
+    ground = f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8" fill="#0d1117" stroke="#484f58"/>'
+    head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
+    title = "<title>What vithybrid classify prints: a bar, a score and a label for each guess</title>"
+    group = f'<g font-family="{FONT}" font-size="{SIZE}">'
+    return "\n".join([head, title, ground, group, *rows, "</g>", "</svg>", ""])
+
+
+def main() -> None:
+    """Draw the picture into the file that the argument names."""
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    Path(sys.argv[1]).write_text(picture(list(screen())), encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,273 @@
+"""The documentation is true: its commands and its Python run, its tables and its generated parts are the program's."""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+from pages import CONTRIBUTING, DOCS, PAGES, README, REFERENCE, Command, Page, code
+from places import PACKAGE, ROOT
+from shell import make_workplace, run
+from test_layers import LAYERS
+from typer.main import get_command
+
+from vithybrid_cli.commands import guard
+from vithybrid_cli.commands.app import app
+from vithybrid_cli.errors import ImageError
+from vithybrid_cli.evaluation.rows import KINDS
+from vithybrid_cli.hub import catalog
+
+MAX_WORDS_OF_README = 1500
+# What is not run here, and by which words it is known.
+NEEDS_PACKAGES = re.compile(r"^(make|python3 -m venv|\. \.venv/bin/activate|pip)\b")
+NEEDS_DOWNLOAD = re.compile(r"base-384|google/|cifar-10-binary|vithybrid (classify|embed|evaluate) (?!.*-m )")
+TAKES_MINUTES = re.compile(r"vithybrid bench (?!.*--seconds 0\.1)")
+SUPPOSES_MORE = re.compile(r"photos/held-out")  # in an example of --help, which no page goes through in order
+OPTIONS_OF_OTHERS = {"--constraint"}  # pip's
+OPTIONS_OF_ALL = {"--help", "--install-completion", "--show-completion", "--version"}
+BLOCKS = re.compile("[█▏▎▍▌▋▊▉]")
+
+
+def page_named(name: str) -> Page:
+    return next(page for page in PAGES if page.name == name)
+
+
+def options(command: str) -> set[str]:
+    """All spellings of a subcommand's options."""
+    found: Any = get_command(app)
+    return {name for parameter in found.commands[command].params for name in parameter.opts if name.startswith("-")}
+
+
+def subcommands() -> set[str]:
+    root: Any = get_command(app)
+    return set(root.commands)
+
+
+def runs_here(command: Command) -> bool:
+    """Whether it needs neither a package index nor a download, and ends soon."""
+    reasons = (NEEDS_PACKAGES, NEEDS_DOWNLOAD, TAKES_MINUTES, SUPPOSES_MORE)
+    return not any(reason.search(command.text) for reason in reasons)
+
+
+def loosely(output: str) -> tuple[list[str], list[float]]:
+    """The text of an output without bars, and its scores, both percentages and shares as shares."""
+    shares = re.sub(r"([\d.]+)%", lambda found: str(float(found[1]) / 100), output)
+    lines = [" ".join(BLOCKS.sub(" ", line).split()) for line in shares.splitlines()]
+    parts = re.split(r"(\d\.\d+)", "\n".join(lines))
+    return parts[::2], [float(score) for score in parts[1::2]]
+
+
+def assert_alike(printed: str, shown: str) -> None:
+    """The same text, and scores as far as machines agree on them."""
+    (words, scores), (shown_words, shown_scores) = loosely(printed), loosely(shown)
+    assert words == shown_words
+    assert scores == pytest.approx(shown_scores, abs=0.005)
+
+
+@pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES if page.fenced])
+def test_a_page_does_what_it_says_from_top_to_bottom(page: Page, tmp_path: Path) -> None:
+    workplace = make_workplace(tmp_path)
+    for command in filter(runs_here, page.commands):
+        if "| jq " in command.text and shutil.which("jq") is None:
+            continue
+        is_table = "%" in command.output and "--format" not in command.text  # what a terminal shows
+        done = run(command.text + " --format table" * is_table, workplace)
+        assert (command.text, done.returncode, done.stderr) == (command.text, command.exit_code, done.stderr)
+        if command.output:
+            assert_alike(done.stdout, command.output)
+    run_snippets(page, workplace)
+
+
+def run_snippets(page: Page, workplace: Path) -> None:
+    """Run the Python of a page as one script, since each block goes on with what those before it have made."""
+    border = "-- the end of a block --"
+    script = "".join(f"{snippet}\nprint({border!r})\n" for snippet, _ in page.snippets)
+    arguments = [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", script]
+    done = subprocess.run(arguments, cwd=workplace, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    for printed, (snippet, shown) in zip(done.stdout.split(f"{border}\n"), page.snippets, strict=False):
+        assert bool(shown) == ("print(" in snippet), f"{page.name} shows all that is printed:\n{snippet}"
+        assert_alike(printed, shown)
+
+
+def test_no_more_is_left_out_than_what_fetches_something_or_takes_minutes() -> None:
+    left_out = {command.text for page in PAGES for command in page.commands if not runs_here(command)}
+    assert left_out == {
+        "make test",
+        "make tiny",
+        "python3 -m venv .venv",
+        ". .venv/bin/activate",
+        "pip install .",
+        "python examples/cifar10.py cifar-10-binary.tar.gz data/cifar10",
+        "find . -name '*.jpg' -print0 | vithybrid classify - -0 -k 1 | jq .",
+        "vithybrid bench -m base-384 --random-weights --engine torch --engine openvino -b 1 -b 8",
+        "vithybrid bench -m tiny",
+        "vithybrid classify cat.jpg",
+        "vithybrid classify examples/cat.png",
+        "vithybrid classify photos/ -f csv -o labels.csv",
+        "vithybrid classify photos/ -o labels.csv --resume",
+        "vithybrid convert timm/vit_base_r50_s16_384.orig_in21k_ft_in1k base-384",
+        "vithybrid download base-384",
+        "vithybrid download google/vit-hybrid-base-bit-384",
+        "vithybrid embed photos/ -o features.npy",
+        "vithybrid evaluate photos/held-out -m runs/mine",
+        "HF_HUB_OFFLINE=1 vithybrid classify examples -m base-384",
+        "vithybrid train photos/train -o runs/mine -m base-384 --epochs 3 --lr 2e-5 -b 16",
+        "vithybrid train photos/train -o runs/mine -m google/vit-hybrid-base-bit-384 --epochs 3 --lr 2e-5 -b 16",
+    }
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.text.split()) <= MAX_WORDS_OF_README
+
+
+def test_links_lead_to_files_and_headings_that_exist() -> None:
+    broken = []
+    for page in [*PAGES, Page(ROOT / "examples" / "CREDITS.md"), Page(ROOT / "CHANGELOG.md")]:
+        for link in page.links:
+            file, anchor = page.target(link)
+            if not file.is_file() or (anchor and anchor not in Page(file).anchors):
+                broken.append(f"{page.name}: {link}")
+    assert broken == []
+
+
+def test_the_readme_links_to_every_page() -> None:
+    linked = {README.target(link)[0] for link in README.links}
+    assert {page.path for page in [*DOCS, CONTRIBUTING]} - linked == set()
+
+
+def test_the_reference_of_commands_is_what_the_program_says(tmp_path: Path) -> None:
+    written = tmp_path / "commands.md"
+    subprocess.run([sys.executable, "scripts/reference.py", str(written)], cwd=ROOT, check=True)
+    assert REFERENCE.text == written.read_text(encoding="utf-8"), "run `make docs`"
+
+
+def test_the_reference_has_all_options_of_each_command() -> None:
+    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", REFERENCE.text, re.MULTILINE | re.DOTALL))
+    found = {
+        name: {option for row in re.findall(r"^\| (`-.*?) \|", section, re.MULTILINE) for option in code(row)}
+        for name, section in sections.items()
+    }
+    assert found == {name: options(name) - {"--help", "-h"} for name in subcommands()}
+
+
+def test_the_picture_of_a_terminal_shows_what_the_program_prints(tmp_path: Path) -> None:
+    drawn = tmp_path / "terminal.svg"
+    subprocess.run([sys.executable, "scripts/terminal.py", str(drawn)], cwd=ROOT, check=True)
+    (words, bars), (kept_words, kept_bars) = (read_picture(file) for file in (drawn, ROOT / "docs" / "terminal.svg"))
+    assert_alike("\n".join(words), "\n".join(kept_words))
+    assert bars == pytest.approx(kept_bars, abs=3), "run `make docs`"
+
+
+def read_picture(file: Path) -> tuple[list[str], list[float]]:
+    """The texts of an SVG in their order, and the widths of its rectangles in pixels."""
+    root = ElementTree.parse(file).getroot()
+    texts = [element.text or "" for element in root.iter("{*}text")]
+    return texts, [float(element.attrib["width"]) for element in root.iter("{*}rect")]
+
+
+def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:
+    measured = (ROOT / "BENCHMARKS.md").read_text(encoding="utf-8")
+    figures = {figure for row in README.rows("what") for figure in re.findall(r"\d+\.\d\d(?:e-\d)?", row[1])}
+    assert len(figures) >= 3
+    assert {figure for figure in figures if figure not in measured} == set()
+
+
+def test_every_make_target_exists() -> None:
+    texts = [text for page in PAGES for text in [*code(page.prose), *(command.text for command in page.commands)]]
+    named = {target for text in texts for target in re.findall(r"\bmake ([a-z-]+)", text)}
+    targets = set(re.findall("^([a-z-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    assert named >= {"demo", "docs", "test", "tiny"}
+    assert named - targets == set()
+
+
+def test_every_option_of_a_command_exists() -> None:
+    lines = [command.text for page in PAGES for command in page.commands]
+    calls = [call for line in lines for call in re.findall(r"\bvithybrid (\w+)([^|]*)", line)]
+    unknown = [
+        f"{command} {option}"
+        for command, arguments in calls
+        for option in re.findall(r"(?<=\s)--?[a-z0-9][a-z-]*", arguments)
+        if option not in options(command)
+    ]
+    assert {command for command, _ in calls} == subcommands()
+    assert unknown == []
+
+
+def test_every_option_that_is_spoken_of_exists() -> None:
+    known = {option for command in subcommands() for option in options(command)} | OPTIONS_OF_OTHERS | OPTIONS_OF_ALL
+    spoken = {option for page in PAGES for text in code(page.prose) for option in spelt_options(text)}
+    assert spoken - known == set()
+
+
+def spelt_options(text: str) -> Iterator[str]:
+    yield from re.findall(r"(?<![\w-])--[a-z-]+", text)
+
+
+def test_the_table_of_exit_codes_is_that_of_the_program() -> None:
+    expected = {0, guard.EXIT_SOME_FAILED, guard.EXIT_USAGE, guard.EXIT_MODEL, guard.EXIT_INTERRUPTED}
+    assert [int(row[0]) for row in page_named("docs/results.md").rows("code")] == sorted(expected)
+
+
+def test_the_table_of_error_types_is_that_of_the_program() -> None:
+    rows = page_named("docs/results.md").rows("error type")
+    assert {code(row[0])[0] for row in rows} == {error.__name__ for error in ImageError.__subclasses__()}
+
+
+def test_the_table_of_a_reports_rows_is_that_of_the_program() -> None:
+    rows = page_named("docs/train.md").rows("`kind`")
+    assert {code(row[0])[0]: tuple(code(row[2])) for row in rows} == KINDS
+
+
+def test_the_table_of_models_is_the_catalog() -> None:
+    expected = [
+        [
+            f"`{entry.alias}`",
+            f"`{entry.hub_id}`" if entry.hub_id else "built in",
+            f"{entry.parameters / 1e6:.1f} M",
+            f"{entry.size_bytes / 1e6:.0f} MB",
+            f"{entry.image_size}",
+            "" if entry.top1 is None else f"{entry.top1:.1f} %",
+            entry.dataset,
+            entry.licence,
+        ]
+        for entry in catalog.ENTRIES
+    ]
+    assert page_named("docs/models.md").rows("alias") == expected
+
+
+def test_models_that_are_spoken_of_are_in_the_catalog() -> None:
+    rows = page_named("docs/models.md").rows("model")
+    named = {alias for row in rows for alias in code(row[0])}
+    assert named - {entry.alias for entry in catalog.ENTRIES} == set()
+
+
+def test_the_rooms_and_layers_that_are_described_are_those_of_the_package() -> None:
+    inside = page_named("docs/inside.md")
+    [rooms] = [text for language, text in inside.fenced if language == "text" and text.startswith("vithybrid_cli/\n")]
+    listed = {room.split("/")[0] for room in re.findall(r"^  (\S+)/ ", rooms, re.MULTILINE)}
+    folders = {path.name for path in PACKAGE.iterdir() if path.is_dir() and not path.name.startswith("__")}
+    assert folders - listed == set()
+    assert listed - folders - {room for layer in LAYERS for room in layer} == set()
+    described = [set(code(row[1])) for row in reversed(inside.rows("layer"))]
+    assert described[1:] == [set(layer) for layer in LAYERS[1:]]  # of the lowest, some are named
+
+
+def test_the_files_that_are_spoken_of_exist() -> None:
+    words = {word for page in PAGES for text in code(page.prose) for word in text.split()}
+    roots = {"tests": ROOT, "benchmarks": ROOT, "examples": ROOT, "docs": ROOT}
+    roots |= {path.name: PACKAGE for path in PACKAGE.iterdir() if path.is_dir()}  # rooms, as their readers call them
+    paths = {word: roots[word.split("/")[0]] / word for word in words if word.split("/")[0] in roots and "/" in word}
+    files = {word: ROOT / word for word in words if re.fullmatch(r"[A-Z]+\.md|LICENSE|constraints\.txt", word)}
+    named = {word: path for word, path in {**paths, **files}.items() if not set(word) & set("*?")}
+    assert {"BENCHMARKS.md", "tests/test_layers.py", "hub/catalog.py"} <= named.keys()
+    assert [word for word, path in named.items() if not path.exists()] == []
+
+
+def test_nothing_is_left_to_be_filled_in() -> None:
+    assert [found for page in PAGES for found in re.findall(r"\{\{.*?\}\}|TODO|XXX", page.text)] == []
