@@ -260,11 +260,11 @@ def test_the_rooms_and_layers_that_are_described_are_those_of_the_package() -> N
 
 def test_the_files_that_are_spoken_of_exist() -> None:
     words = {word for page in PAGES for text in code(page.prose) for word in text.split()}
-    roots = {"tests": ROOT, "benchmarks": ROOT, "examples": ROOT, "docs": ROOT}
-    roots |= {path.name: PACKAGE for path in PACKAGE.iterdir() if path.is_dir()}  # rooms, as their readers call them
-    paths = {word: roots[word.split("/")[0]] / word for word in words if word.split("/")[0] in roots and "/" in word}
-    files = {word: ROOT / word for word in words if re.fullmatch(r"[A-Z]+\.md|LICENSE|constraints\.txt", word)}
-    named = {word: path for word, path in {**paths, **files}.items() if not set(word) & set("*?")}
+    at_the_root = r"[A-Z]+\.md|LICENSE|constraints\.txt|(tests|benchmarks|examples|docs|scripts)/[\w./]*"
+    in_the_package = r"[\w/]+\.py|[a-z]+/"  # as those who read the code call them
+    named = {word: ROOT / word for word in words if re.fullmatch(at_the_root, word)}
+    of_code = {word for page in (CONTRIBUTING, page_named("docs/inside.md")) for word in code(page.prose)}
+    named |= {word: PACKAGE / word for word in of_code - named.keys() if re.fullmatch(in_the_package, word)}
     assert {"BENCHMARKS.md", "tests/test_layers.py", "hub/catalog.py"} <= named.keys()
     assert [word for word, path in named.items() if not path.exists()] == []
 
