@@ -34,6 +34,7 @@ ROOT = """\
 | `--show-completion` | Print what that would install. |
 """
 NO_PANEL = "Options"  # those that name no panel, as in --help
+OPTION = re.compile(r"(?<![\w`-])--[a-z][a-z-]*")  # not in backticks yet
 EXAMPLE = re.compile(r"(?:Example: )?((?:vithybrid|find) .*)")
 
 
@@ -59,7 +60,8 @@ class Parameter:
 
     def row(self) -> list[str]:
         """Spellings, what value it takes, the default, and what it means."""
-        return [self._names(), self._value(), self._default(), " ".join((self.info.help or "").split())]
+        meaning = OPTION.sub(r"`\g<0>`", " ".join((self.info.help or "").split()))
+        return [self._names(), self._value(), self._default(), meaning]
 
     def _names(self) -> str:
         if self.is_argument:
@@ -118,7 +120,7 @@ def section(name: str, command: Callable[..., Any]) -> Iterator[str]:
     found = list(parameters(command))
     arguments = [parameter for parameter in found if parameter.is_argument]
     yield f"## {name}\n"
-    yield prose + "\n"
+    yield OPTION.sub(r"`\g<0>`", prose) + "\n"
     yield f"```text\n{' '.join(['vithybrid', name, '[OPTIONS]', *map(usage, arguments)])}\n```\n"
     if examples:
         yield "```console\n" + "".join(f"$ {example}\n" for example in examples) + "```\n"

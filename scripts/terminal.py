@@ -32,7 +32,7 @@ BLOCKS = " ▏▎▍▌▋▊▉█"  # by eighths
 def printed(command: str) -> list[Text]:
     """The lines that a command prints, with their colours."""
     environment = {
-        **os.environ,
+        **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": str(COLUMNS),
         "FORCE_COLOR": "1",
