@@ -1,83 +1,80 @@
-"""How long one waits before anything happens, against what Python and torch need by themselves on this machine."""
+"""How much it takes until anything happens, beside what the libraries take by themselves on this machine.
 
-import os
+What is compared is processor time, in turns: a machine that is busy with other things makes everybody wait, but
+changes little of this.
+"""
+
 import resource
+import statistics
 import subprocess
 import sys
-import time
 
 import pytest
 from places import EXAMPLES
 
-from vithybrid_cli.cores import available_cores
-
 PROGRAM = ["-m", "vithybrid_cli"]
 CLASSIFY = ["classify", str(EXAMPLES / "cat.png"), "-m", "tiny"]
+IMPORT_TORCH = ["-c", "import torch"]
+SMALL_PROGRAM = [
+    "-c",
+    "import typer\n"
+    "app = typer.Typer()\n"
+    "@app.command()\n"
+    "def one(number: int = 1) -> None: ...\n"
+    "@app.command()\n"
+    "def two(number: int = 2) -> None: ...\n"
+    "app(['--help'])\n",
+]
 
-HELP_BUDGET = 0.25  # seconds more than `python -c pass`
-HELP_DIFFERENCE = 0.03  # seconds
-CLASSIFY_BUDGET = 1.0  # seconds more than `python -c "import torch"`
 
-
-def seconds(arguments: list[str]) -> float:
-    """How long one run of Python takes; on a machine that is busy, what the processor spent on it if that is less."""
-    spent_before, began = processor_seconds(), time.perf_counter()
+def processor_seconds(arguments: list[str]) -> float:
+    """What one run of Python takes of the processors."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
     subprocess.run([sys.executable, *arguments], capture_output=True, check=True)
-    waited, spent = time.perf_counter() - began, processor_seconds() - spent_before
-    return min(waited, spent) if os.getloadavg()[0] > available_cores() else waited
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def processor_seconds() -> float:
-    """What all programs that this one has run took of the processors."""
-    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return usage.ru_utime + usage.ru_stime
+def ratio(arguments: list[str], baseline: list[str], turns: int) -> float:
+    """How many times as much as ``baseline`` a run takes: the median of each, run in turns."""
+    processor_seconds(arguments)  # compiles the modules, and converts the network, if this is their first use
+    ours, theirs = [], []
+    for _ in range(turns):
+        ours.append(processor_seconds(arguments))
+        theirs.append(processor_seconds(baseline))
+    return statistics.median(ours) / statistics.median(theirs)
 
 
-def extra_seconds(arguments: list[str], baseline: list[str], budget: float, attempts: int) -> float:
-    """How much longer than ``baseline`` a run takes: the best of each, in turns, until that is within ``budget``.
-
-    Whatever else the machine does makes a run longer and never shorter, so the best of a few is the nearest to the
-    truth; and there is no need to go on once it is good enough.
-    """
-    best, best_baseline = float("inf"), float("inf")
-    for _ in range(attempts):
-        best_baseline = min(best_baseline, seconds(baseline))
-        best = min(best, seconds(arguments))
-        if best - best_baseline <= budget:
-            break
-    return best - best_baseline
+def test_help_takes_little_more_than_that_of_a_program_of_two_commands() -> None:
+    # 1.6 where this was written; with what downloads from the hub imported it would be 3, with torch 11
+    assert ratio([*PROGRAM, "--help"], SMALL_PROGRAM, turns=7) <= 2.5
 
 
-def test_help_comes_at_once() -> None:
-    seconds([*PROGRAM, "--help"])  # compiles the modules if this is their first use
-    assert extra_seconds([*PROGRAM, "--help"], ["-c", "pass"], HELP_BUDGET, attempts=10) <= HELP_BUDGET
-
-
-def test_help_of_embed_comes_as_soon_as_that_of_classify() -> None:
+def test_help_of_embed_takes_no_more_than_that_of_classify() -> None:
+    # 1.0 where this was written; if one of them alone imported NumPy, it would be 1.26 or 0.8
     embed, classify = ([*PROGRAM, command, "--help"] for command in ("embed", "classify"))
-    assert extra_seconds(embed, classify, HELP_DIFFERENCE, attempts=10) <= HELP_DIFFERENCE
+    assert 0.85 <= ratio(embed, classify, turns=7) <= 1.2
 
 
 def test_one_picture_with_the_built_in_model_takes_little_more_than_importing_torch() -> None:
-    classify = [*PROGRAM, *CLASSIFY, "--engine", "torch"]
-    assert extra_seconds(classify, ["-c", "import torch"], CLASSIFY_BUDGET, attempts=3) <= CLASSIFY_BUDGET
+    # 1.3 where this was written; with torch's compiler imported (`torch._dynamo`) it would be 2.2
+    assert ratio([*PROGRAM, *CLASSIFY, "--engine", "torch"], IMPORT_TORCH, turns=3) <= 1.8
 
 
-def test_one_picture_on_openvino_is_done_before_torch_is_imported() -> None:
-    classify = [*PROGRAM, *CLASSIFY, "--engine", "openvino"]
-    seconds(classify)  # converts the network if this is its first use
-    assert extra_seconds(classify, ["-c", "import torch"], 0.0, attempts=3) <= 0.0
+def test_one_picture_on_openvino_takes_less_than_importing_torch() -> None:
+    # 0.45 where this was written; with torch imported, for whatever reason, it would be more than 1
+    assert ratio([*PROGRAM, *CLASSIFY, "--engine", "openvino"], IMPORT_TORCH, turns=3) < 1
 
 
 def test_openvino_with_a_converted_network_does_without_torch() -> None:
-    seconds([*PROGRAM, *CLASSIFY, "--engine", "openvino"])
+    processor_seconds([*PROGRAM, *CLASSIFY, "--engine", "openvino"])  # converts the network if this is its first use
     assert imported_by(*CLASSIFY, "--engine", "openvino") >= {"numpy", "PIL", "openvino"}
     assert "torch" not in imported_by(*CLASSIFY)
 
 
 def test_features_from_a_converted_network_do_without_torch() -> None:
     embed = ["embed", *CLASSIFY[1:], "--engine", "openvino"]
-    seconds([*PROGRAM, *embed])
+    processor_seconds([*PROGRAM, *embed])
     assert "torch" not in imported_by(*embed)
 
 
