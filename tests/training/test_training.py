@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -141,9 +142,16 @@ def test_without_warm_up_the_learning_rate_starts_at_its_highest() -> None:
 def test_bfloat16_is_used_only_where_the_processor_has_it(
     monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, Any], expected: bool
 ) -> None:
-    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities)
+    monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
     assert has_bfloat16(CPU) is expected
     assert has_bfloat16(torch.device("mps")) is False
+
+
+def test_a_torch_that_does_not_list_what_a_processor_can_do_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    found = has_bfloat16(CPU)
+    known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
+    monkeypatch.setattr(torch, "cpu", SimpleNamespace(**{name: getattr(torch.cpu, name) for name in known}))
+    assert has_bfloat16(CPU) is found
 
 
 def test_two_colours_are_told_apart_after_two_epochs(trained: Path, tmp_path: Path) -> None:
