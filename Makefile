@@ -1,12 +1,14 @@
-# make demo   install into .venv and label examples/ with the built-in model
-# make test   everything that has to pass before a change lands
-# make docs   write anew what is generated in docs/: the command reference and the picture of a terminal
+# make demo          install into .venv and label examples/ with the built-in model
+# make test          everything that has to pass before a change lands
+# make test-lowest   the same tests with the oldest libraries that pyproject.toml allows
+# make docs          write anew what is generated in docs/: the command reference and the picture of a terminal
 PYTHON ?= python3.11
 BIN := .venv/bin
 PEERS := .venv-peers/bin
+LOWEST := .venv-lowest/bin
 DATA ?= data/cifar10
 
-.PHONY: demo docs test test-full test-peers test-gpu bench gpu lint fix tiny clean
+.PHONY: demo docs test test-full test-peers test-lowest test-gpu bench gpu lint fix tiny clean
 
 demo: .venv/installed
 	$(BIN)/vithybrid classify examples/*.jpg examples/*.png -m tiny -k 3 --format table
@@ -25,6 +27,11 @@ test: .venv/developer lint
 # their own.
 test-peers: .venv/developer .venv-peers/installed
 	$(BIN)/python -m pytest -m peers --peers=$(PEERS)/python
+
+# The tests with the oldest libraries that pyproject.toml allows, in an environment of their own. On Linux that torch
+# comes with CUDA: 3 GB to fetch, 6 GB of disk.
+test-lowest: .venv-lowest/installed
+	$(LOWEST)/python -m pytest
 
 # Every published network in its full size with random weights: 1.3 GB of disk and of memory at a time.
 test-full: .venv/developer
@@ -67,7 +74,11 @@ tiny: .venv/installed
 		--epochs 28 --lr 1e-3 --seed 1 --weights-dtype float16
 
 clean:
-	rm -rf .venv .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+	rm -rf .venv .venv-lowest .venv-peers build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache
+
+# The group dev of pyproject.toml; `pip install --group` came with pip 25.1, and Python 3.11 brings an older one.
+DEVELOPER = $$($(PYTHON) -c 'import tomllib; \
+	print(*tomllib.load(open("pyproject.toml", "rb"))["dependency-groups"]["dev"])')
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
@@ -75,8 +86,12 @@ clean:
 	touch $@
 
 .venv/developer: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[heif,openvino]' \
-		build hatchling mypy pytest pytest-socket pytest-timeout ruff
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[heif,openvino]' $(DEVELOPER)
+	touch $@
+
+.venv-lowest/installed: pyproject.toml constraints-lowest.txt
+	$(PYTHON) -m venv .venv-lowest
+	$(LOWEST)/pip install --quiet --constraint constraints-lowest.txt --editable '.[heif,openvino]' $(DEVELOPER)
 	touch $@
 
 .venv-peers/installed:

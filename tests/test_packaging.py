@@ -5,11 +5,17 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 import zipfile
+from collections.abc import Iterable
 from email.parser import Parser
+from itertools import chain
 from pathlib import Path
 
 import pytest
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
+from packaging.version import Version
 from places import ROOT
 
 from vithybrid_cli import __version__
@@ -100,6 +106,22 @@ def test_openvino_comes_with_its_extra_alone(wheel: Path) -> None:
     needed = [line for line in fields.get_all("Requires-Dist", []) if line.startswith("openvino")]
     assert "openvino" in fields.get_all("Provides-Extra", [])
     assert [line.partition(";")[2].strip() for line in needed] == ["extra == 'openvino'"]
+
+
+def versions(requirements: Iterable[str]) -> dict[str, tuple[str, Version]]:
+    """Operator and version of each requirement, of which each has one, by its name."""
+    parsed = [Requirement(text) for text in requirements]
+    bounds = [(canonicalize_name(requirement.name), *requirement.specifier) for requirement in parsed]
+    return {name: (bound.operator, Version(bound.version)) for name, bound in bounds}
+
+
+def test_the_oldest_libraries_that_are_allowed_are_those_that_the_tests_are_run_with() -> None:
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    allowed = versions([*project["dependencies"], *chain(*project["optional-dependencies"].values())])
+    lines = (ROOT / "constraints-lowest.txt").read_text(encoding="utf-8").splitlines()
+    pinned = versions(line for line in lines if line and not line.startswith("#"))
+    assert {name: (">=", version) for name, (_, version) in pinned.items() if name in allowed} == allowed
+    assert {operator for operator, _ in pinned.values()} == {"=="}
 
 
 def test_the_licence_is_the_whole_of_apache_2() -> None:
