@@ -6,6 +6,7 @@ pictures share its batch and on the place in it, more than any real network's do
 
 import os
 import time
+from types import MappingProxyType
 from unittest.mock import patch
 
 import numpy as np
@@ -24,12 +25,13 @@ class FakeEngine:
 
     image_size = (SIDE, SIDE)
     name, device_type, parallel = "fake", "cuda", 1
-    batch_size = 3
+    batch_size, batch_limit = 3, None
+    environment = MappingProxyType[str, str | int]({"fake": "1"})
 
     def __init__(self, seconds: float = 0) -> None:
         self.seconds = seconds  # that a batch takes
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         time.sleep(self.seconds)
         brightness = pixels.mean(axis=(1, 2, 3), dtype=np.float32)
         place = np.arange(len(pixels), dtype=np.float32)

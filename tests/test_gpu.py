@@ -26,7 +26,7 @@ from vithybrid_cli.hub.locate import locate
 pytestmark = [
     pytest.mark.gpu,
     pytest.mark.skipif(not torch.cuda.is_available(), reason="this machine, or the installed torch, has no NVIDIA GPU"),
-    pytest.mark.timeout(1800),  # compiling tries many kernels
+    pytest.mark.timeout(1800),  # compiling takes minutes
 ]
 
 GPU = "cuda:0"
@@ -80,7 +80,7 @@ def pictures(folder: Checkpoint, count: int) -> Pixels:
 
 
 def in_batches(engine: TorchEngine, pixels: Pixels, size: int = 50) -> Logits:
-    return np.concatenate([engine.logits(pixels[start:][:size]) for start in range(0, len(pixels), size)])
+    return np.concatenate([engine.run(pixels[start:][:size]) for start in range(0, len(pixels), size)])
 
 
 def largest_error(actual: Logits, expected: Logits) -> float:
@@ -110,7 +110,7 @@ def random_values(engine: TorchEngine, count: int) -> torch.Tensor:
 def test_float32_is_float32(golden: Path, report: Report) -> None:
     folder = Checkpoint.read(golden)
     pixels = pictures(folder, 8)
-    error = largest_error(engine_of(folder).logits(pixels), engine_of(folder, device="cpu").logits(pixels))
+    error = largest_error(engine_of(folder).run(pixels), engine_of(folder, device="cpu").run(pixels))
     report(f"largest float32 error, {golden.name}", error)
     assert error <= FLOAT32_TOLERANCE
 
@@ -119,8 +119,8 @@ def test_float32_is_float32(golden: Path, report: Report) -> None:
 def test_a_shorter_type_stays_within_its_tolerance(golden: Path, dtype: str, report: Report) -> None:
     folder = Checkpoint.read(golden)
     pixels = pictures(folder, 8)
-    expected = engine_of(folder, device="cpu").logits(pixels)
-    error = largest_error(engine_of(folder, dtype).logits(pixels), expected) / float(np.abs(expected).max())
+    expected = engine_of(folder, device="cpu").run(pixels)
+    error = largest_error(engine_of(folder, dtype).run(pixels), expected) / float(np.abs(expected).max())
     report(f"largest {dtype} error, {golden.name}", error)
     assert error <= TOLERANCES[dtype]
 
@@ -152,14 +152,14 @@ def test_a_batch_that_does_not_fit_is_halved_and_nothing_is_lost(
     pixels = pictures(base, 64)
     weights = torch.cuda.memory_allocated(engine.device)
     torch.cuda.reset_peak_memory_stats(engine.device)
-    expected = engine.logits(pixels)
+    expected = engine.run(pixels)
     for_all = torch.cuda.max_memory_allocated(engine.device) - weights
     torch.cuda.empty_cache()  # what is kept for later counts as used
     total = torch.cuda.get_device_properties(engine.device).total_memory
     torch.cuda.set_per_process_memory_fraction((weights + for_all / 2) / total, engine.device)
     try:
         with caplog.at_level(logging.WARNING, "vithybrid_cli"):
-            logits = engine.logits(pixels)
+            logits = engine.run(pixels)
     finally:
         torch.cuda.set_per_process_memory_fraction(1.0, engine.device)
     report("megabytes for a picture", for_all / len(pixels) / 1e6)
@@ -173,14 +173,28 @@ def test_a_compiled_network_gives_the_same_in_every_thread(
 ) -> None:
     folder = Checkpoint.read(golden)
     pixels = pictures(folder, 8)
-    expected = engine_of(folder).logits(pixels)
+    expected = engine_of(folder).run(pixels)
     engine = engine_of(folder, dtype, compiled=True)
     with ThreadPoolExecutor(engine.parallel) as pool:
-        batches = list(pool.map(engine.logits, [pixels, pixels, pixels[:5], pixels[:1]]))
+        batches = list(pool.map(engine.run, [pixels, pixels, pixels[:5], pixels[:1]]))
     errors = [largest_error(logits, expected[: len(logits)]) for logits in batches]
     report(f"largest {dtype} error, compiled, {golden.name}", max(errors))
     assert [len(logits) for logits in batches] == [8, 8, 5, 1]
     assert max(errors) <= tolerance
+
+
+def test_calls_from_ever_new_threads_share_the_streams_of_the_engine_and_give_the_same_bytes(golden: Path) -> None:
+    folder = Checkpoint.read(golden)
+    engine = engine_of(folder)
+    used: set[int] = set()
+    engine.network.register_forward_pre_hook(lambda *_: used.add(torch.cuda.current_stream().cuda_stream))
+    pixels = pictures(folder, 8)
+    expected = engine.run(pixels)
+    for _ in range(4):
+        with ThreadPoolExecutor(engine.parallel + 1) as pool:
+            for rows in pool.map(engine.run, [pixels] * 6):
+                np.testing.assert_array_equal(rows, expected)
+    assert 1 <= len(used) <= engine.parallel
 
 
 def test_classify_finds_the_labels_that_it_finds_on_the_cpu() -> None:
@@ -220,7 +234,7 @@ def test_base_384_in_float16_keeps_the_card_busy(base: Checkpoint, report: Repor
     for compiled in (False, True):
         engine = engine_of(base, "float16", compiled=compiled)
         values = random_values(engine, engine.batch_size)
-        took = min(milliseconds(partial(engine._run, values), 10) for _ in range(3))
+        took = min(milliseconds(partial(engine.run_normalized, values), 10) for _ in range(3))
         name = "compiled" if compiled else "as it is"
         parts.append(engine.batch_size * FLOP_PER_PICTURE / took / 1e9 / rate)
         report(f"pictures a second, {name}", 1000 * engine.batch_size / took)

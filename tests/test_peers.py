@@ -90,7 +90,7 @@ def our_logits(classifier: Classifier, pictures: list[Path]) -> dict[int, Floats
     pixels = np.stack([classifier.preprocessing.pixels(decode(path)) for path in pictures])
     return {
         batch: np.concatenate(
-            [classifier.engine.logits(pixels[start : start + batch]) for start in range(0, len(pixels), batch)]
+            [classifier.engine.run(pixels[start : start + batch]) for start in range(0, len(pixels), batch)]
         )
         for batch in BATCHES
     }

@@ -17,7 +17,7 @@ from vithybrid_cli.bench.amount import Amount, Clock
 from vithybrid_cli.bench.machine import versions
 from vithybrid_cli.bench.measurements import Timing
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.engines.openvino_convert import convert
+from vithybrid_cli.engines.openvino_convert import checkpoint_graph
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.errors import UsageError
 
@@ -33,7 +33,7 @@ def by_hand(wanted: dict[str, Any]) -> Service:
     if wanted["dtype"] not in _PRECISIONS:
         raise UsageError(f"OpenVINO has no {wanted['dtype']}.")
     core = openvino.Core()
-    graph = convert(Checkpoint.read(Path(wanted["model"])))
+    graph = checkpoint_graph(Checkpoint.read(Path(wanted["model"])))
     pixels, precision = np.load(wanted["pixels"]), _PRECISIONS[wanted["dtype"]]
     queues: dict[int, Any] = {}
 

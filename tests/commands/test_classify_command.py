@@ -153,7 +153,7 @@ def test_the_output_file_holds_what_stdout_would(pictures: Path) -> None:
         pytest.param(["0.png", "-0"], "--null", id="null without a list"),
         pytest.param(["--files-from", "no.txt"], "no.txt cannot be read", id="no such list"),
         pytest.param(["0.png", "-o", "no/such/folder.json"], "Cannot write", id="no output folder"),
-        pytest.param(["0.png", "--device", "tpu"], "no device", id="unknown device"),
+        pytest.param(["0.png", "--device", "tpu"], "not a device", id="unknown device"),
         pytest.param(["0.png", "--device", "cuda:99"], "--device cpu", id="absent device"),
         pytest.param(["0.png", "--device", "cpu", "--dtype", "tf32"], "Give --dtype float32", id="TF32 on a CPU"),
         pytest.param(["0.png", "--engine", "openvino", "--compile"], "Leave out --compile", id="compiled by another"),

@@ -178,7 +178,7 @@ def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> Non
         pytest.param(["0.png", "--feature", "max"], "max", id="unknown feature"),
         pytest.param(["0.png", "--feature", "cls", "-m", str(GOLDENS / "hf-bit")], "no CLS token", id="CLS of a BiT"),
         pytest.param(["0.png", "--image-size", "4"], "less than the 8 pixels that", id="too small"),
-        pytest.param(["0.png", "--device", "tpu"], "no device", id="unknown device"),
+        pytest.param(["0.png", "--device", "tpu"], "not a device", id="unknown device"),
     ],
 )
 def test_wrong_usage_says_what_and_exits_with_2(pictures: Path, arguments: list[str], says: str) -> None:

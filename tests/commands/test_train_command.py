@@ -213,7 +213,7 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
         pytest.param(["-o", "out", "--min-area", "0"], "min-area", id="no area"),
         pytest.param(["-o", "out", "--label-smoothing", "1.5"], "label-smoothing", id="too much smoothing"),
         pytest.param(["-o", "out", "--weights-dtype", "int8"], "int8", id="unknown type"),
-        pytest.param(["-o", "out", "--device", "tpu"], "no device", id="unknown device"),
+        pytest.param(["-o", "out", "--device", "tpu"], "not a device", id="unknown device"),
         pytest.param(["-o", "out", "--lr", "1e30"], "Give a lower learning rate (--lr)", id="diverging"),
         pytest.param([], "--output", id="no output"),
     ],

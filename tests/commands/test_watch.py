@@ -23,9 +23,9 @@ MODEL = str(GOLDENS / "hf-hybrid-small")
 class WarningEngine(FakeEngine):
     """Warns while it computes, with a control character that would clear the screen."""
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         logging.getLogger("vithybrid_cli.engines").warning("a batch did not fit\x1b[2J")
-        return super().logits(pixels)
+        return super().run(pixels)
 
 
 @pytest.fixture

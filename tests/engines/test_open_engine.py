@@ -1,7 +1,9 @@
 """Which engine a user gets: what was asked for, or the fastest that can do it."""
 
+import ctypes
 import importlib.util
 import sys
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
@@ -9,36 +11,65 @@ import torch
 from places import GOLDENS
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.engines import Engine, openvino_graph
-from vithybrid_cli.engines import open as opening
+from vithybrid_cli.engines import Engine
+from vithybrid_cli.engines.open import open_engine
 from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
+from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import UsageError
 
 SMALL = Checkpoint.read(GOLDENS / "hf-hybrid-small")
 
 
-def opened(
+@dataclass(frozen=True)
+class Gpu:
+    """What torch tells of a GPU."""
+
+    name: str = "H200"
+    major: int = 9
+    minor: int = 0
+    multi_processor_count: int = 132
+    total_memory: int = 150_000_000_000
+
+
+def open_small(
     engine: str = "auto",
     device: str = "auto",
     dtype: str = "float32",
     attention: str = "sdpa",
-    compiled: bool = False,
-) -> type[Engine]:
+    **options: Any,
+) -> Engine:
+    return open_engine(SMALL, engine=engine, device=device, dtype=dtype, attention=attention, **options)
+
+
+def opened(*arguments: str, **options: Any) -> type[Engine]:
     """The kind of engine that these options give."""
-    return type(
-        opening.open_engine(SMALL, engine=engine, device=device, dtype=dtype, attention=attention, compiled=compiled)
-    )
+    return type(open_small(*arguments, **options))
 
 
-def natively(monkeypatch: pytest.MonkeyPatch, *dtypes: str) -> None:
-    monkeypatch.setattr(openvino_graph, "is_native", lambda dtype: dtype in dtypes)
+def capable_of(monkeypatch: pytest.MonkeyPatch, *capabilities: str) -> None:
+    """Let OpenVINO say that of the processor."""
+    monkeypatch.setattr(openvino.Core, "get_property", lambda *_: list(capabilities))
 
 
 @pytest.fixture(autouse=True)
 def no_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_has_gpu_driver", lambda: False)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+
+
+@pytest.fixture
+def opened_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
+    """One GPU, for which no network is made: each torch engine that would be is kept as device, type and tf32."""
+    made: list[tuple[object, ...]] = []
+
+    def make(network: object, normalization: object, device: object, dtype: object, *, tf32: bool, **_: object) -> None:
+        made.append((device, dtype, tf32))
+
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: Gpu())
+    monkeypatch.setattr("vithybrid_cli.engines.torch_engine.TorchEngine", make)
+    return made
 
 
 @pytest.fixture
@@ -61,7 +92,7 @@ def test_without_openvino_torch_runs(not_installed: None) -> None:
 
 
 def test_what_only_torch_can_do_runs_on_torch(monkeypatch: pytest.MonkeyPatch) -> None:
-    natively(monkeypatch, "float32")
+    capable_of(monkeypatch, "FP32", "INT8")
     assert opened(engine="torch") is TorchEngine
     assert opened(attention="eager") is TorchEngine
     assert opened(dtype="bfloat16") is TorchEngine
@@ -73,55 +104,76 @@ def test_what_only_torch_can_do_runs_on_torch(monkeypatch: pytest.MonkeyPatch) -
 def test_tf32_is_refused_where_there_is_no_nvidia_gpu(engine: str, device: str) -> None:
     with pytest.raises(UsageError) as caught:
         opened(engine, device, "tf32")
-    assert str(caught.value) == "tf32 is what NVIDIA GPUs compute in, and not cpu. Give --dtype float32."
+    assert str(caught.value) == "Only NVIDIA GPUs compute in tf32, and this run is on cpu. Give dtype='float32'."
 
 
-def test_tf32_is_float32_that_a_gpu_computes_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
-    made: list[tuple[object, ...]] = []
-
-    def make(network: object, normalization: object, device: object, dtype: object, *, tf32: bool, **_: object) -> None:
-        made.append((device, dtype, tf32))
-
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
-    monkeypatch.setattr("vithybrid_cli.engines.torch_engine.TorchEngine", make)
+def test_tf32_is_float32_that_a_gpu_computes_otherwise(opened_on: list[tuple[object, ...]]) -> None:
     for dtype in ("tf32", "float32", "float16"):
         opened(device="cuda", dtype=dtype)
     gpu = torch.device("cuda:0")
-    assert made == [(gpu, torch.float32, True), (gpu, torch.float32, False), (gpu, torch.float16, False)]
+    assert opened_on == [(gpu, torch.float32, True), (gpu, torch.float32, False), (gpu, torch.float16, False)]
 
 
 def test_a_shorter_type_runs_on_openvino_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[str] = []
-    natively(monkeypatch, "float32", "bfloat16")
-    monkeypatch.setattr(OpenVinoEngine, "open", lambda _, dtype, feature: seen.append(dtype))
-    opened(dtype="bfloat16")
-    assert seen == ["bfloat16"]
+    capable_of(monkeypatch, "FP32", "BF16")
+    assert opened(dtype="bfloat16") is OpenVinoEngine
+    assert opened(dtype="float16") is TorchEngine
 
 
-@pytest.mark.parametrize(("available", "expected"), [(True, False), (False, True)])
-def test_a_driver_alone_is_no_gpu(available: bool, expected: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(opening, "_has_gpu_driver", lambda: True)
-    monkeypatch.setattr(torch.cuda, "is_available", lambda: available)
-    assert opening._suits_openvino("auto", "float32", "sdpa") is expected
-    assert opening._suits_openvino("cpu", "float32", "sdpa") is True
-    assert opening._suits_openvino("cuda", "float32", "sdpa") is False
+@pytest.fixture
+def driver(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A driver for NVIDIA GPUs is installed."""
+    load = ctypes.CDLL
+    monkeypatch.setattr(ctypes, "CDLL", lambda name, *rest: None if "cuda" in str(name) else load(name, *rest))
+
+
+def test_a_driver_alone_is_no_gpu(driver: None) -> None:
+    assert opened() is OpenVinoEngine
+
+
+def test_a_gpu_runs_torch_unless_the_cpu_is_asked_for(driver: None, opened_on: list[tuple[object, ...]]) -> None:
+    assert opened(device="cpu") is OpenVinoEngine
+    opened()
+    opened(device="cuda")
+    assert [device for device, *_ in opened_on] == [torch.device("cuda:0")] * 2
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_an_engine_knows_the_batch_size_of_its_run(engine: str) -> None:
+    assert open_small(engine, batch_size=5).batch_size == 5
+    assert open_small(engine).batch_size > 5
+
+
+def test_an_engine_begins_with_the_limit_that_an_earlier_one_found() -> None:
+    assert open_small("torch", batch_limit=3).batch_limit == 3
+    assert open_small("torch").batch_limit is None
+    assert open_small("openvino").batch_limit is None
+
+
+@pytest.mark.parametrize("size", [0, -1])
+def test_a_batch_of_nothing_is_wrong_usage(size: int) -> None:
+    with pytest.raises(UsageError, match=rf"The batch size is {size}\. Give a batch_size of at least 1\."):
+        open_small(batch_size=size)
 
 
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"device": "cuda"}, "runs on the CPU here, not on 'cuda'. Leave it out", id="a GPU"),
-        pytest.param({"attention": "eager"}, "has its own attention, not 'eager'. Leave it out", id="an attention"),
-        pytest.param({"dtype": "tf32"}, "tf32 is what NVIDIA GPUs compute in. Give --dtype float32", id="TF32"),
-        pytest.param({"compiled": True}, "compiles each network by itself. Leave out --compile", id="compiling"),
+        pytest.param({"device": "cuda"}, "runs on the CPU here, not on 'cuda'. Give device='cpu', or", id="a GPU"),
+        pytest.param(
+            {"attention": "eager"}, "has its own attention, not 'eager'. Give attention='sdpa', or", id="an attention"
+        ),
+        pytest.param({"dtype": "tf32"}, "only NVIDIA GPUs compute in tf32. Give dtype='float32', or", id="TF32"),
+        pytest.param(
+            {"compiled": True}, "always compiles networks, in its own way. Leave out compile=True, or", id="compiling"
+        ),
     ],
 )
 def test_openvino_says_what_it_does_not_do(options: dict[str, Any], message: str) -> None:
     with pytest.raises(UsageError) as caught:
         opened("openvino", **options)
     assert message in str(caught.value)
-    assert "--engine torch" in str(caught.value)
+    assert str(caught.value).endswith("engine='torch'.")
 
 
 def test_where_openvino_is_missing_one_line_says_how_to_get_it(not_installed: None) -> None:
@@ -132,5 +184,5 @@ def test_where_openvino_is_missing_one_line_says_how_to_get_it(not_installed: No
 
 
 def test_another_name_is_wrong_usage_and_names_the_known_ones() -> None:
-    with pytest.raises(UsageError, match=r"engine 'onnx' is not known\. Known: auto, torch, openvino"):
+    with pytest.raises(UsageError, match=r"The engine 'onnx' is not known\. Give one of auto, torch, openvino\."):
         opened("onnx")

@@ -2,13 +2,18 @@
 
 import json
 import os
+import resource
 import shutil
-from collections.abc import Callable
+import subprocess
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
 import pytest
-from places import GOLDENS
+from places import GOLDENS, ROOT
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Feature
@@ -48,8 +53,35 @@ def factor(entry: Path) -> float | None:
 
 def compiled_factor(entry: Path, **properties: str | int) -> float | None:
     """What the compiled graph multiplies by, if there is one."""
-    found = compiled(core(), entry, {**ONE_STREAM, **properties})
+    return factor_of(compiled(core(), entry, {**ONE_STREAM, **properties}, cores=2))
+
+
+def factor_of(found: openvino.CompiledModel | None) -> float | None:
     return None if found is None else float(found(np.ones((1, 4), np.float32))[0][0, 0])
+
+
+class Watched:
+    """A core that keeps the names of what is asked of it, and may answer otherwise."""
+
+    def __init__(self, **otherwise: Callable[..., object]) -> None:
+        self.asked: list[str] = []
+        self._otherwise = otherwise
+
+    def __getattr__(self, name: str) -> object:
+        if not name.startswith("__"):
+            self.asked.append(name)
+        return self._otherwise.get(name, getattr(core(), name))
+
+    def factor(self, entry: Path, cores: int = 2) -> float | None:
+        """What the graph multiplies by that this core compiles."""
+        return factor_of(compiled(self, entry, ONE_STREAM, cores))
+
+
+def raising(error: Exception) -> Callable[..., object]:
+    def fail(*_: object, **__: object) -> object:
+        raise error
+
+    return fail
 
 
 def compiled_files(entry: Path) -> set[Path]:
@@ -171,11 +203,11 @@ def test_what_is_damaged_is_no_graph_and_is_replaced(
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_was_compiled_is_not_compiled_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_was_compiled_is_not_compiled_again(tmp_path: Path) -> None:
     kept_compiled(tmp_path / "entry", 5.0)
-    monkeypatch.setattr(openvino.Core, "read_model", None)
-    monkeypatch.setattr(openvino.Core, "compile_model", None)
-    assert compiled_factor(tmp_path / "entry") == 5.0
+    watched = Watched()
+    assert watched.factor(tmp_path / "entry") == 5.0
+    assert {"read_model", "compile_model"}.isdisjoint(watched.asked)
 
 
 @pytest.mark.parametrize("properties", [{"NUM_STREAMS": 2}, {"PERFORMANCE_HINT": "LATENCY"}])
@@ -186,23 +218,18 @@ def test_another_way_to_run_a_graph_is_compiled_for_itself(tmp_path: Path, prope
 
 
 @pytest.mark.parametrize("changed", ["FULL_DEVICE_NAME", "OPTIMIZATION_CAPABILITIES"])
-def test_on_another_processor_a_graph_is_compiled_anew(
-    tmp_path: Path, changed: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    file, get_property = kept_compiled(tmp_path / "entry"), openvino.Core.get_property
+def test_on_another_processor_a_graph_is_compiled_anew(tmp_path: Path, changed: str) -> None:
+    def elsewhere(device: str, name: str) -> object:
+        return "another" if name == changed else core().get_property(device, name)
 
-    def elsewhere(core: openvino.Core, device: str, name: str) -> object:
-        return "another" if name == changed else get_property(core, device, name)
-
-    monkeypatch.setattr(openvino.Core, "get_property", elsewhere)
-    assert compiled_factor(tmp_path / "entry") == 3.0
+    file = kept_compiled(tmp_path / "entry")
+    assert Watched(get_property=elsewhere).factor(tmp_path / "entry") == 3.0
     assert len(compiled_files(tmp_path / "entry") - {file}) == 1
 
 
-def test_with_other_cores_a_graph_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_other_cores_a_graph_is_compiled_anew(tmp_path: Path) -> None:
     file = kept_compiled(tmp_path / "entry")
-    monkeypatch.setattr(openvino_cache, "available_cores", lambda: 77)
-    assert compiled_factor(tmp_path / "entry") == 3.0
+    assert Watched().factor(tmp_path / "entry", cores=77) == 3.0
     assert len(compiled_files(tmp_path / "entry") - {file}) == 1
 
 
@@ -227,62 +254,67 @@ COMPILED_DAMAGES: dict[str, Callable[[Path], object]] = {
 
 @pytest.mark.parametrize("damage", COMPILED_DAMAGES)
 def test_what_was_compiled_and_is_damaged_is_never_run_and_is_replaced(
-    tmp_path: Path, damage: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    tmp_path: Path, damage: str, capfd: pytest.CaptureFixture[str]
 ) -> None:
     entry = tmp_path / "entry"
     file = kept_compiled(entry)
     COMPILED_DAMAGES[damage](file)
-    with monkeypatch.context() as patch:
-        patch.setattr(openvino.Core, "import_model", None)  # would be called with what is damaged
-        assert compiled_factor(entry) == 3.0
-    monkeypatch.setattr(openvino.Core, "read_model", None)
-    monkeypatch.setattr(openvino.Core, "compile_model", None)
-    assert compiled_factor(entry) == 3.0  # from the file alone
+    first, second = Watched(), Watched()
+    assert first.factor(entry) == 3.0
+    assert "import_model" not in first.asked  # which would have been given what is damaged
+    assert second.factor(entry) == 3.0
+    assert {"read_model", "compile_model"}.isdisjoint(second.asked)
     assert capfd.readouterr() == ("", "")
 
 
-def test_what_openvino_refuses_is_compiled_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_openvino_refuses_is_compiled_anew(tmp_path: Path) -> None:
     kept_compiled(tmp_path / "entry")
-
-    def refusing(*_: object) -> None:
-        raise RuntimeError("incompatible")
-
-    monkeypatch.setattr(openvino.Core, "import_model", refusing)
-    assert compiled_factor(tmp_path / "entry") == 3.0
+    assert Watched(import_model=raising(RuntimeError("incompatible"))).factor(tmp_path / "entry") == 3.0
 
 
-def test_what_was_compiled_for_weights_that_are_replaced_meanwhile_is_not_used(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    entry, compile_model = tmp_path / "entry", openvino.Core.compile_model
+def test_what_cannot_be_compiled_is_as_if_missing(tmp_path: Path) -> None:
+    write(graph(), tmp_path / "entry")
+    assert Watched(compile_model=raising(RuntimeError("Check failed"))).factor(tmp_path / "entry") is None
+
+
+def test_what_was_compiled_for_weights_that_are_replaced_meanwhile_is_not_used(tmp_path: Path) -> None:
+    entry = tmp_path / "entry"
     write(graph(3.0), entry)
 
     def replaced_before(*arguments: object) -> object:
-        monkeypatch.undo()
         write(graph(4.0), entry)
         os.utime(entry / "model.bin", (0, 0))  # not within the same tick as those before
-        return compile_model(*arguments)
+        return core().compile_model(*arguments)
 
-    monkeypatch.setattr(openvino.Core, "compile_model", replaced_before)
-    assert compiled_factor(entry) == 3.0
+    assert Watched(compile_model=replaced_before).factor(entry) == 3.0
     assert len(compiled_files(entry)) == 1
     assert compiled_factor(entry) == 4.0
 
 
-@pytest.mark.parametrize("error", [OSError("full"), RuntimeError("cannot be exported")])
-def test_what_cannot_be_kept_is_compiled_all_the_same(
-    tmp_path: Path, error: Exception, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def failing(*_: object) -> None:
-        raise error
+class Unexportable:
+    """A compiled graph of which OpenVINO makes no file."""
 
+    def __init__(self, found: openvino.CompiledModel) -> None:
+        self._found = found
+
+    def __call__(self, values: object) -> object:
+        return self._found(values)
+
+    def export_model(self) -> object:
+        raise RuntimeError("cannot be exported")
+
+
+def test_what_cannot_be_exported_is_compiled_all_the_same(tmp_path: Path) -> None:
     write(graph(), tmp_path / "entry")
-    if isinstance(error, OSError):
-        monkeypatch.setattr(os, "fsync", failing)
-    else:
-        monkeypatch.setattr(openvino.CompiledModel, "export_model", failing)
-    assert compiled_factor(tmp_path / "entry") == 2.0
+    watched = Watched(compile_model=lambda *arguments: Unexportable(core().compile_model(*arguments)))
+    assert watched.factor(tmp_path / "entry") == 2.0
     assert compiled_files(tmp_path / "entry") == set()
+
+
+def test_what_cannot_be_written_is_compiled_all_the_same(tmp_path: Path) -> None:
+    write(graph(), tmp_path / "entry")
+    (tmp_path / "entry" / "compiled").touch()  # where the folder belongs
+    assert compiled_factor(tmp_path / "entry") == 2.0
 
 
 def test_the_ways_to_run_a_graph_that_were_used_last_are_kept(tmp_path: Path) -> None:
@@ -307,31 +339,89 @@ def test_a_graph_that_is_in_use_may_be_replaced(cache: Path, tmp_path: Path) -> 
     assert core().compile_model(found, "CPU")(np.ones((1, 4), np.float32))[0][0, 0] == 3.0
 
 
-def test_what_another_process_has_written_meanwhile_stays(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_writers_at_the_same_time_leave_one_whole_graph(tmp_path: Path) -> None:
     entry = tmp_path / "entry"
-    monkeypatch.setattr(openvino_cache, "remove", lambda folder: write_in_between(folder, entry))
-
-    def write_in_between(folder: Path, entry: Path) -> None:
-        if folder == entry:
-            monkeypatch.undo()
-            write(graph(3.0), entry)
-
-    write(graph(4.0), entry)
-    assert factor(entry) == 3.0
+    factors = [3.0, 4.0, 5.0, 6.0]
+    with ThreadPoolExecutor(len(factors)) as pool:
+        list(pool.map(lambda factor: write(graph(factor), entry), factors))
+    assert factor(entry) in factors
     assert [path.name for path in tmp_path.iterdir()] == ["entry"]
 
 
-def test_a_full_disk_is_an_error_of_the_system_and_leaves_nothing(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def full(graph: openvino.Model, file: Path, compress_to_fp16: bool) -> None:
-        file.write_bytes(b"begun")
-        raise RuntimeError("basic_ios::clear: iostream error")  # as OpenVINO says it
-
-    monkeypatch.setattr(openvino, "save_model", full)
-    with pytest.raises(OSError, match="no room on the disk"):
-        write(graph(), tmp_path / "entry")
+def test_a_full_disk_is_an_error_of_the_system_and_leaves_nothing(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100, hard))  # no file may have more bytes
+    try:
+        with pytest.raises(OSError, match="no room on the disk"):
+            write(graph(), tmp_path / "entry")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
     assert list(tmp_path.iterdir()) == []
+
+
+def test_entries_have_the_permissions_that_the_umask_gives(tmp_path: Path) -> None:
+    before = os.umask(0o027)
+    try:
+        file = kept_compiled(tmp_path / "cache" / "entry")
+    finally:
+        os.umask(before)
+    entry = tmp_path / "cache" / "entry"
+    assert [oct(path.stat().st_mode & 0o777) for path in (entry, entry / "compiled")] == ["0o750"] * 2
+    files = (entry / "model.xml", entry / "model.bin", file)
+    assert [oct(path.stat().st_mode & 0o777) for path in files] == ["0o640"] * 3
+
+
+SECOND_USER = """
+import os, sys
+from pathlib import Path
+from test_openvino_cache import compiled_factor, core, factor, graph, holds, write
+core().get_property("CPU", "FULL_DEVICE_NAME")  # loads what this user might not be allowed to read
+os.setgroups([]), os.setgid(65534), os.setuid(65534)
+entry = Path(sys.argv[1])
+print(holds(entry), factor(entry), compiled_factor(entry))
+try:
+    write(graph(4.0), entry)
+except OSError as error:
+    print(error.strerror)
+print(holds(entry), factor(entry), compiled_factor(entry))
+"""
+
+
+@pytest.fixture
+def shared(cache: Path) -> Iterator[Path]:
+    """A cache that everybody may write to, where everybody can reach it."""
+    with tempfile.TemporaryDirectory(prefix="vithybrid-shared-", dir="/tmp") as folder:
+        Path(folder).chmod(0o1777)
+        yield Path(folder)
+
+
+def as_second_user(entry: Path) -> list[str]:
+    """What a user who does not own the entry finds there, and finds after writing a graph of factor 4."""
+    program = [sys.executable, "-c", SECOND_USER, str(entry)]
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(ROOT / "tests" / "engines"), *sys.path])}
+    done = subprocess.run(program, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.splitlines()
+
+
+@pytest.mark.skipif(os.name == "nt" or os.getuid() != 0, reason="only root can become another user")
+@pytest.mark.parametrize(
+    ("mode", "expected"),
+    [
+        pytest.param(0o755, ["True 3.0 3.0", "True 3.0 3.0"], id="readable"),
+        pytest.param(
+            0o700, ["False None None", "what is there cannot be read or replaced", "False None None"], id="not readable"
+        ),
+    ],
+)
+def test_what_another_user_wrote_is_used_if_it_may_be_read_and_else_is_as_if_missing(
+    shared: Path, mode: int, expected: list[str]
+) -> None:
+    entry = shared / "entry"
+    kept_compiled(entry)
+    entry.chmod(mode)
+    assert as_second_user(entry) == expected
+    assert factor(entry) == 3.0
 
 
 def test_those_used_last_are_kept(tmp_path: Path) -> None:
@@ -345,9 +435,9 @@ def test_those_used_last_are_kept(tmp_path: Path) -> None:
 
 
 def test_what_was_begun_and_left_goes_after_a_day(tmp_path: Path) -> None:
-    left, fresh = tmp_path / ".new-left", tmp_path / ".new-fresh"
+    left, fresh = tmp_path / ".entry.1234.part", tmp_path / ".entry.5678.part"
     left.mkdir()
     fresh.mkdir()
     os.utime(left, (0, 0))
     write(graph(), tmp_path / "entry")
-    assert {path.name for path in tmp_path.iterdir()} == {"entry", ".new-fresh"}
+    assert {path.name for path in tmp_path.iterdir()} == {"entry", fresh.name}

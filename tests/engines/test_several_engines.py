@@ -2,6 +2,7 @@
 
 import threading
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import numpy.typing as npt
@@ -15,7 +16,7 @@ SIDE = 8
 WAIT = 20.0  # seconds until a test that waits for another thread gives up
 
 Pixels = npt.NDArray[np.uint8]
-Logits = npt.NDArray[np.float32]
+Rows = npt.NDArray[np.float32]
 
 
 class Device:
@@ -23,13 +24,18 @@ class Device:
 
     name, device_type, image_size = "device", "cuda", (SIDE, SIDE)
 
-    def __init__(self, meeting: threading.Barrier, batch_size: int = 2, parallel: int = 1) -> None:
+    environment = MappingProxyType[str, str | int]({"gpu": "H200"})
+
+    def __init__(
+        self, meeting: threading.Barrier, batch_size: int = 2, parallel: int = 1, batch_limit: int | None = None
+    ) -> None:
         self.meeting, self.batch_size, self.parallel = meeting, batch_size, parallel
+        self.batch_limit = batch_limit
         self.calls = 0
         self.at_once: list[int] = []
         self._lock, self._running = threading.Lock(), 0
 
-    def logits(self, pixels: Pixels) -> Logits:
+    def run(self, pixels: Pixels) -> Rows:
         with self._lock:
             self._running += 1
             self.calls += 1
@@ -63,12 +69,19 @@ def test_together_they_take_as_many_calls_as_each_for_itself_and_the_smallest_ba
     assert (several.parallel, several.batch_size, several.image_size) == (3, 4, (SIDE, SIDE))
 
 
+def test_they_have_one_environment_and_the_smallest_limit() -> None:
+    meeting = threading.Barrier(1)
+    several = SeveralEngines([Device(meeting), Device(meeting, batch_limit=4), Device(meeting, batch_limit=8)])
+    assert (several.batch_limit, several.environment) == (4, {"gpu": "H200"})
+    assert SeveralEngines([Device(meeting), Device(meeting)]).batch_limit is None
+
+
 def test_a_device_that_fails_is_free_again() -> None:
     meeting = threading.Barrier(1)
     several = SeveralEngines([Device(meeting)])
     for _ in range(3):
         try:
-            several.logits(np.full((1, SIDE, SIDE, 3), "x"))  # fails within
+            several.run(np.full((1, SIDE, SIDE, 3), "x"))  # fails within
         except IndexError:
             continue
-    assert several.logits(np.zeros((1, SIDE, SIDE, 3), np.uint8)).shape == (1, 256)
+    assert several.run(np.zeros((1, SIDE, SIDE, 3), np.uint8)).shape == (1, 256)

@@ -1,4 +1,4 @@
-"""A compiled network: the same logits, and no more compiling than there are larger batches."""
+"""A compiled network: the same logits, and one size for all batches of a run."""
 
 import threading
 import time
@@ -19,19 +19,25 @@ from torch._inductor import list_options
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
+from vithybrid_cli.engines.batch_limit import BatchLimit
 from vithybrid_cli.engines.torch_compile import CompiledNetwork
 from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import UsageError
 
 SMALL = Checkpoint.read(GOLDENS / "hf-hybrid-small")
 CPU = torch.device("cpu")
-ROOM_ENOUGH = 1000  # pictures
-REPORTS_CHOICES = "max_autotune_report_choices_stats" in list_options()  # since torch 2.9
 
 
-def engine_of(*, compiled: bool) -> TorchEngine:
-    normalization = SMALL.preprocessing.normalization
-    return TorchEngine(load_network(SMALL), normalization, CPU, torch.float32, compiled=compiled)
+def engine_of(*, compiled: bool, batch_size: int = 4, limit: int | None = None) -> TorchEngine:
+    return TorchEngine(
+        load_network(SMALL),
+        SMALL.preprocessing.normalization,
+        CPU,
+        torch.float32,
+        compiled=compiled,
+        batch_size=batch_size,
+        limit=BatchLimit(limit),
+    )
 
 
 def pixels(count: int) -> npt.NDArray[np.uint8]:
@@ -75,12 +81,12 @@ def compiler_failed(cause: Exception) -> TorchDynamoException:
 
 
 def test_the_logits_are_those_of_the_plain_network_and_smaller_batches_compile_nothing() -> None:
-    expected = engine_of(compiled=False).logits(pixels(4))
+    expected = engine_of(compiled=False).run(pixels(4))
     engine = engine_of(compiled=True)
     compiled_before = counters["stats"]["unique_graphs"]
-    np.testing.assert_allclose(engine.logits(pixels(4)), expected, rtol=0, atol=1e-4)
+    np.testing.assert_allclose(engine.run(pixels(4)), expected, rtol=0, atol=1e-4)
     with ThreadPoolExecutor(1) as pool:  # where they are computed in earnest
-        np.testing.assert_allclose(pool.submit(engine.logits, pixels(4)[:3]).result(), expected[:3], rtol=0, atol=1e-4)
+        np.testing.assert_allclose(pool.submit(engine.run, pixels(4)[:3]).result(), expected[:3], rtol=0, atol=1e-4)
     assert counters["stats"]["unique_graphs"] - compiled_before == 1
 
 
@@ -89,21 +95,37 @@ def test_more_sizes_than_torch_compiles_by_itself_are_compiled() -> None:
     with torch._dynamo.config.patch(cache_size_limit=1):  # in place of eight, since each size takes seconds
         network = CompiledNetwork(nn.ReLU(), CPU)
         for count in (1, 2):
-            network(torch.zeros(count, 3, 4, 4), ROOM_ENOUGH)
+            network(torch.zeros(count, 3, 4, 4), count)
     assert counters["stats"]["unique_graphs"] - compiled_before == 2
 
 
-def test_a_batch_is_filled_up_to_the_smallest_size_that_is_known(not_compiled: list[dict[str, Any]]) -> None:
-    engine = engine_of(compiled=True)
+def test_every_batch_is_computed_at_the_size_of_the_run(not_compiled: list[dict[str, Any]]) -> None:
+    engine = engine_of(compiled=True, batch_size=4)
     given = batches_of(engine.network)
-    expected = engine_of(compiled=False).logits(pixels(8))
-    for count in (2, 5, 8, 1, 3, 8, 6):
-        np.testing.assert_allclose(engine.logits(pixels(8)[:count]), expected[:count], rtol=0, atol=1e-5)
-    assert given == [2, 5, 8, 2, 5, 8, 8]
+    expected = engine_of(compiled=False).run(pixels(8))
+    for count in (2, 4, 1, 6, 8):
+        np.testing.assert_allclose(engine.run(pixels(8)[:count]), expected[:count], rtol=0, atol=1e-5)
+    assert given == [4] * 7
+
+
+def test_the_last_batch_of_a_run_gives_the_same_bytes_when_a_resumed_run_computes_it_alone(
+    not_compiled: list[dict[str, Any]],
+) -> None:
+    whole, resumed = (engine_of(compiled=True, batch_size=4) for _ in range(2))
+    whole.run(pixels(8)[:4])
+    np.testing.assert_array_equal(whole.run(pixels(8)[4:7]), resumed.run(pixels(8)[4:7]))
+
+
+def test_normalised_pixels_are_computed_at_that_size_too(not_compiled: list[dict[str, Any]]) -> None:
+    engine = engine_of(compiled=True, batch_size=4)
+    given = batches_of(engine.network)
+    values = torch.from_numpy(SMALL.preprocessing.normalization.apply(pixels(5)))
+    np.testing.assert_allclose(engine.run_normalized(values), engine.run(pixels(5)), rtol=0, atol=1e-5)
+    assert given == [4] * 4
 
 
 def test_no_pictures_give_no_rows(not_compiled: list[dict[str, Any]]) -> None:
-    assert engine_of(compiled=True).logits(pixels(0)).shape == (0, len(SMALL.config.labels))
+    assert engine_of(compiled=True).run(pixels(0)).shape == (0, len(SMALL.config.labels))
 
 
 def test_what_is_filled_up_stays_in_channels_last(not_compiled: list[dict[str, Any]]) -> None:
@@ -112,15 +134,15 @@ def test_what_is_filled_up_stays_in_channels_last(not_compiled: list[dict[str, A
     engine.network.register_forward_pre_hook(
         lambda _, inputs: layouts.append(inputs[0].is_contiguous(memory_format=torch.channels_last))
     )
-    engine.logits(pixels(4))
-    engine.logits(pixels(1))
+    engine.run(pixels(4))
+    engine.run(pixels(1))
     assert layouts == [True, True]
 
 
-def test_after_a_batch_that_did_not_fit_none_is_filled_up_to_its_size(not_compiled: list[dict[str, Any]]) -> None:
-    engine = engine_of(compiled=True)
-    expected = engine_of(compiled=False).logits(pixels(8))
-    room = ROOM_ENOUGH
+def test_after_a_batch_that_did_not_fit_the_size_is_half(not_compiled: list[dict[str, Any]]) -> None:
+    engine = engine_of(compiled=True, batch_size=8)
+    expected = engine_of(compiled=False).run(pixels(8))
+    room = 8
 
     def refuse(network: nn.Module, inputs: tuple[Tensor]) -> None:
         if len(inputs[0]) > room:
@@ -128,17 +150,25 @@ def test_after_a_batch_that_did_not_fit_none_is_filled_up_to_its_size(not_compil
 
     given = batches_of(engine.network)
     engine.network.register_forward_pre_hook(refuse)
-    engine.logits(pixels(8))
+    engine.run(pixels(8))
     room = 5  # as when another program takes the memory
-    np.testing.assert_allclose(engine.logits(pixels(8)), expected, rtol=0, atol=1e-5)
-    engine.logits(pixels(3))
+    np.testing.assert_allclose(engine.run(pixels(8)), expected, rtol=0, atol=1e-5)
+    engine.run(pixels(3))
     assert given == [8, 8, 4, 4, 4]
+    assert engine.batch_limit == 4
+
+
+def test_a_resumed_run_begins_with_the_size_that_fits(not_compiled: list[dict[str, Any]]) -> None:
+    engine = engine_of(compiled=True, batch_size=8, limit=4)
+    given = batches_of(engine.network)
+    engine.run(pixels(6))
+    assert given == [4, 4]
 
 
 def test_memory_that_runs_out_while_compiling_is_told_as_such(monkeypatch: pytest.MonkeyPatch) -> None:
     failing(monkeypatch, compiler_failed(torch.OutOfMemoryError("Tried to allocate 20.00 GiB.")))
-    with pytest.raises(UsageError, match="one picture does not fit into the free memory of cpu"):
-        engine_of(compiled=True).logits(pixels(2))
+    with pytest.raises(UsageError, match="One picture does not fit into the free memory of cpu"):
+        engine_of(compiled=True).run(pixels(2))
 
 
 def test_two_threads_never_compile_at_the_same_time(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,41 +188,20 @@ def test_two_threads_never_compile_at_the_same_time(monkeypatch: pytest.MonkeyPa
     monkeypatch.setattr(torch, "compile", lambda network, **options: compile_slowly)
     networks = [CompiledNetwork(nn.Identity(), CPU) for _ in range(2)]  # as of two GPUs
     with ThreadPoolExecutor(4) as pool:
-        calls = [pool.submit(network, torch.zeros(2, 3, 4, 4), ROOM_ENOUGH) for network in networks * 2]
+        calls = [pool.submit(network, torch.zeros(2, 3, 4, 4), 2) for network in networks * 2]
     assert [call.result().shape[0] for call in calls] == [2] * 4
     assert most == 1
 
 
-@pytest.mark.parametrize(
-    ("device", "expected"),
-    [
-        pytest.param("cpu", None, id="torch's default on a CPU"),
-        pytest.param("mps", None, id="and on a Mac's GPU"),
-        pytest.param(
-            "cuda",
-            {
-                "max_autotune": True,
-                "coordinate_descent_tuning": True,
-                "autotune_num_choices_displayed": 0,
-                **({"max_autotune_report_choices_stats": False} if REPORTS_CHOICES else {}),
-            },
-            id="tuned, silent and without CUDA graphs on an NVIDIA GPU",
-        ),
-    ],
-)
-def test_each_device_is_compiled_for_in_its_way(
-    device: str, expected: dict[str, object] | None, not_compiled: list[dict[str, Any]]
-) -> None:
+@pytest.mark.parametrize("device", ["cpu", "mps", "cuda"])
+def test_no_kernel_is_chosen_by_a_clock(device: str, not_compiled: list[dict[str, Any]]) -> None:
     CompiledNetwork(nn.Identity(), torch.device(device))
-    assert [(options["options"], options["dynamic"]) for options in not_compiled] == [(expected, False)]
-
-
-def test_torch_knows_the_options_for_a_gpu() -> None:
-    from vithybrid_cli.engines import torch_compile
-
-    options = torch_compile._options(torch.device("cuda"))
-    assert options is not None
-    assert options.keys() <= set(list_options())
+    (asked,) = not_compiled
+    assert asked["dynamic"] is False
+    assert not [name for name in asked["options"] if "autotune" in name or "tuning" in name]
+    assert asked["options"].get("deterministic", True) is True
+    assert asked["options"]["shape_padding"] is False
+    assert asked["options"].keys() <= set(list_options())  # else torch refuses them
 
 
 @pytest.mark.parametrize(
@@ -201,7 +210,7 @@ def test_torch_knows_the_options_for_a_gpu() -> None:
         pytest.param(
             "cpu",
             lambda: compiler_failed(RuntimeError("Compiler: g++ is not found.")),
-            "(RuntimeError: Compiler: g++ is not found.). Install a C++ compiler, such as g++, or leave out",
+            "(RuntimeError: Compiler: g++ is not found). Install a C++ compiler, such as g++, or leave out",
             id="no C++ compiler",
         ),
         pytest.param(
@@ -222,7 +231,7 @@ def test_where_torch_cannot_compile_one_line_says_why_and_what_to_do(
     failing(monkeypatch, error())
     network = CompiledNetwork(nn.Identity(), torch.device(device))
     with pytest.raises(UsageError) as caught:
-        network(torch.zeros(1, 3, 4, 4), ROOM_ENOUGH)
+        network(torch.zeros(1, 3, 4, 4), 1)
     assert str(caught.value).startswith(f"torch cannot compile the network for {device} {says}")
-    assert str(caught.value).endswith(" --compile.")
+    assert str(caught.value).endswith(" compile=True.")
     assert "\n" not in str(caught.value)

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable, Iterator
-from dataclasses import replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,16 +15,19 @@ from torch import nn
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
-from vithybrid_cli.engines import cpu_linear, torch_devices, torch_engine
-from vithybrid_cli.engines.cpu_linear import PointwiseLinear, use_fastest_linears
+from vithybrid_cli.cores import available_cores
+from vithybrid_cli.engines.batch_limit import BatchLimit
+from vithybrid_cli.engines.cpu_linear import PointwiseLinear, convolutions_are_faster, use_pointwise_linears
+from vithybrid_cli.engines.processor import Processor
 from vithybrid_cli.engines.torch_devices import (
     choose_device,
     choose_devices,
+    environment_of,
     set_tf32,
     torch_dtype,
     use_granted_cores,
 )
-from vithybrid_cli.engines.torch_engine import TorchEngine
+from vithybrid_cli.engines.torch_engine import TorchEngine, suitable_batch
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.bit import GroupNorm
@@ -39,10 +42,13 @@ SHORT_TOLERANCES = [pytest.param("bfloat16", 0.04, id="bfloat16"), pytest.param(
 Pixels = npt.NDArray[np.uint8]
 
 
-def engine_of(folder: Path, dtype: str = "float32") -> TorchEngine:
+def engine_of(
+    folder: Path, dtype: str = "float32", *, batch_size: int | None = None, limit: BatchLimit | None = None
+) -> TorchEngine:
     checkpoint = Checkpoint.read(folder)
-    network = load_network(checkpoint)
-    return TorchEngine(network, checkpoint.preprocessing.normalization, torch.device("cpu"), torch_dtype(dtype))
+    network, normalization = load_network(checkpoint), checkpoint.preprocessing.normalization
+    cpu = torch.device("cpu")
+    return TorchEngine(network, normalization, cpu, torch_dtype(dtype), batch_size=batch_size, limit=limit)
 
 
 def pixels_for(engine: TorchEngine, count: int = 3) -> Pixels:
@@ -67,7 +73,7 @@ def relative_error(actual: npt.NDArray[np.float32], expected: npt.NDArray[np.flo
 def test_pixels_give_the_logits_of_the_network_on_the_normalised_input(golden: Path) -> None:
     engine = engine_of(golden)
     pixels = pixels_for(engine)
-    logits = engine.logits(pixels)
+    logits = engine.run(pixels)
     assert logits.dtype == np.float32
     assert relative_error(logits, reference_logits(golden, pixels)) <= FLOAT32_TOLERANCE
 
@@ -76,7 +82,7 @@ def test_pixels_give_the_logits_of_the_network_on_the_normalised_input(golden: P
 def test_each_family_from_each_place_gives_the_logits_of_its_network(name: str) -> None:
     engine = engine_of(GOLDENS / name)
     pixels = pixels_for(engine)
-    assert relative_error(engine.logits(pixels), reference_logits(GOLDENS / name, pixels)) <= FLOAT32_TOLERANCE
+    assert relative_error(engine.run(pixels), reference_logits(GOLDENS / name, pixels)) <= FLOAT32_TOLERANCE
 
 
 @pytest.mark.parametrize(
@@ -93,7 +99,7 @@ def test_the_network_sees_the_reference_processors_values_to_the_last_bit(normal
     network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].clone()))
     engine = TorchEngine(network, normalization, torch.device("cpu"), torch.float32)
     pixels = pixels_for(engine)
-    engine.logits(pixels)
+    engine.run(pixels)
     np.testing.assert_array_equal(seen[0].numpy(), normalization.apply(pixels))
 
 
@@ -102,7 +108,7 @@ def test_the_network_sees_the_reference_processors_values_to_the_last_bit(normal
 @pytest.mark.parametrize("offset", [pytest.param(0, id="centred"), pytest.param(30, id="far from zero")])
 def test_group_norm_is_accurate_in_both_memory_layouts(side: int, layout: torch.memory_format, offset: int) -> None:
     torch.manual_seed(0)
-    norm = GroupNorm(4, 16)
+    norm = GroupNorm(4, 16).eval()
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     x = (torch.randn(2, 16, side, side) + offset).contiguous(memory_format=layout)
@@ -118,7 +124,7 @@ def test_pixels_and_weights_reach_the_network_in_channels_last() -> None:
     seen: list[torch.Tensor] = []
     engine = engine_of(SMALL)
     engine.network.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
-    engine.logits(pixels_for(engine))
+    engine.run(pixels_for(engine))
     kernels = [parameter for parameter in engine.network.parameters() if parameter.ndim == 4]
     assert len(kernels) > 1
     assert all(x.is_contiguous(memory_format=torch.channels_last) for x in (*seen, *kernels))
@@ -128,7 +134,7 @@ def test_pixels_and_weights_reach_the_network_in_channels_last() -> None:
 def test_a_shorter_type_stays_within_its_tolerance(golden: Path, dtype: str, tolerance: float) -> None:
     engine = engine_of(golden, dtype)
     pixels = pixels_for(engine)
-    logits = engine.logits(pixels)
+    logits = engine.run(pixels)
     assert logits.dtype == np.float32
     assert {parameter.dtype for parameter in engine.network.parameters()} == {torch_dtype(dtype)}
     assert relative_error(logits, reference_logits(golden, pixels)) <= tolerance
@@ -138,7 +144,7 @@ def test_normalised_pixels_give_the_same_logits_as_the_pixels(golden: Path) -> N
     engine = engine_of(golden)
     pixels = pixels_for(engine)
     values = torch.from_numpy(Checkpoint.read(golden).preprocessing.normalization.apply(pixels))
-    assert relative_error(engine.logits_of(values).numpy(), engine.logits(pixels)) <= FLOAT32_TOLERANCE
+    assert relative_error(engine.run_normalized(values), engine.run(pixels)) <= FLOAT32_TOLERANCE
 
 
 def test_neither_kind_of_input_is_changed() -> None:
@@ -146,8 +152,8 @@ def test_neither_kind_of_input_is_changed() -> None:
     pixels = pixels_for(engine)
     values = torch.from_numpy(Normalization(1 / 255).apply(pixels)).contiguous(memory_format=torch.channels_last)
     pixels_before, values_before = pixels.copy(), values.clone()
-    engine.logits(pixels)
-    engine.logits_of(values)
+    engine.run(pixels)
+    engine.run_normalized(values)
     np.testing.assert_array_equal(pixels, pixels_before)
     torch.testing.assert_close(values, values_before, rtol=0, atol=0)
 
@@ -166,39 +172,38 @@ def test_a_view_with_any_strides_is_taken(view: Callable[[Pixels], Pixels]) -> N
     engine = engine_of(SMALL)
     strided = view(pixels_for(engine))
     assert not strided.flags.c_contiguous
-    np.testing.assert_array_equal(engine.logits(strided), engine.logits(np.ascontiguousarray(strided)))
+    np.testing.assert_array_equal(engine.run(strided), engine.run(np.ascontiguousarray(strided)))
 
 
 def test_a_read_only_array_is_taken_without_a_warning() -> None:
     engine = engine_of(SMALL)
     pixels = pixels_for(engine)
-    expected = engine.logits(pixels)
+    expected = engine.run(pixels)
     pixels.flags.writeable = False
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        np.testing.assert_array_equal(engine.logits(pixels), expected)
+        np.testing.assert_array_equal(engine.run(pixels), expected)
 
 
 def test_no_pictures_give_no_rows(golden: Path) -> None:
     engine = engine_of(golden)
-    logits = engine.logits(pixels_for(engine, count=0))
+    logits = engine.run(pixels_for(engine, count=0))
     assert logits.shape == (0, len(Checkpoint.read(golden).config.labels))
 
 
 def test_results_are_free_of_the_graph_and_of_later_calls() -> None:
     engine = engine_of(SMALL)
-    first = engine.logits(pixels_for(engine))
+    first = engine.run(pixels_for(engine))
     kept = first.copy()
-    engine.logits(255 - pixels_for(engine))
+    engine.run(255 - pixels_for(engine))
     first += 0  # writeable
     np.testing.assert_array_equal(first, kept)
     assert not any(parameter.requires_grad for parameter in engine.network.parameters())
 
 
-def test_the_batch_follows_the_size_of_the_pictures_and_the_device(monkeypatch: pytest.MonkeyPatch) -> None:
-    engine = engine_of(SMALL)
-    assert engine.image_size == (64, 64)
-    for cores, side, device, expected in [
+@pytest.mark.parametrize(
+    ("cores", "side", "device", "expected"),
+    [
         (1, 384, "cpu", 2),
         (4, 384, "cpu", 4),
         (64, 384, "cpu", 8),
@@ -206,11 +211,17 @@ def test_the_batch_follows_the_size_of_the_pictures_and_the_device(monkeypatch: 
         (2, 64, "cpu", 72),
         (64, 64, "cpu", 256),  # 8 × (384/64)² would be 288
         (1, 384, "cuda", 64),
-    ]:
-        monkeypatch.setattr(torch_engine, "available_cores", lambda cores=cores: cores)
-        engine.network.config = replace(engine.network.config, image_size=(side, side))
-        engine.device = torch.device(device)
-        assert engine.batch_size == expected
+    ],
+)
+def test_the_batch_follows_the_size_of_the_pictures_and_the_device(
+    cores: int, side: int, device: str, expected: int
+) -> None:
+    assert suitable_batch(device, (side, side), cores) == expected
+
+
+def test_the_batch_is_what_suits_the_device_unless_it_is_chosen() -> None:
+    assert engine_of(SMALL).batch_size == suitable_batch("cpu", (64, 64), available_cores())
+    assert engine_of(SMALL, batch_size=5).batch_size == 5
 
 
 @pytest.mark.parametrize("name", ["cpu", "auto"])
@@ -229,12 +240,12 @@ def test_a_gpu_that_is_there_is_chosen(name: str, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        pytest.param("cuda:2", "no device 'cuda:2'. Use --device cpu", id="a GPU too many"),
-        pytest.param("mps", "no device 'mps'. Use --device cpu", id="no Apple GPU"),
-        pytest.param("cpu:1", "no device 'cpu:1'. Use --device cpu", id="a numbered CPU"),
-        pytest.param("meta", "'meta' is not supported. Known: auto, cpu", id="a device that computes nothing"),
-        pytest.param("gpu", "'gpu' is no device. Known: auto, cpu", id="another word"),
-        pytest.param("", "'' is no device. Known: auto, cpu", id="nothing"),
+        pytest.param("cuda:2", "no device 'cuda:2'. Give device='cpu'", id="a GPU too many"),
+        pytest.param("mps", "no device 'mps'. Give device='cpu'", id="no Apple GPU"),
+        pytest.param("cpu:1", "no device 'cpu:1'. Give device='cpu'", id="a numbered CPU"),
+        pytest.param("meta", "'meta' is not supported. Give one of auto, cpu", id="a device that computes nothing"),
+        pytest.param("gpu", "'gpu' is not a device. Give one of auto, cpu", id="another word"),
+        pytest.param("", "'' is not a device. Give one of auto, cpu", id="nothing"),
     ],
 )
 def test_a_device_that_is_not_there_is_wrong_usage(name: str, message: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -246,13 +257,69 @@ def test_a_device_that_is_not_there_is_wrong_usage(name: str, message: str, monk
     assert message in str(caught.value)
 
 
-def test_a_gpu_without_its_number_means_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+@dataclass(frozen=True)
+class Gpu:
+    """What torch tells of a GPU."""
+
+    name: str = "H200"
+    major: int = 9
+    minor: int = 0
+    multi_processor_count: int = 132
+    total_memory: int = 150_000_000_000
+
+
+def with_gpus(monkeypatch: pytest.MonkeyPatch, *gpus: Gpu) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
-    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: len(gpus))
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda device: gpus[device.index or 0])
+
+
+def test_a_gpu_without_its_number_means_all_that_are_alike(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpus(monkeypatch, Gpu(), Gpu(total_memory=150_000_000_001))
     both = [torch.device("cuda:0"), torch.device("cuda:1")]
     assert choose_devices("cuda") == choose_devices("auto") == both
     assert choose_devices("cuda:1") == both[1:]
     assert choose_devices("cpu") == [torch.device("cpu")]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        pytest.param(Gpu("T4"), id="another name"),
+        pytest.param(Gpu(major=8), id="another generation"),
+        pytest.param(Gpu(minor=1), id="another capability"),
+        pytest.param(Gpu(multi_processor_count=60), id="a part of one"),
+        pytest.param(Gpu(total_memory=80_000_000_000), id="less memory"),
+    ],
+)
+def test_gpus_that_differ_never_share_a_run(
+    other: Gpu, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    with_gpus(monkeypatch, Gpu(), other, Gpu())
+    assert choose_devices("cuda") == [torch.device("cuda:0"), torch.device("cuda:2")]
+    assert [record.getMessage() for record in caplog.records] == [
+        f"GPU 1 ({other.name}) is not of the same kind as GPU 0 (H200), so it is not used: results would depend on "
+        "which of them computes a picture. Start a run of its own on the device cuda:1."
+    ]
+    assert choose_devices("cuda:1") == [torch.device("cuda:1")]
+    assert len(caplog.records) == 1
+
+
+def test_what_decides_the_digits_of_a_gpu_is_its_kind_and_not_its_number(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gpus(monkeypatch, Gpu(), Gpu(), Gpu("T4", 7, 5))
+    first, second, third = (environment_of(torch.device("cuda", index)) for index in range(3))
+    assert first == second != third
+    assert (third["gpu"], third["compute_capability"], third["torch"]) == ("T4", "7.5", torch.__version__)
+
+
+def test_what_decides_the_digits_of_a_cpu_are_its_kind_and_its_threads(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("ONEDNN_MAX_CPU_ISA", raising=False)
+    environment = engine_of(SMALL).environment
+    assert environment == engine_of(SMALL).environment
+    assert environment.keys() >= {"torch", "processor", "instructions", "capability"}
+    assert environment["threads"] == torch.get_num_threads()
+    monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
+    assert engine_of(SMALL).environment == {**environment, "ONEDNN_MAX_CPU_ISA": "AVX2"}
 
 
 NAMES_PRECISIONS = hasattr(torch.backends, "fp32_precision")  # came with torch 2.9
@@ -299,25 +366,31 @@ def test_tf32_is_a_gpus_choice_in_both_directions(precisions: Callable[[], tuple
         assert torch.get_float32_matmul_precision() == older_name  # what Inductor asks for
 
 
+@pytest.fixture
+def threads() -> Iterator[None]:
+    """Puts back how many threads torch has."""
+    before = torch.get_num_threads()
+    yield
+    torch.set_num_threads(before)
+
+
 @pytest.mark.parametrize(
     ("granted", "own", "expected"),
     [
-        pytest.param(2, 8, [2], id="a container grants less"),
-        pytest.param(8, 8, [], id="all are granted"),
-        pytest.param(8, 1, [], id="the user wants fewer"),
+        pytest.param(2, 8, 2, id="a container grants less"),
+        pytest.param(8, 8, 8, id="all are granted"),
+        pytest.param(8, 1, 1, id="the user wants fewer"),
     ],
 )
-def test_torch_takes_no_more_cores_than_are_granted(
-    granted: int, own: int, expected: list[int], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    taken: list[int] = []
-    monkeypatch.setattr(torch_devices, "available_cores", lambda: granted)
-    monkeypatch.setattr(torch, "get_num_threads", lambda: own)
-    monkeypatch.setattr(torch, "set_num_threads", taken.append)
-    use_granted_cores()
-    assert taken == expected
-    engine_of(SMALL)
-    assert taken == expected * 2  # an engine on a CPU does so by itself
+def test_torch_takes_no_more_cores_than_are_granted(threads: None, granted: int, own: int, expected: int) -> None:
+    torch.set_num_threads(own)
+    use_granted_cores(granted)
+    assert torch.get_num_threads() == expected
+
+
+def test_an_engine_on_a_cpu_takes_the_cores_that_are_granted(threads: None) -> None:
+    torch.set_num_threads(available_cores() + 1)
+    assert engine_of(SMALL).environment["threads"] == available_cores()
 
 
 def small_memory(engine: TorchEngine, room: int) -> list[int]:
@@ -336,24 +409,63 @@ def small_memory(engine: TorchEngine, room: int) -> list[int]:
 def test_a_batch_that_does_not_fit_is_computed_in_parts_and_loses_nothing(caplog: pytest.LogCaptureFixture) -> None:
     engine = engine_of(SMALL)
     pixels = pixels_for(engine, count=11)
-    expected = engine.logits(pixels)
+    expected = engine.run(pixels)
     given = small_memory(engine, room=3)
-    assert relative_error(engine.logits(pixels), expected) <= FLOAT32_TOLERANCE
+    assert relative_error(engine.run(pixels), expected) <= FLOAT32_TOLERANCE
     assert given == [11, 5, 2, 2, 2, 2, 2, 1]
     given.clear()
-    engine.logits(pixels[:4])
+    engine.run(pixels[:4])
     assert given == [2, 2]  # it has learnt what fits
     assert [record.getMessage() for record in caplog.records] == [
-        "11 pictures at once do not fit into the free memory of cpu: computing fewer at a time. "
-        "A smaller --batch-size spares the attempts."
+        "11 pictures at once do not fit into the free memory of cpu, so fewer are computed at a time. "
+        "A smaller batch size saves the attempts."
     ]
+    assert engine.batch_limit == 2
+
+
+def test_an_engine_that_is_told_what_fits_begins_with_it(caplog: pytest.LogCaptureFixture) -> None:
+    first = engine_of(SMALL)
+    pixels = pixels_for(first, count=11)
+    assert first.batch_limit is None
+    small_memory(first, room=3)
+    first.run(pixels)
+    second = engine_of(SMALL, limit=BatchLimit(first.batch_limit))
+    assert second.batch_limit == 2
+    caplog.clear()
+    given = small_memory(second, room=3)
+    np.testing.assert_array_equal(second.run(pixels), first.run(pixels))
+    assert given == [2, 2, 2, 2, 2, 1]
+    assert caplog.records == []
+
+
+def test_what_one_engine_of_a_run_finds_to_fit_holds_for_all(caplog: pytest.LogCaptureFixture) -> None:
+    limit = BatchLimit()
+    first, second = engine_of(SMALL, limit=limit), engine_of(SMALL, limit=limit)
+    small_memory(first, room=3)
+    given = small_memory(second, room=8)
+    first.run(pixels_for(first, count=6))
+    second.run(pixels_for(second, count=6))
+    assert given == [3, 3]
+    small_memory(second, room=1)
+    second.run(pixels_for(second, count=2))
+    assert (first.batch_limit, second.batch_limit) == (1, 1)
+    assert len(caplog.records) == 1
+
+
+def test_normalised_pixels_that_do_not_fit_are_computed_in_parts_too() -> None:
+    engine = engine_of(SMALL)
+    values = torch.from_numpy(Normalization(1 / 255).apply(pixels_for(engine, count=5)))
+    expected = engine.run_normalized(values)
+    given = small_memory(engine, room=2)
+    assert relative_error(engine.run_normalized(values), expected) <= FLOAT32_TOLERANCE
+    assert given == [5, 2, 2, 1]
 
 
 def test_one_picture_that_does_not_fit_is_an_error_that_says_what_to_do() -> None:
     engine = engine_of(SMALL)
     small_memory(engine, room=0)
-    with pytest.raises(UsageError, match=r"one picture does not fit into the free memory of cpu\. Close other"):
-        engine.logits(pixels_for(engine))
+    with pytest.raises(UsageError, match=r"One picture does not fit into the free memory of cpu\. Close other"):
+        engine.run(pixels_for(engine))
 
 
 @pytest.mark.parametrize("bias", [True, False])
@@ -370,24 +482,38 @@ def test_a_linear_layer_as_a_convolution_computes_the_same_and_copies_nothing(ba
     assert pointwise.weight.data_ptr() == linear.weight.data_ptr()
 
 
-def slow(layer: type[nn.Module]) -> Callable[[nn.Module, torch.Tensor], float]:
-    """A clock by which one kind of layer takes twice as long as the other."""
-    return lambda module, tokens: 2.0 if isinstance(module, layer) else 1.0
-
-
 @pytest.mark.parametrize(
-    ("slower", "kept"),
-    [pytest.param(nn.Linear, PointwiseLinear, id="convolutions"), pytest.param(PointwiseLinear, nn.Linear, id="MKL")],
+    ("vendor", "expected"),
+    [
+        pytest.param("GenuineIntel", False, id="MKL is made for Intel's"),
+        pytest.param("AuthenticAMD", True, id="oneDNN is faster on AMD's"),
+        pytest.param("HygonGenuine", True, id="and on their descendants"),
+    ],
 )
-def test_the_faster_kind_of_linear_layer_is_taken_in_the_encoder(
-    slower: type[nn.Module], kept: type[nn.Module], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(cpu_linear, "_seconds", slow(slower))
+def test_the_vendor_of_a_processor_alone_decides_how_linear_layers_are_computed(vendor: str, expected: bool) -> None:
+    if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call] # no annotations
+        expected = False  # the other library is only known to be slower where it is MKL
+    for instructions in ((), ("avx2",), ("avx512f", "amx_tile")):
+        assert convolutions_are_faster(Processor(vendor, "25/17", instructions)) is expected
+
+
+def linears_of(network: nn.Module) -> list[type[nn.Module]]:
+    """The kinds of the linear layers of an encoder."""
+    assert isinstance(network, VisionTransformer)
+    return [type(module) for module in network.blocks.modules() if isinstance(module, nn.Linear | PointwiseLinear)]
+
+
+def test_all_linear_layers_of_an_encoder_become_convolutions_and_no_others() -> None:
     network = load_network(Checkpoint.read(SMALL))
     assert isinstance(network, VisionTransformer)
-    use_fastest_linears(network)
-    found = [type(module) for module in network.blocks.modules() if isinstance(module, nn.Linear | PointwiseLinear)]
-    assert found == [kept] * 4 * len(network.blocks)
+    use_pointwise_linears(network)
+    assert linears_of(network) == [PointwiseLinear] * 4 * len(network.blocks)
+    assert isinstance(network.head, nn.Linear)
+
+
+def test_an_engine_follows_that_rule() -> None:
+    expected = PointwiseLinear if convolutions_are_faster(Processor.read()) else nn.Linear
+    assert set(linears_of(engine_of(SMALL).network)) == {expected}
 
 
 def test_shorter_types_keep_their_linear_layers() -> None:

@@ -6,6 +6,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -68,14 +69,15 @@ class Recorder:
     """An engine that keeps its batches; the logit of class i is high if the picture's first value is i."""
 
     image_size = (SIDE, SIDE)
-    name, device_type, parallel = "recorder", "cpu", 1
+    name, device_type, parallel, batch_limit = "recorder", "cpu", 1, None
+    environment = MappingProxyType[str, str | int]({})
 
     def __init__(self, batch_size: int = 4, classes: int = 256) -> None:
         self.batch_size, self.classes = batch_size, classes
         self.batches: list[int] = []
         self.seen: list[Pixels] = []
 
-    def logits(self, pixels: Pixels) -> Logits:
+    def run(self, pixels: Pixels) -> Logits:
         self.batches.append(len(pixels))
         self.seen.append(pixels)
         return 10 * np.eye(self.classes, dtype=np.float32)[pixels[:, 0, 0, 0]]
@@ -413,8 +415,8 @@ def test_only_the_torch_engine_takes_normalised_pixels() -> None:
 
 def test_logits_that_are_no_numbers_are_an_error_and_no_empty_result(tmp_path: Path) -> None:
     class Overflowing(Recorder):
-        def logits(self, pixels: Pixels) -> Logits:
-            logits = super().logits(pixels)
+        def run(self, pixels: Pixels) -> Logits:
+            logits = super().run(pixels)
             logits[pixels[:, 0, 0, 0] == 9] = np.nan
             return logits
 

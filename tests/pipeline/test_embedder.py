@@ -3,6 +3,7 @@
 import os
 from collections.abc import Callable
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -20,7 +21,7 @@ from vithybrid_cli import Embedder
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines import Engine
-from vithybrid_cli.engines.features import width_of
+from vithybrid_cli.engines.features import feature_width
 from vithybrid_cli.engines.open import open_engine
 from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import MissingFile, NonFiniteLogits, UnreadableImage, UsageError
@@ -53,7 +54,7 @@ def features_of(path: Path, feature: Feature, pixel_values: Tensor) -> Tensor:
     """What the torch engine gives for normalised pixels [N, 3, H, W] → [N, D]."""
     engine = opened(path, feature, "torch")
     assert isinstance(engine, TorchEngine)
-    return engine.logits_of(pixel_values)
+    return torch.from_numpy(engine.run_normalized(pixel_values))
 
 
 def opened(path: Path, feature: Feature | None, engine: str) -> Engine:
@@ -73,7 +74,7 @@ def test_the_published_head_makes_the_published_logits_of_the_feature(name: str)
         load_file(GOLDENS / name / "model.safetensors"),
     )
     feature = features_of(GOLDENS / name, Feature.AUTO, golden["pixel_values"])
-    assert feature.shape[1] == width_of(Checkpoint.read(GOLDENS / name).config)
+    assert feature.shape[1] == feature_width(Checkpoint.read(GOLDENS / name).config)
     head = (weights[f"{HEADS[name]}.{part}"].float() for part in ("weight", "bias"))
     assert_close(F.linear(feature, *head), golden["logits"])
 
@@ -138,15 +139,15 @@ def test_openvino_gives_the_features_of_torch(name: str, feature: Feature) -> No
     ours, torchs = (opened(GOLDENS / name, feature, engine) for engine in ("openvino", "torch"))
     height, width = ours.image_size
     pixels = np.random.default_rng(0).integers(0, 256, (3, height, width, 3), np.uint8)
-    expected = torchs.logits(pixels)
-    actual = ours.logits(pixels)
+    expected = torchs.run(pixels)
+    actual = ours.run(pixels)
     assert_close(torch.from_numpy(actual), torch.from_numpy(expected))
-    assert ours.logits(pixels[:0]).shape == (0, expected.shape[1])
+    assert ours.run(pixels[:0]).shape == (0, expected.shape[1])
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_a_bit_has_no_cls_token(engine: str) -> None:
-    with pytest.raises(UsageError, match=r"no CLS token.* Give --feature auto or mean\."):
+    with pytest.raises(UsageError, match=r"no CLS token.* Give feature='auto' or feature='mean'\."):
         Embedder.from_pretrained(GOLDENS / "hf-bit", feature="cls", engine=engine)
 
 
@@ -182,9 +183,10 @@ def test_pictures_of_another_size_give_vectors_of_the_same_width(tmp_path: Path)
 class Overflowing:
     """An engine whose numbers are none for a picture that is white."""
 
-    name, device_type, image_size, batch_size, parallel = "fake", "cpu", (4, 4), 2, 1
+    name, device_type, image_size, batch_size, batch_limit, parallel = "fake", "cpu", (4, 4), 2, None, 1
+    environment = MappingProxyType[str, str | int]({})
 
-    def logits(self, pixels: Pixels) -> Rows:
+    def run(self, pixels: Pixels) -> Rows:
         return np.where(pixels[:, 0, 0, :1] == 255, np.inf, 0.1).astype(np.float32).repeat(3, axis=1)
 
 

@@ -30,7 +30,7 @@ class Network:
 
     classifier: Classifier
     dtype: str
-    pool: Executor  # kept between turns, since on a GPU each thread has a stream of its own
+    pool: Executor  # kept between turns
 
     @classmethod
     def open(cls, material: Material, engine: str, dtype: str, device: str) -> "Network":
@@ -50,7 +50,7 @@ class Network:
 
         def measure(amount: Amount) -> Timing:
             self._set_up_gpu()
-            return repeated(lambda: engine.logits(pixels), amount, parallel=engine.parallel, pool=self.pool)
+            return repeated(lambda: engine.run(pixels), amount, parallel=engine.parallel, pool=self.pool)
 
         return _task(self._subject(Part.NETWORK, batch), measure, Amount(batch, batch, seconds))
 

@@ -1,5 +1,6 @@
 """Pixels become logits or features: one file per runtime, all behind one small protocol."""
 
+from collections.abc import Mapping
 from typing import Protocol
 
 import numpy as np
@@ -23,14 +24,28 @@ class Engine(Protocol):
 
     @property
     def batch_size(self) -> int:
-        """How many pictures at once suit the device."""
+        """How many pictures belong into a batch: as chosen at opening, else what suits the device."""
+
+    @property
+    def batch_limit(self) -> int | None:
+        """How many pictures at once fit into memory; None until a batch did not fit.
+
+        Larger batches are computed in parts of this size. An engine that is opened with it begins with it.
+        """
 
     @property
     def parallel(self) -> int:
-        """How many calls of ``logits`` it computes at once, each in a thread of its own."""
+        """How many calls of ``run`` it computes at once, each in a thread of its own."""
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 pixels [N, H, W, 3] → logits [N, C]; rescaling and normalisation are the engine's work.
+    @property
+    def environment(self) -> Mapping[str, str | int]:
+        """What of this machine and its libraries decides the last digits of results, under names fit to be shown.
 
-        Of an engine that was opened for a feature, that is what comes out: [N, D].
+        Versions, the processor's or GPU's model and instructions, threads; the same each time on the same machine.
+        """
+
+    def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 pixels [N, H, W, 3] → logits [N, C] or, if opened for a feature, that feature [N, D].
+
+        The engine rescales and normalises. A call waits while ``parallel`` others run.
         """

@@ -1,4 +1,4 @@
-"""How a network gives a feature of a picture in the place of its labels. No torch."""
+"""Which feature of a picture a network gives instead of logits. No torch."""
 
 from vithybrid_cli.choices import Feature
 from vithybrid_cli.errors import UsageError
@@ -6,20 +6,25 @@ from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
 
 
 def is_what_the_head_reads(feature: Feature, config: NetworkConfig) -> bool:
-    """Whether this feature comes out of the network when its head is left out.
+    """Whether the network gives this feature once its head is removed.
 
     Raises UsageError for the CLS token of a network that has none.
     """
     if isinstance(config, BitClassifierConfig):
         if feature is Feature.CLS:
-            raise UsageError("a BiT has no CLS token, only the mean of its feature map. Give --feature auto or mean.")
+            raise UsageError(
+                "A BiT has no CLS token, only the mean of its feature map.", "Give {feature=auto} or {feature=mean}."
+            )
         return True
     own = Feature.MEAN if config.mean_pooling else Feature.CLS
     return feature is Feature.AUTO or (feature is own and not config.pooler)
 
 
-def width_of(config: NetworkConfig) -> int:
+def feature_width(config: NetworkConfig) -> int:
     """How many numbers a feature has."""
     if isinstance(config, BitClassifierConfig):
         return config.backbone.out_channels
     return config.encoder.hidden_size
+
+
+width_of = feature_width  # its former name, until the commands know the new one

@@ -3,6 +3,7 @@
 import ctypes
 import importlib.util
 from contextlib import suppress
+from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 from typing import Literal, cast
@@ -17,6 +18,19 @@ _NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
 _AMD_DRIVER = Path("/dev/kfd")  # torch calls AMD's devices cuda, too
 
 
+@dataclass(frozen=True, slots=True)
+class _Wanted:
+    """What a user asked for, but for the engine."""
+
+    device: str
+    dtype: str
+    attention: str
+    compiled: bool
+    feature: Feature | None
+    batch_size: int | None
+    batch_limit: int | None
+
+
 def open_engine(
     checkpoint: Checkpoint,
     *,
@@ -26,93 +40,109 @@ def open_engine(
     attention: str,
     compiled: bool = False,
     feature: Feature | None = None,
+    batch_size: int | None = None,
+    batch_limit: int | None = None,
 ) -> Engine:
-    """Load the network of ``checkpoint`` into an engine, which has torch compile it if ``compiled``.
+    """Load the network of ``checkpoint`` into an engine; torch compiles it if ``compiled``.
 
-    With a ``feature``, that is what the engine gives instead of logits.
-    ``auto`` is OpenVINO on a CPU where it is installed, unless torch alone can do what is asked for; else torch. Raises
-    UsageError for names that are not known and for what is not there.
+    With a ``feature``, the engine gives that instead of logits. ``batch_size`` is that of the run, None the one that
+    suits the device; ``batch_limit`` is what an earlier engine of the run found to fit into memory.
+    ``auto`` is OpenVINO on a CPU if it is installed and can do what is asked for, else torch. Raises UsageError for
+    unknown names and for what is not there.
     """
     _require("engine", engine, EngineKind)
     _require("dtype", dtype, Dtype)
     _require("attention", attention, AttentionKind)
+    if batch_size is not None and batch_size < 1:
+        raise UsageError(f"The batch size is {batch_size}.", "Give a {batch_size} of at least 1.")
     if feature is not None and is_what_the_head_reads(feature, checkpoint.config):
         feature = Feature.AUTO  # one graph for both names of it
+    wanted = _Wanted(device, dtype, attention, compiled, feature, batch_size, batch_limit)
     if engine == EngineKind.OPENVINO:
-        if reason := _why_torch_alone(device, dtype, attention, compiled):
-            raise UsageError(reason)
-        return _open_openvino(checkpoint, dtype, feature)
-    if engine == EngineKind.AUTO and _suits_openvino(device, dtype, attention, compiled):
-        return _open_openvino(checkpoint, dtype, feature)
-    return _open_torch(checkpoint, device, dtype, attention, compiled, feature)
+        if refusal := _openvino_lacks(wanted):
+            raise refusal
+        return _open_openvino(checkpoint, wanted)
+    if engine == EngineKind.AUTO and _suits_openvino(wanted):
+        return _open_openvino(checkpoint, wanted)
+    return _open_torch(checkpoint, wanted)
 
 
-def _open_torch(
-    checkpoint: Checkpoint, device: str, dtype: str, attention: str, compiled: bool, feature: Feature | None
-) -> Engine:
+def _open_torch(checkpoint: Checkpoint, wanted: _Wanted) -> Engine:
+    from vithybrid_cli.engines.batch_limit import BatchLimit
     from vithybrid_cli.engines.several import SeveralEngines
     from vithybrid_cli.engines.torch_devices import choose_devices, require_possible, torch_dtype
     from vithybrid_cli.engines.torch_engine import TorchEngine
     from vithybrid_cli.engines.torch_features import load_for
 
-    devices = choose_devices(device)
-    require_possible(dtype, devices[0])
+    devices = choose_devices(wanted.device)
+    require_possible(wanted.dtype, devices[0])
+    limit = BatchLimit(wanted.batch_limit)
     engines = [
         TorchEngine(
-            load_for(checkpoint, cast(Literal["sdpa", "eager"], attention), feature),
+            load_for(checkpoint, cast(Literal["sdpa", "eager"], wanted.attention), wanted.feature),
             checkpoint.preprocessing.normalization,
-            chosen,
-            torch_dtype(dtype),
-            tf32=dtype == Dtype.TF32,
-            compiled=compiled,
+            device,
+            torch_dtype(wanted.dtype),
+            tf32=wanted.dtype == Dtype.TF32,
+            compiled=wanted.compiled,
+            batch_size=wanted.batch_size,
+            limit=limit,
         )
-        for chosen in devices
+        for device in devices
     ]
     return engines[0] if len(engines) == 1 else SeveralEngines(engines)
 
 
-def _why_torch_alone(device: str, dtype: str, attention: str, compiled: bool) -> str | None:
-    """What of this OpenVINO does not do, and what to give instead; None where it may."""
-    if device not in ("auto", "cpu"):
-        return f"OpenVINO runs on the CPU here, not on {device!r}. Leave it out, or give --engine torch."
-    if attention != AttentionKind.SDPA:
-        return f"OpenVINO has its own attention, not {attention!r}. Leave it out, or give --engine torch."
-    if dtype == Dtype.TF32:
-        return (
-            "OpenVINO runs on the CPU here, and tf32 is what NVIDIA GPUs compute in. Give --dtype float32, or "
-            "--engine torch."
-        )
-    if compiled:
-        return "OpenVINO compiles each network by itself. Leave out --compile, or give --engine torch."
-    return None
-
-
-def _open_openvino(checkpoint: Checkpoint, dtype: str, feature: Feature | None) -> Engine:
+def _open_openvino(checkpoint: Checkpoint, wanted: _Wanted) -> Engine:
     try:
         from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
     except ImportError as error:
         raise UsageError(
-            f"OpenVINO cannot be loaded ({error}). Install it with `pip install 'vithybrid-cli[openvino]'`, "
-            "or give --engine torch."
+            f"OpenVINO cannot be loaded ({error}).",
+            "Install it with `pip install 'vithybrid-cli[openvino]'`, or give {engine=torch}.",
         ) from error
-    return OpenVinoEngine.open(checkpoint, dtype, feature)
+    return OpenVinoEngine.open(checkpoint, wanted.dtype, wanted.feature, batch_size=wanted.batch_size)
 
 
-def _suits_openvino(device: str, dtype: str, attention: str, compiled: bool = False) -> bool:
-    """Whether OpenVINO is installed and can do what is asked for; told without importing it where that is possible."""
-    if _why_torch_alone(device, dtype, attention, compiled):
+def _openvino_lacks(wanted: _Wanted) -> UsageError | None:
+    """What of this OpenVINO cannot do, as the error to raise; None if it can do all of it."""
+    if wanted.device not in ("auto", "cpu"):
+        return UsageError(
+            f"OpenVINO runs on the CPU here, not on {wanted.device!r}.",
+            "Give {device=cpu}, or {engine=torch}.",
+        )
+    if wanted.attention != AttentionKind.SDPA:
+        return UsageError(
+            f"OpenVINO has its own attention, not {wanted.attention!r}.",
+            "Give {attention=sdpa}, or {engine=torch}.",
+        )
+    if wanted.dtype == Dtype.TF32:
+        return UsageError(
+            "OpenVINO runs on the CPU here, and only NVIDIA GPUs compute in tf32.",
+            "Give {dtype=float32}, or {engine=torch}.",
+        )
+    if wanted.compiled:
+        return UsageError(
+            "OpenVINO always compiles networks, in its own way.", "Leave out {compile=True}, or give {engine=torch}."
+        )
+    return None
+
+
+def _suits_openvino(wanted: _Wanted) -> bool:
+    """Whether OpenVINO is installed and can do what is asked for; it is imported only if that is needed to know."""
+    if _openvino_lacks(wanted):
         return False
-    if importlib.util.find_spec("openvino") is None or (device == "auto" and _has_gpu()):
+    if importlib.util.find_spec("openvino") is None or (wanted.device == "auto" and _has_gpu()):
         return False
-    if dtype == Dtype.FLOAT32:
+    if wanted.dtype == Dtype.FLOAT32:
         return True
     from vithybrid_cli.engines.openvino_graph import is_native
 
-    return is_native(dtype)
+    return is_native(wanted.dtype)
 
 
 def _has_gpu() -> bool:
-    """Whether torch finds a GPU; it takes a second to import, so it is only asked where there is a driver."""
+    """Whether torch finds a GPU. Importing it takes a second, so it is only asked if there is a driver."""
     if not _has_gpu_driver():
         return False
     from vithybrid_cli.engines.torch_devices import choose_device
@@ -130,4 +160,4 @@ def _has_gpu_driver() -> bool:
 
 def _require(option: str, value: str, known: type[StrEnum]) -> None:
     if value not in list(known):
-        raise UsageError(f"{option} {value!r} is not known. Known: {', '.join(known)}.")
+        raise UsageError(f"The {option} {value!r} is not known.", f"Give one of {', '.join(known)}.")

@@ -1,47 +1,47 @@
-"""Converted graphs in the user's cache: one folder each, named by the content of what the graph was made of.
+"""Converted graphs in the user's cache: one folder each, named by a hash of what the graph was made of.
 
-A folder is written under another name and renamed when it is complete, so that other processes see all or nothing of
-it. It holds OpenVINO's own two files: the graph, and its weights, which are mapped into memory and not read. Below them
-lies what was compiled of the graph: a small file for each way to run it, which takes its weights from there, too. Such
-a file is ready in half the time that reading and compiling the graph takes.
+A folder holds OpenVINO's own two files: the graph, and its weights, which are mapped into memory and not read. Its
+subfolder ``compiled`` has a small file for each way to run the graph, which uses the same weights. Such a file loads in
+half the time that reading and compiling the graph takes.
+
+Users may share a cache. What another user wrote and does not let this one read, replace or remove counts as missing.
 """
 
+import errno
 import hashlib
 import os
 import shutil
-import tempfile
 import time
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 
+from vithybrid_cli.atomic import is_unfinished, replacing, replacing_folder
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.content import weights_sha256
 from vithybrid_cli.choices import Feature
-from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.openvino_runtime import CPU, openvino
 from vithybrid_cli.user_cache import cache_folder
 
-CONVERSION = 3  # to be counted up when `openvino_convert` makes something else of the same checkpoint
+CONVERSION = 3  # increase it when `openvino_convert` makes another graph of the same checkpoint
 
 _GRAPH, _WEIGHTS = "model.xml", "model.bin"
-_ROOT, _HEAD = b"<net ", 100  # what the first bytes of a graph hold
-_COMPILED = "compiled"  # the folder for that
+_ROOT, _HEAD = b"<net ", 100  # what the first bytes of a graph contain
+_COMPILED = "compiled"
 _WITHOUT_WEIGHTS = {"CACHE_MODE": "OPTIMIZE_SIZE"}
 _SHA256_BYTES = 32
-_KEPT = 8  # graphs, those used last, of which a large network's takes 400 MB; and as many ways to run each
-_UNFINISHED = ".new-"
+_KEPT = 8  # the graphs used last, of up to 400 MB each, and as many ways to run each
 _ABANDONED = 24 * 60 * 60  # seconds after which nobody is still writing
 
 Properties = Mapping[str, str | int | bool]
 
 
 def entry_for(checkpoint: Checkpoint, feature: Feature | None = None) -> Path:
-    """Where the graph of a checkpoint for its logits or a ``feature`` is kept, if it is.
+    """The folder for the graph of a checkpoint that gives logits or a ``feature``; it need not exist.
 
     All precisions share it: they are chosen when it is compiled.
-    Raises ModelError when the weights cannot be read, OSError when the user has no cache.
+    Raises ModelError when the weights cannot be read, OSError when the user has no cache folder.
     """
     content = (
         CONVERSION,
@@ -57,15 +57,15 @@ def entry_for(checkpoint: Checkpoint, feature: Feature | None = None) -> Path:
 
 
 def holds(entry: Path) -> bool:
-    """Whether a graph is kept there, which may turn out to be damaged. Counts as a use of it."""
+    """Whether there is a graph, which may turn out to be damaged. Counts as a use of it."""
     _note_use(entry)
-    return (entry / _GRAPH).is_file() and (entry / _WEIGHTS).is_file()
+    return all(os.access(entry / name, os.R_OK) for name in (_GRAPH, _WEIGHTS))
 
 
 def read(core: openvino.Core, entry: Path) -> openvino.Model | None:
-    """The graph that is kept there; None if there is none, or if it cannot be read."""
+    """The graph in an entry; None if there is none, or if it cannot be read."""
     try:
-        # Whatever is no graph of its own is tried as one of TensorFlow's and others', with lines on stderr.
+        # OpenVINO tries any other file as one of TensorFlow's and others', and says so on stderr.
         with (entry / _GRAPH).open("rb") as file:
             intact = _ROOT in file.read(_HEAD)
         return core.read_model(entry / _GRAPH) if intact else None
@@ -73,14 +73,15 @@ def read(core: openvino.Core, entry: Path) -> openvino.Model | None:
         return None
 
 
-def compiled(core: openvino.Core, entry: Path, properties: Properties) -> openvino.CompiledModel | None:
-    """The graph that is kept there, ready to run with these properties; None if there is none that can be used.
+def compiled(core: openvino.Core, entry: Path, properties: Properties, cores: int) -> openvino.CompiledModel | None:
+    """The graph in an entry, ready to run with these properties; None if there is none that can be used.
 
-    Compiled now, and kept for the next time, if that was not done for this processor and these properties.
+    Compiled now and kept for the next time, unless that was done before for this processor, as many ``cores`` and these
+    properties.
     """
-    file = entry / _COMPILED / _digest((_processor(core), available_cores(), sorted(properties.items())))
+    file = entry / _COMPILED / _digest((_processor(core), cores, sorted(properties.items())))
     try:
-        weights = _state(entry / _WEIGHTS)  # before all else: they may be replaced at any time
+        weights = _state(entry / _WEIGHTS)  # first, since they may be replaced at any time
         kept = _import(core, file, weights, properties)
         if kept is not None:
             return kept
@@ -88,43 +89,42 @@ def compiled(core: openvino.Core, entry: Path, properties: Properties) -> openvi
         if graph is None:
             return None
         new = core.compile_model(graph, CPU, {**properties, **_WITHOUT_WEIGHTS})
-    except (OSError, RuntimeError):  # what is damaged can show as late as here
+    except (OSError, RuntimeError):  # damage may show as late as here
         return None
-    with suppress(OSError, RuntimeError):  # costs time at the next start, and whoever writes graphs has warned of that
+    with suppress(OSError, RuntimeError):  # not kept: the next start takes longer
         _keep(new.export_model().getvalue(), file, weights)
     return new
 
 
 def write(graph: openvino.Model, entry: Path) -> None:
-    """Keep a graph in the place of whatever is there. Raises OSError when that cannot be done."""
-    caches = entry.parent
-    caches.mkdir(parents=True, exist_ok=True)
-    unfinished = Path(tempfile.mkdtemp(prefix=_UNFINISHED, dir=caches))
+    """Keep a graph, in place of whatever is in the entry. Raises OSError when that cannot be done."""
+    entry.parent.mkdir(parents=True, exist_ok=True)
     try:
-        _save(graph, unfinished)
-        remove(entry)
-        with suppress(FileExistsError):  # another process was faster, with the same graph
-            _rename(unfinished, entry)
-    finally:
-        remove(unfinished)
-    _forget_old(caches)
+        with replacing_folder(entry) as unfinished:
+            _save(graph, unfinished)
+            _remove(entry)
+    except FileExistsError as error:
+        if not holds(entry):
+            raise PermissionError(errno.EACCES, "what is there cannot be read or replaced", str(entry)) from error
+        # Else another process was faster, with the same graph.
+    _forget_old(entry.parent)
 
 
-def remove(entry: Path) -> None:
-    """Remove a folder or file of the cache as far as that can be done."""
-    if entry.is_dir():
-        shutil.rmtree(entry, ignore_errors=True)
+def _remove(path: Path) -> None:
+    """Remove a folder or file as far as that can be done."""
+    if path.is_dir():
+        shutil.rmtree(path, ignore_errors=True)
     else:
         with suppress(OSError):
-            entry.unlink()
+            path.unlink()
 
 
 def _import(core: openvino.Core, file: Path, weights: str, properties: Properties) -> openvino.CompiledModel | None:
-    """What was compiled for weights in this state; None if there is none, or if it cannot be used."""
+    """The graph that was compiled for weights in this state; None if there is none, or if it cannot be used."""
     try:
         content = file.read_bytes()
         sha256, exported = content[:_SHA256_BYTES], content[_SHA256_BYTES:]
-        # OpenVINO does not find out what was changed in the middle, and would compute something else.
+        # OpenVINO does not notice a byte changed in the middle, and would compute something else.
         if sha256 != _seal(exported, weights):
             return None
         _note_use(file)
@@ -137,31 +137,25 @@ def _import(core: openvino.Core, file: Path, weights: str, properties: Propertie
 def _keep(exported: bytes, file: Path, weights: str) -> None:
     """Raises OSError when that cannot be done."""
     file.parent.mkdir(exist_ok=True)
-    descriptor, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=file.parent)
-    try:
-        with os.fdopen(descriptor, "wb") as stream:
-            stream.write(_seal(exported, weights) + exported)
-            stream.flush()
-            os.fsync(stream.fileno())
-        Path(name).replace(file)
-    finally:
-        remove(Path(name))
+    with replacing(file) as part, part.open("wb") as stream:
+        stream.write(_seal(exported, weights))
+        stream.write(exported)
     _forget_old(file.parent)
 
 
 def _seal(exported: bytes, weights: str) -> bytes:
-    """The SHA-256 of what was compiled, together with the state of the weights that it refers to."""
+    """The SHA-256 of a compiled graph, together with the state of the weights that it uses."""
     return hashlib.sha256(weights.encode() + exported).digest()
 
 
 def _state(weights: Path) -> str:
-    """What differs when the weights were cut off or replaced: they are too large to be read for that at each start."""
+    """What changes when the weights are cut off or replaced; they are too large to be read for that at each start."""
     found = weights.stat()
     return f"{found.st_size} {found.st_mtime_ns} "
 
 
 def _processor(core: openvino.Core) -> tuple[str, ...]:
-    # Virtual machines may hide the name of their processor, not what it can do.
+    # Virtual machines may hide the name of their processor, but not its capabilities.
     capabilities = core.get_property(CPU, "OPTIMIZATION_CAPABILITIES")
     return (core.get_property(CPU, "FULL_DEVICE_NAME"), *sorted(capabilities))
 
@@ -176,33 +170,20 @@ def _note_use(path: Path) -> None:
 
 
 def _save(graph: openvino.Model, folder: Path) -> None:
-    """Write both files, and wait for the disk: a rename may survive a power cut that their content does not."""
+    """Write both files. Raises OSError when that cannot be done."""
     try:
         openvino.save_model(graph, folder / _GRAPH, compress_to_fp16=False)
-    except RuntimeError as error:  # how OpenVINO tells of a disk that is full, without a reason
+    except RuntimeError as error:  # OpenVINO's only word for a full disk
         raise OSError("no room on the disk, or it cannot be written") from error
-    for file in folder.iterdir():
-        with file.open("rb") as stream:
-            os.fsync(stream.fileno())
-
-
-def _rename(folder: Path, entry: Path) -> None:
-    """Raises FileExistsError when something is there."""
-    try:
-        folder.rename(entry)
-    except OSError as error:
-        if entry.is_dir():
-            raise FileExistsError(error.errno, error.strerror, str(entry)) from error
-        raise
 
 
 def _forget_old(folder: Path) -> None:
-    """Remove what was not used for longest, and what others have begun and left."""
+    """Remove what was not used for longest, and what other processes began and left."""
     with suppress(OSError):  # another process may be doing the same
         used = {path: path.stat().st_mtime for path in folder.iterdir()}
-        finished = [path for path in sorted(used, key=used.__getitem__) if not path.name.startswith(_UNFINISHED)]
+        finished = [path for path in sorted(used, key=used.__getitem__) if not is_unfinished(path)]
         for path in finished[:-_KEPT]:
-            remove(path)
+            _remove(path)
         for path in used.keys() - set(finished):
             if time.time() - used[path] > _ABANDONED:
-                remove(path)
+                _remove(path)

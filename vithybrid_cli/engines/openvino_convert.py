@@ -1,6 +1,6 @@
-"""A checkpoint's network becomes a graph of OpenVINO's. This needs torch; running the graph does not.
+"""Converts a checkpoint's network into an OpenVINO graph. This needs torch; running the graph does not.
 
-What is changed here has to be told to the cache: `openvino_cache.CONVERSION`.
+Whoever changes the graphs made here increases `openvino_cache.CONVERSION`.
 """
 
 import warnings
@@ -29,31 +29,31 @@ class _FromPixels(nn.Module):
         self.offsets = torch.tensor([0, 256, 512], dtype=torch.int32)
 
     def forward(self, pixels: Tensor) -> Tensor:
-        # Looked up, since arithmetic of OpenVINO's would differ from the reference's in the last bit.
+        # Looked up, since OpenVINO's arithmetic would differ from the reference's in the last bit.
         values = self.values[pixels.int() + self.offsets]
         return self.network(values.permute(0, 3, 1, 2))
 
 
-def convert(checkpoint: Checkpoint, feature: Feature | None = None) -> openvino.Model:
-    """The float32 graph of a checkpoint: uint8 pixels [N, H, W, 3] of any number N → float32 logits [N, C].
+def checkpoint_graph(checkpoint: Checkpoint, feature: Feature | None = None) -> openvino.Model:
+    """The float32 graph of a checkpoint: uint8 pixels [N, H, W, 3] for any N → float32 logits [N, C].
 
-    With a ``feature``, that [N, D] is what it gives. Raises ModelError and UsageError as `load_for` does.
+    With a ``feature``, it gives that [N, D] instead. Raises ModelError and UsageError as `load_for` does.
     """
-    # Attention written out: the runtime knows the pattern, and runs it faster than the one operation of that name.
+    # Eager attention: OpenVINO fuses its operations, and runs them faster than its own attention operation.
     network = load_for(checkpoint, "eager", feature)
-    return graph_of(network, checkpoint.preprocessing.normalization, checkpoint.config.image_size)
+    return network_graph(network, checkpoint.preprocessing.normalization, checkpoint.config.image_size)
 
 
-def graph_of(network: nn.Module, normalization: Normalization, image_size: tuple[int, int]) -> openvino.Model:
-    """The graph of a network on normalised pixels [N, 3, H, W], with the normalisation in it.
+def network_graph(network: nn.Module, normalization: Normalization, image_size: tuple[int, int]) -> openvino.Model:
+    """The graph of a network on normalised pixels [N, 3, H, W], with the normalisation added before it.
 
-    N is left open, so that the last, smaller batch of a run is not compiled anew. Besides, OpenVINO 2026.4 crashes when
+    N is left open, so that the last, smaller batch of a run needs no compiling. Besides, OpenVINO 2026.4 crashes when
     it compiles a small float32 network for a fixed N.
     """
-    use_fused_group_norm(network)  # OpenVINO has a kernel for the norm, not for the steps that it is computed in here
+    use_fused_group_norm(network)  # OpenVINO has a kernel for the norm, and none for the steps of our own
     traced = _traced(_FromPixels(network, normalization).eval(), image_size)
-    # In another thread, where no signal is handled: the frontend calls Python, and makes an exception of its own of
-    # what is raised there, or goes on without what it has asked for. So Ctrl-C would be a failure, or worse, a success.
+    # In another thread, where no signal is handled: the frontend calls Python, and turns an exception raised there into
+    # one of its own, or ignores it. Ctrl-C would look like a failure, or worse, like success.
     with ThreadPoolExecutor(1, thread_name_prefix="convert") as thread:
         graph = thread.submit(_read_by_openvino, traced).result()
     graph.reshape([-1, *image_size, 3])
@@ -62,10 +62,10 @@ def graph_of(network: nn.Module, normalization: Normalization, image_size: tuple
 
 
 def _bound_integers(graph: openvino.Model) -> None:
-    """Bring 64-bit constants, which hold positions and sizes, within 32 bits.
+    """Clip 64-bit constants, which are positions and sizes, to 32 bits.
 
-    torch ends a slice that has no end at 2⁶³ - 1. OpenVINO 2026.4 computes in 32 bits, and takes that for -1 in a graph
-    that was compiled, kept with its weights beside it and read again: the last element would be missing.
+    torch writes 2⁶³ - 1 as the end of an open slice. OpenVINO 2026.4 computes in 32 bits and, in a graph that was
+    compiled, kept with its weights beside it and read again, takes that for -1: the last element would be missing.
     """
     limits = np.iinfo(np.int32)
     for constant in graph.get_ops():
@@ -77,7 +77,7 @@ def _bound_integers(graph: openvino.Model) -> None:
 
 
 def _read_by_openvino(traced: torch.jit.ScriptModule) -> openvino.Model:
-    # Imported here, since it would import OpenVINO ahead of `openvino_runtime`.
+    # Imported here, because at the top it would import OpenVINO before `openvino_runtime` does.
     from openvino.frontend.pytorch.ts_decoder import TorchScriptPythonDecoder
 
     decoder = TorchScriptPythonDecoder(traced)  # the frontend calls it until it is done, and does not keep it alive
@@ -86,14 +86,14 @@ def _read_by_openvino(traced: torch.jit.ScriptModule) -> openvino.Model:
 
 
 def _traced(module: nn.Module, image_size: tuple[int, int]) -> torch.jit.ScriptModule:
-    """The operations of one run, recorded.
+    """The recorded operations of one run.
 
     By tracing, which torch deprecates in favour of ``torch.export``; that takes four times as long.
     """
     picture = torch.zeros(1, *image_size, 3, dtype=torch.uint8)
     with torch.no_grad(), warnings.catch_warnings():
         warnings.simplefilter("ignore", DeprecationWarning)
-        # Sizes become constants, as they should: all pictures have one size.
+        # Sizes become constants, and should: all pictures have one size.
         warnings.simplefilter("ignore", TracerWarning)
         traced: torch.jit.ScriptModule = torch.jit.trace(module, (picture,), check_trace=False)  # type: ignore[no-untyped-call]
     return traced

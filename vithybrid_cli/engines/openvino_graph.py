@@ -11,11 +11,11 @@ from vithybrid_cli.engines import openvino_cache
 from vithybrid_cli.engines.openvino_runtime import CPU, core, openvino
 from vithybrid_cli.errors import UsageError
 
-# OpenVINO's words for a type: what a processor computes in by itself, and what a graph is to be computed in.
+# OpenVINO's names for a type: as a capability of a processor, and as the precision of a graph.
 _CAPABILITY = {Dtype.FLOAT32: "FP32", Dtype.FLOAT16: "FP16", Dtype.BFLOAT16: "BF16"}
 _PRECISION = {Dtype.FLOAT32: "f32", Dtype.FLOAT16: "f16", Dtype.BFLOAT16: "bf16"}
 
-_LARGE = 64_000_000  # bytes of weights from which on converting takes so long that it is told
+_LARGE = 64_000_000  # bytes of weights; more take so long to convert that the user is told
 
 _logger = logging.getLogger(__name__)
 
@@ -23,12 +23,21 @@ _logger = logging.getLogger(__name__)
 class Graph:
     """The network of a checkpoint, to be computed in one type, for its logits or for a feature.
 
-    Raises ModelError when the checkpoint cannot be loaded, UsageError when this processor does not compute in
-    ``dtype`` by itself: OpenVINO would take another type, or be slower than with float32.
+    Raises ModelError when the checkpoint cannot be loaded, UsageError when this processor has no instructions for
+    ``dtype``: OpenVINO would take another type, or be slower than in float32.
     """
 
-    def __init__(self, checkpoint: Checkpoint, dtype: Dtype, feature: Feature | None = None) -> None:
+    def __init__(
+        self,
+        checkpoint: Checkpoint,
+        dtype: Dtype,
+        feature: Feature | None = None,
+        *,
+        cores: int | None = None,
+    ) -> None:
+        """``cores`` are those that this process may use, if that is not to be found out."""
         self._checkpoint, self._dtype, self._feature = checkpoint, dtype, feature
+        self.cores = cores or available_cores()
         self._core = core()
         _require_native(dtype)
         self._entry = _entry_for(checkpoint, feature)
@@ -37,15 +46,15 @@ class Graph:
             self._new = self._converted()
 
     def compiled(self, streams: int) -> openvino.CompiledModel:
-        """Ready to run on all cores of this process, shared by this many batches at once."""
-        wanted = properties(self._dtype, streams)
+        """Ready to run on all cores of this process, which as many batches at once share as there are ``streams``."""
+        wanted = properties(self._dtype, streams, self.cores)
         new = self._new
-        kept = None if self._entry is None else openvino_cache.compiled(self._core, self._entry, wanted)
+        kept = None if self._entry is None else openvino_cache.compiled(self._core, self._entry, wanted, self.cores)
         if kept is not None:
-            # Weights that are mapped from the cache take no memory of their own, as those that torch has loaded do.
+            # Its weights are mapped from the cache; those of the converted graph take memory of their own.
             self._new = None
             return kept
-        if new is None:  # what is kept is broken
+        if new is None:  # what was in the cache is broken
             self._new = self._converted()
             return self.compiled(streams)
         return self._core.compile_model(new, CPU, wanted)
@@ -53,10 +62,10 @@ class Graph:
     def _converted(self) -> openvino.Model:
         """Converted now and written to the cache, if there is one."""
         if sum(file.stat().st_size for file in self._checkpoint.weight_files()) >= _LARGE:
-            _logger.info("converting the network for OpenVINO, once for this model; later runs start faster")
-        from vithybrid_cli.engines.openvino_convert import convert  # imports torch
+            _logger.info("Converting the network for OpenVINO, once for this model. Later runs start faster.")
+        from vithybrid_cli.engines.openvino_convert import checkpoint_graph  # imports torch
 
-        graph = convert(self._checkpoint, self._feature)
+        graph = checkpoint_graph(self._checkpoint, self._feature)
         if self._entry is not None:
             try:
                 openvino_cache.write(graph, self._entry)
@@ -65,25 +74,30 @@ class Graph:
         return graph
 
 
+def capabilities() -> list[str]:
+    """What OpenVINO says this processor can do."""
+    return sorted(core().get_property(CPU, "OPTIMIZATION_CAPABILITIES"))
+
+
 def native_types() -> list[Dtype]:
-    """The types that this processor computes in by itself."""
-    capabilities = core().get_property(CPU, "OPTIMIZATION_CAPABILITIES")
-    return [dtype for dtype, name in _CAPABILITY.items() if name in capabilities]
+    """The types that this processor has instructions for."""
+    found = capabilities()
+    return [dtype for dtype, name in _CAPABILITY.items() if name in found]
 
 
 def is_native(dtype: str) -> bool:
-    """Whether this processor computes in ``dtype`` by itself."""
+    """Whether this processor has instructions for ``dtype``."""
     return dtype in native_types()
 
 
-def properties(dtype: Dtype, streams: int) -> openvino_cache.Properties:
-    """How OpenVINO shall run a graph."""
-    # The precision is said, since left to itself OpenVINO takes bfloat16 for float32.
+def properties(dtype: Dtype, streams: int, cores: int, present: int | None = None) -> openvino_cache.Properties:
+    """How OpenVINO is to run a graph, on so many of the cores that are ``present``."""
+    # The precision is named, because by default OpenVINO takes bfloat16 for float32.
     found: dict[str, str | int | bool] = {"INFERENCE_PRECISION_HINT": _PRECISION[dtype], "NUM_STREAMS": streams}
-    if available_cores() < (os.cpu_count() or 1):
-        # It knows the affinity of this process, but not what a container grants; and bound to cores, all containers of
-        # a machine would share the first few.
-        found |= {"INFERENCE_NUM_THREADS": available_cores(), "ENABLE_CPU_PINNING": False}
+    if cores < (present or os.cpu_count() or 1):
+        # OpenVINO looks at the affinity of this process, but not at what a container grants. And if threads were
+        # pinned to cores, all containers of a machine would share the first few.
+        found |= {"INFERENCE_NUM_THREADS": cores, "ENABLE_CPU_PINNING": False}
     return found
 
 
@@ -91,13 +105,13 @@ def _require_native(dtype: Dtype) -> None:
     native = native_types()
     if dtype not in native:
         raise UsageError(
-            f"this processor has no instructions for {dtype}, and OpenVINO computes in what it has: "
-            f"{', '.join(native)}. Give one of these as --dtype, or --engine torch."
+            f"This processor has no instructions for {dtype}, only for {', '.join(native)}.",
+            f"Give {{dtype={native[0]}}}, or {{engine=torch}}.",
         )
 
 
 def _entry_for(checkpoint: Checkpoint, feature: Feature | None) -> Path | None:
-    """Where the graph is kept; None where the user has no cache."""
+    """Where the graph is kept; None if the user has no cache folder."""
     try:
         return openvino_cache.entry_for(checkpoint, feature)
     except OSError as error:
@@ -108,8 +122,8 @@ def _entry_for(checkpoint: Checkpoint, feature: Feature | None) -> Path | None:
 def _warn_that_it_is_not_kept(error: OSError) -> None:
     where = f": {error.filename}" if error.filename else ""
     _logger.warning(
-        "the network that is converted for OpenVINO cannot be kept (%s%s), so each run converts it anew. "
-        "Set VITHYBRID_CACHE to a folder that can be written and has room for it.",
+        "The network that was converted for OpenVINO cannot be kept (%s%s), so each run converts it again. "
+        "Set VITHYBRID_CACHE to a folder that you can write to and that has room for it.",
         error.strerror or error,
         where,
     )

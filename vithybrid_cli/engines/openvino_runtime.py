@@ -1,7 +1,7 @@
-"""OpenVINO, imported without its telemetry. Whatever here needs it takes it from this module.
+"""Imports OpenVINO without its telemetry; other modules import it from here.
 
-By itself ``import openvino`` writes an identity into the user's home folder and reports the import to Google Analytics,
-unless the user has opted out. Nobody who labels pictures has asked for that, least of all with ``--offline``.
+Without this, ``import openvino`` writes an identity into the user's home folder and reports the import to Google
+Analytics, unless the user has opted out. Nobody who labels pictures asked for that, least of all with ``--offline``.
 """
 
 import functools
@@ -10,20 +10,20 @@ import sys
 _TELEMETRY = "openvino_telemetry"
 
 if "openvino" not in sys.modules:
-    # None makes its import fail as if it was not installed, which OpenVINO is prepared for. It stays so: some of
-    # OpenVINO's modules are imported later, and fail when only they find it.
+    # None makes importing it fail as if it was not installed, which OpenVINO handles. It has to stay: some of
+    # OpenVINO's modules are imported later, and fail if only they find it.
     sys.modules.setdefault(_TELEMETRY, None)  # type: ignore[arg-type] # what Python's documentation says to put there
 
-import openvino as openvino  # noqa: E402 # after that
+import openvino as openvino  # noqa: E402
 
 CPU = "CPU"  # its name for the device
 
 
 @functools.cache
 def core() -> openvino.Core:
-    """The one core of this process.
+    """The only OpenVINO core of this process.
 
-    A core gives the thread that first asks it for something a stack for signals, and frees that with itself, though it
-    may be in use: with several cores, of which some are gone, Ctrl-C would be a segmentation fault.
+    A core gives the thread that first uses it a signal stack, and frees that stack when it is deleted, in use or not:
+    after one of several cores is gone, Ctrl-C would be a segmentation fault.
     """
     return openvino.Core()

@@ -1,24 +1,21 @@
-"""The same network on several devices of one machine, each batch on the one that is free."""
+"""The same network on several devices of one machine, each batch on one that is free."""
 
-from collections.abc import Sequence
-from queue import SimpleQueue
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.engines import Engine
+from vithybrid_cli.engines.pool import Pool
 
 
 class SeveralEngines:
-    """Runs engines that differ in nothing but their device; see `vithybrid_cli.engines.Engine`."""
+    """Runs engines on devices that are alike; see `vithybrid_cli.engines.Engine`."""
 
     def __init__(self, engines: Sequence[Engine]) -> None:
         self.engines = tuple(engines)
-        self._free: SimpleQueue[Engine] = SimpleQueue()
-        for turn in range(max(engine.parallel for engine in engines)):
-            for engine in engines:
-                if turn < engine.parallel:
-                    self._free.put(engine)
+        most = max(engine.parallel for engine in engines)
+        self._pool = Pool(engine for turn in range(most) for engine in engines if turn < engine.parallel)
 
     @property
     def name(self) -> str:
@@ -37,18 +34,25 @@ class SeveralEngines:
 
     @property
     def batch_size(self) -> int:
-        """How many pictures at once suit each of them."""
+        """The smallest of theirs."""
         return min(engine.batch_size for engine in self.engines)
+
+    @property
+    def batch_limit(self) -> int | None:
+        """The smallest of theirs."""
+        return min((engine.batch_limit for engine in self.engines if engine.batch_limit is not None), default=None)
 
     @property
     def parallel(self) -> int:
         """As many calls as they take together."""
         return sum(engine.parallel for engine in self.engines)
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 pixels [N, H, W, 3] → logits [N, C], on whichever engine is free; waits for one where none is."""
-        engine = self._free.get()
-        try:
-            return engine.logits(pixels)
-        finally:
-            self._free.put(engine)
+    @property
+    def environment(self) -> Mapping[str, str | int]:
+        """That of each of them."""
+        return self.engines[0].environment
+
+    def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 pixels [N, H, W, 3] → rows [N, C], on whichever engine is free; waits while none is."""
+        with self._pool.one() as engine:
+            return engine.run(pixels)

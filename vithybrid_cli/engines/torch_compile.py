@@ -1,4 +1,8 @@
-"""A network that torch compiles: minutes before the first result, less time for each one after it."""
+"""A network that torch compiles: minutes before the first result, less time for each one after it.
+
+Inductor may time several kernels and keep the fastest, which rounds differently from run to run. So it is asked for
+none of that ("max-autotune"), and told to choose by rules where the choice shows in the results.
+"""
 
 import inspect
 import threading
@@ -10,11 +14,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 from torch._dynamo.exc import TorchDynamoException  # importing it takes a second, so this module is imported late
-from torch._inductor import list_mode_options, list_options
+from torch._inductor import list_options
 
 from vithybrid_cli.errors import UsageError
 
-# Far above the eight after which torch would go on without compiling, and without a word.
+# Each batch that does not fit into memory halves the size; far above the eight after which torch would go on without
+# compiling, and without a word.
 _MOST_SIZES = 256
 
 # One at a time in this process: two threads that are the first with a size would both compile it, and the filters of
@@ -23,10 +28,9 @@ _compiling = threading.Lock()
 
 
 class CompiledNetwork:
-    """Calls a network that is compiled for fixed numbers of pictures at once, each when it is first needed.
+    """Calls a network that is compiled for one number of pictures at a time, when it is first called with that.
 
-    A batch is filled up to the smallest such number that holds it. So the last, smaller batch of a run needs no
-    compiling, but one that is larger than all before it does. May be called in several threads.
+    May be called in several threads.
     """
 
     def __init__(self, network: nn.Module, device: torch.device) -> None:
@@ -35,46 +39,41 @@ class CompiledNetwork:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # torch 2.13 imports what it has deprecated itself
             self._network: Callable[[Tensor], Tensor] = torch.compile(
-                network, dynamic=False, options=_options(device), **_room_for_sizes()
+                network, dynamic=False, options=_options(), **_room_for_sizes()
             )
 
-    def __call__(self, values: Tensor, most: int) -> Tensor:
-        """Normalised pixels [N, 3, H, W] → logits [N, C]; filled up to no more than ``most`` pictures.
+    def __call__(self, values: Tensor, size: int) -> Tensor:
+        """Normalised pixels [N, 3, H, W] → rows [N, C], computed with ``size`` pictures, at least N.
 
-        Raises UsageError when torch cannot compile here.
+        What is missing is filled up with zeros: the same network for each batch, so the same results wherever the last,
+        smaller batch of a run falls. Raises UsageError when torch cannot compile here.
         """
         count = len(values)
-        size = min((size for size in self._sizes if count <= size <= most), default=max(count, 1))
         if count < size:
             values = F.pad(values, (0, 0, 0, 0, 0, 0, 0, size - count))
-        logits = self._network(values) if size in self._sizes else self._first_of_size(values)
-        return logits[:count]
+        rows = self._network(values) if size in self._sizes else self._first_of_size(values)
+        return rows[:count]
 
     def _first_of_size(self, values: Tensor) -> Tensor:
         with _compiling, warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch recommends TF32 to those who have asked for float32
             try:
-                logits = self._network(values)
+                rows = self._network(values)
             except TorchDynamoException as error:
                 cause = getattr(error, "inner_exception", error)
                 if isinstance(cause, torch.OutOfMemoryError):  # the engine knows what to do
                     raise cause from error
                 raise _not_here(self._device, cause) from error
             self._sizes |= {len(values)}
-        return logits
+        return rows
 
 
-def _options(device: torch.device) -> dict[str, str | int | bool | Callable[..., object]] | None:
-    """How a network is compiled; None is torch's default."""
-    if device.type != "cuda":
-        return None
-    # Not "max-autotune": its CUDA graphs belong to the thread that compiled them and fail in all others
-    # (https://github.com/pytorch/pytorch/issues/123177), and batches are computed in several.
-    best = list_mode_options("max-autotune-no-cudagraphs")
-    # Else it writes to stderr what it has measured; the second name came with torch 2.9.
-    silent = {"autotune_num_choices_displayed": 0, "max_autotune_report_choices_stats": False}
+def _options() -> dict[str, Any]:
+    """How Inductor compiles: nothing whose result depends on a clock."""
+    # Padding of matrices is chosen by timing, too; the first option says so only from torch 2.9 on.
+    wanted = {"deterministic": True, "shape_padding": False}
     known = list_options()
-    return {**best, **{name: value for name, value in silent.items() if name in known}}
+    return {name: value for name, value in wanted.items() if name in known}
 
 
 def _room_for_sizes() -> dict[str, Any]:
@@ -88,10 +87,10 @@ def _room_for_sizes() -> dict[str, Any]:
 
 
 def _not_here(device: torch.device, cause: Exception) -> UsageError:
-    reason = str(cause).strip().split("\n")[0]
+    reason = str(cause).strip().split("\n")[0].rstrip(".")
     needs = {
-        "cpu": "Install a C++ compiler, such as g++, or leave out --compile.",
-        "cuda": "Install Triton (`pip install triton`) and a C compiler, or leave out --compile.",
+        "cpu": "Install a C++ compiler, such as g++, or leave out {compile=True}.",
+        "cuda": "Install Triton (`pip install triton`) and a C compiler, or leave out {compile=True}.",
     }
-    remedy = needs.get(device.type, "Leave out --compile.")
-    return UsageError(f"torch cannot compile the network for {device} ({type(cause).__name__}: {reason}). {remedy}")
+    remedy = needs.get(device.type, "Leave out {compile=True}.")
+    return UsageError(f"torch cannot compile the network for {device} ({type(cause).__name__}: {reason}).", remedy)

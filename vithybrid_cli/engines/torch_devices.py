@@ -1,14 +1,18 @@
 """What torch may run on, and in which type, by the names that a user gives."""
 
-from collections.abc import Callable
+import logging
+import platform
+from collections.abc import Callable, Mapping
 
 import torch
 
 from vithybrid_cli.choices import Dtype
-from vithybrid_cli.cores import available_cores
+from vithybrid_cli.engines.processor import Processor, library_settings
 from vithybrid_cli.errors import UsageError
 
 KNOWN_DEVICES = "auto, cpu, cuda, cuda:N, mps"
+
+_logger = logging.getLogger(__name__)
 
 
 def choose_device(name: str) -> torch.device:
@@ -18,28 +22,63 @@ def choose_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError as error:
-        raise UsageError(f"{name!r} is no device. Known: {KNOWN_DEVICES}.") from error
+        raise UsageError(f"{name!r} is not a device.", f"Give one of {KNOWN_DEVICES}.") from error
     present: dict[str, Callable[[], bool]] = {
         "cpu": lambda: device.index is None,
         "cuda": lambda: torch.cuda.is_available() and (device.index or 0) < torch.cuda.device_count(),
         "mps": torch.backends.mps.is_available,
     }
     if device.type not in present:
-        raise UsageError(f"Device {name!r} is not supported. Known: {KNOWN_DEVICES}.")
+        raise UsageError(f"The device {name!r} is not supported.", f"Give one of {KNOWN_DEVICES}.")
     if not present[device.type]():
-        raise UsageError(f"This machine, or the installed torch, has no device {name!r}. Use --device cpu.")
+        raise UsageError(f"This machine, or the installed torch, has no device {name!r}.", "Give {device=cpu}.")
     return device
 
 
 def choose_devices(name: str) -> list[torch.device]:
-    """All devices that ``--device`` means: each NVIDIA GPU of the machine where none is named by its number.
+    """All devices that ``--device`` means: without a number, the first NVIDIA GPU and those that are like it.
 
-    Raises UsageError as `choose_device` does.
+    GPUs of another kind round differently, and a batch may go to any of them. Raises UsageError as `choose_device`
+    does.
     """
     device = choose_device(name)
-    if device.type == "cuda" and ":" not in name:
-        return [torch.device("cuda", index) for index in range(torch.cuda.device_count())]
-    return [device]
+    if device.type != "cuda" or ":" in name:
+        return [device]
+    kinds = [_kind(torch.device("cuda", index)) for index in range(torch.cuda.device_count())]
+    alike = [index for index, kind in enumerate(kinds) if kind == kinds[0]]
+    for index in set(range(len(kinds))) - set(alike):
+        _logger.warning(
+            "GPU %d (%s) is not of the same kind as GPU 0 (%s), so it is not used: results would depend on which of "
+            "them computes a picture. Start a run of its own on the device cuda:%d.",
+            index,
+            kinds[index][0],
+            kinds[0][0],
+            index,
+        )
+    return [torch.device("cuda", index) for index in alike]
+
+
+def _kind(device: torch.device) -> tuple[str, int, int, int, int]:
+    """What decides which kernels a GPU is given, and how much fits; memory in GiB, since some is lost to the driver."""
+    found = torch.cuda.get_device_properties(device)
+    memory = round(found.total_memory / 2**30)
+    return found.name, found.major, found.minor, found.multi_processor_count, memory
+
+
+def environment_of(device: torch.device) -> Mapping[str, str | int]:
+    """`vithybrid_cli.engines.Engine.environment` of torch on a device."""
+    facts: dict[str, str | int] = {"torch": str(torch.__version__)}
+    if device.type == "cuda":
+        name, major, minor, multiprocessors, memory = _kind(device)
+        facts |= {"gpu": name, "compute_capability": f"{major}.{minor}", "multiprocessors": multiprocessors}
+        facts |= {"gpu_memory_gib": memory, "cuda": str(torch.version.cuda or torch.version.hip)}
+        facts |= {"cudnn": torch.backends.cudnn.version() or 0}  # type: ignore[no-untyped-call] # no annotations
+    elif device.type == "mps":
+        facts |= {"gpu": platform.processor() or platform.machine(), "macos": platform.mac_ver()[0]}
+    else:
+        facts |= Processor.read().environment
+        facts |= {"capability": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}
+    return facts | library_settings()
 
 
 def torch_dtype(name: str) -> torch.dtype:
@@ -53,9 +92,9 @@ def torch_dtype(name: str) -> torch.dtype:
 
 
 def require_possible(dtype: str, device: torch.device) -> None:
-    """Raise UsageError for tf32 on what is no NVIDIA GPU: it would be float32 under another name."""
+    """Raise UsageError for tf32 on anything but an NVIDIA GPU: it would be float32 under another name."""
     if dtype == Dtype.TF32 and device.type != "cuda":
-        raise UsageError(f"tf32 is what NVIDIA GPUs compute in, and not {device}. Give --dtype float32.")
+        raise UsageError(f"Only NVIDIA GPUs compute in tf32, and this run is on {device}.", "Give {dtype=float32}.")
 
 
 def set_tf32(allowed: bool) -> None:
@@ -78,7 +117,7 @@ def set_tf32(allowed: bool) -> None:
     torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
 
 
-def use_granted_cores() -> None:
-    """Let torch start no more threads than a container grants it cores; by itself it knows the affinity alone."""
-    if available_cores() < torch.get_num_threads():
-        torch.set_num_threads(available_cores())
+def use_granted_cores(granted: int) -> None:
+    """Let torch start no more threads than a container grants it cores; by default it only looks at the affinity."""
+    if granted < torch.get_num_threads():
+        torch.set_num_threads(granted)

@@ -1,10 +1,8 @@
 """The network on PyTorch: on a CPU, an NVIDIA GPU or Apple's MPS, in float32 or a shorter type."""
 
 import logging
-import sys
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 
 import numpy as np
 import numpy.typing as npt
@@ -12,8 +10,11 @@ import torch
 from torch import Tensor
 
 from vithybrid_cli.cores import available_cores
-from vithybrid_cli.engines.cpu_linear import use_fastest_linears
-from vithybrid_cli.engines.torch_devices import set_tf32, use_granted_cores
+from vithybrid_cli.engines.batch_limit import BatchLimit
+from vithybrid_cli.engines.cpu_linear import convolutions_are_faster, use_pointwise_linears
+from vithybrid_cli.engines.pool import Pool
+from vithybrid_cli.engines.processor import Processor
+from vithybrid_cli.engines.torch_devices import environment_of, set_tf32, use_granted_cores
 from vithybrid_cli.engines.torch_features import RunnableNetwork
 from vithybrid_cli.engines.torch_self_test import SelfTest
 from vithybrid_cli.errors import UsageError
@@ -30,7 +31,8 @@ _logger = logging.getLogger(__name__)
 class TorchEngine:
     """Runs a network; see `vithybrid_cli.engines.Engine`.
 
-    Where a batch does not fit into the device's memory, it is computed in halves, and so are all that follow.
+    A batch that does not fit into the device's memory is computed in halves, and so are all that follow. A compiled
+    network computes ``batch_size`` pictures at a time, or what fits: shorter batches are filled up, longer ones cut.
     """
 
     name = "torch"
@@ -44,26 +46,32 @@ class TorchEngine:
         *,
         tf32: bool = False,
         compiled: bool = False,
+        batch_size: int | None = None,
+        limit: BatchLimit | None = None,
     ) -> None:
-        """``network`` is moved to ``device``. Raises UsageError for a GPU of Apple's that computes something else."""
+        """``network`` is moved to ``device``. Without a ``batch_size`` it is what suits the device.
+
+        Raises UsageError for a GPU of Apple's that computes something else.
+        """
         self.device, self.dtype = device, dtype
         self_test = SelfTest.of(network, normalization) if device.type == "mps" else None
         if device.type == "cuda":
             set_tf32(tf32)
         elif device.type == "cpu":
-            use_granted_cores()
+            use_granted_cores(available_cores())
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
         network.to(device, dtype)
-        if device.type == "cpu" and dtype is torch.float32:
-            use_fastest_linears(network)
+        if device.type == "cpu" and dtype is torch.float32 and convolutions_are_faster(Processor.read()):
+            use_pointwise_linears(network)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
-        self._run = self._compiled() if compiled else self.network
+        self.batch_size = batch_size or suitable_batch(device.type, self.image_size, available_cores())
+        self._limit = limit or BatchLimit()
+        self._compiled = _compiled(self.network, device) if compiled else None
         self._values = torch.from_numpy(normalization.table().ravel()).to(device)  # of red 0 … 255, green, blue
         self._offsets = torch.tensor([0, 256, 512], dtype=torch.int32, device=device)
-        self._most = sys.maxsize  # pictures at once that are not known to be too many
-        self._streams = threading.local()
+        self._streams = Pool(_streams(device, self.parallel)) if device.type == "cuda" else None
         if self_test is not None:
-            self_test.require(self.logits, dtype)
+            self_test.require(self.run, dtype)
 
     @property
     def device_type(self) -> str:
@@ -76,81 +84,106 @@ class TorchEngine:
         return self.network.config.image_size
 
     @property
-    def batch_size(self) -> int:
-        """How many pictures at once suit the device."""
-        height, width = self.image_size
-        at_base = _GPU_BATCH
-        if self.device.type == "cpu":
-            at_base = min(max(_LEAST_CPU_BATCH, available_cores()), _MOST_CPU_BATCH)
-        return max(1, min(_LARGEST_BATCH, at_base * _BATCH_AREA // (height * width)))
+    def batch_limit(self) -> int | None:
+        """How many pictures at once fit into the device's memory, if a batch did not."""
+        return self._limit.value
 
     @property
     def parallel(self) -> int:
         """Two on a GPU, so that the pixels of one batch are copied while the other is computed; else one."""
         return 2 if self.device.type == "cuda" else 1
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
-        """uint8 pixels [N, H, W, 3] → logits [N, C]. Raises UsageError when one picture does not fit into memory."""
-        with self._own_stream():
-            return np.concatenate(list(self._in_parts(pixels)))
+    @property
+    def environment(self) -> Mapping[str, str | int]:
+        """Version of torch, and the processor and its threads, or the GPU and its libraries."""
+        return environment_of(self.device)
+
+    def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        """uint8 pixels [N, H, W, 3] → rows [N, C]. Raises UsageError when one picture does not fit into memory."""
+        return self._in_parts(len(pixels), lambda part: self._normalized(pixels[part]))
+
+    def run_normalized(self, pixel_values: Tensor) -> npt.NDArray[np.float32]:
+        """Normalised float32 pixels [N, 3, H, W] → rows [N, C]. Raises UsageError as `run` does."""
+        return self._in_parts(len(pixel_values), lambda part: pixel_values[part])
 
     @torch.inference_mode()
-    def logits_of(self, pixel_values: Tensor) -> Tensor:
-        """Normalised float32 pixels [N, 3, H, W] → float32 logits [N, C] on the CPU."""
-        values = pixel_values.to(self.device, self.dtype, memory_format=torch.channels_last)
-        return self._run(values).float().cpu()
-
-    def _compiled(self) -> Callable[[Tensor], Tensor]:
-        from vithybrid_cli.engines.torch_compile import CompiledNetwork  # it imports much, for those who ask for it
-
-        network = CompiledNetwork(self.network, self.device)
-        return lambda values: network(values, self._most)
-
-    def _own_stream(self) -> AbstractContextManager[object]:
-        """On a GPU, each thread's work in a stream of its own: in one, copying and computing would wait in line."""
-        if self.device.type != "cuda":
-            return nullcontext()
-        if not hasattr(self._streams, "stream"):
-            self._streams.stream = torch.cuda.Stream(self.device)  # type: ignore[no-untyped-call] # no annotations
-        return torch.cuda.stream(self._streams.stream)
-
-    def _in_parts(self, pixels: npt.NDArray[np.uint8]) -> Iterator[npt.NDArray[np.float32]]:
-        """The logits of at most ``_most`` pictures after the other; an empty input is one part."""
+    def _in_parts(self, count: int, values: Callable[[slice], Tensor]) -> npt.NDArray[np.float32]:
+        """The rows of ``count`` pictures, of which ``values`` gives a part as normalised pixels; none are one part."""
+        rows: list[npt.NDArray[np.float32]] = []
         start = 0
-        while start < max(len(pixels), 1):
-            part = pixels[start:][: self._most]
-            try:
-                logits = self._logits(part)
-            except torch.OutOfMemoryError as error:
-                self._halve(len(part), error)
-                continue
-            yield logits
-            start += max(len(part), 1)
+        with self._own_stream():
+            while not rows or start < count:
+                size = self._part_size(count - start)
+                try:
+                    rows.append(self._rows(values(slice(start, start + size)), size))
+                except torch.OutOfMemoryError as error:
+                    self._halve(size, error)
+                else:
+                    start += size
+        return np.concatenate(rows)
 
-    @torch.inference_mode()
-    def _logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _part_size(self, left: int) -> int:
+        """How many of the pictures that are left are computed at once."""
+        wanted = left if self._compiled is None else self.batch_size
+        return max(1, wanted if self._limit.value is None else min(wanted, self._limit.value))
+
+    def _rows(self, values: Tensor, size: int) -> npt.NDArray[np.float32]:
+        values = values.to(self.device, self.dtype, memory_format=torch.channels_last)
+        rows: Tensor = self.network(values) if self._compiled is None else self._compiled(values, size)
+        return rows.float().cpu().numpy()
+
+    def _normalized(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+        """uint8 pixels [N, H, W, 3] → normalised pixels [N, 3, H, W] on the device."""
         on_host = torch.from_numpy(np.require(pixels, requirements=["C", "W"]))
         if self.device.type == "cuda":
-            on_host = on_host.pin_memory()  # what is not pinned is copied in step with the program
+            on_host = on_host.pin_memory()  # only pinned memory is copied while something is computed
         on_device = on_host.to(self.device, non_blocking=True)
         # Looked up, since the device's own arithmetic would differ from the reference's in the last bit.
         values = self._values[on_device.int() + self._offsets]
         # [N, H, W, 3] seen as [N, 3, H, W] is channels_last already: nothing is copied
-        return self.logits_of(values.permute(0, 3, 1, 2)).numpy()
+        return values.permute(0, 3, 1, 2)
+
+    @contextmanager
+    def _own_stream(self) -> Iterator[None]:
+        """On a GPU, a stream that no other call uses now: in one, copying and computing would wait for each other."""
+        if self._streams is None:
+            yield
+        else:
+            with self._streams.one() as stream, torch.cuda.stream(stream):
+                yield
 
     def _halve(self, count: int, error: torch.OutOfMemoryError) -> None:
         """Go on with half of ``count`` pictures at once. Raises UsageError when that is none."""
         if count <= 1:
             raise UsageError(
-                f"one picture does not fit into the free memory of {self.device}. "
-                "Close other programs that use it, or give --dtype float16 or --device cpu."
+                f"One picture does not fit into the free memory of {self.device}.",
+                "Close other programs that use it, or give {dtype=float16} or {device=cpu}.",
             ) from error
-        first_time = self._most == sys.maxsize
-        self._most = min(self._most, count // 2)
-        if first_time:
+        if self._limit.lower(count // 2):
             _logger.warning(
-                "%d pictures at once do not fit into the free memory of %s: computing fewer at a time. "
-                "A smaller --batch-size spares the attempts.",
+                "%d pictures at once do not fit into the free memory of %s, so fewer are computed at a time. "
+                "A smaller batch size saves the attempts.",
                 count,
                 self.device,
             )
+
+
+def suitable_batch(device_type: str, image_size: tuple[int, int], cores: int) -> int:
+    """How many pictures of this size at once suit a device."""
+    at_base = _GPU_BATCH
+    if device_type == "cpu":
+        at_base = min(max(_LEAST_CPU_BATCH, cores), _MOST_CPU_BATCH)
+    height, width = image_size
+    return max(1, min(_LARGEST_BATCH, at_base * _BATCH_AREA // (height * width)))
+
+
+def _compiled(network: RunnableNetwork, device: torch.device) -> Callable[[Tensor, int], Tensor]:
+    from vithybrid_cli.engines.torch_compile import CompiledNetwork  # it imports much, for those who ask for it
+
+    return CompiledNetwork(network, device)
+
+
+def _streams(device: torch.device, count: int) -> list[torch.cuda.Stream]:
+    """Streams that begin after all that was put on the device so far."""
+    torch.cuda.synchronize(device)
+    return [torch.cuda.Stream(device) for _ in range(count)]  # type: ignore[no-untyped-call] # no annotations

@@ -1,4 +1,4 @@
-"""The network that is asked for: with its head, or one that gives a feature of each picture."""
+"""Loads the network for a run: with its head, or one that gives a feature of each picture."""
 
 from torch import Tensor, nn
 
@@ -21,13 +21,13 @@ class TokenFeature(nn.Module):
 
     @property
     def config(self) -> VitConfig:
-        """That of the network."""
+        """The network's."""
         return self.network.config
 
     def forward(self, pixel_values: Tensor) -> Tensor:
         x = self.network.normalized(self.network.encoded(pixel_values))
         pooled = x[:, 0] if self.feature is Feature.CLS else x[:, self.config.prefix_tokens :].mean(1)
-        return self.network.fc_norm(pooled)  # which is the identity unless the line before the last is
+        return self.network.fc_norm(pooled)  # the identity where `normalized` has the final norm
 
 
 RunnableNetwork = Network | TokenFeature
@@ -36,15 +36,15 @@ RunnableNetwork = Network | TokenFeature
 def load_for(
     checkpoint: Checkpoint, attention: AttentionImplementation, feature: Feature | None = None
 ) -> RunnableNetwork:
-    """The float32 network of a checkpoint that gives logits [N, C], or this ``feature`` [N, D].
+    """The float32 network of a checkpoint that gives logits [N, C] or, if one is named, a ``feature`` [N, D].
 
     Raises ModelError as `load_network` does, UsageError for a feature that the network does not have.
     """
     if feature is None:
         return load_network(checkpoint, attention)
-    as_it_is = is_what_the_head_reads(feature, checkpoint.config)
+    headless_is_enough = is_what_the_head_reads(feature, checkpoint.config)
     network = load_network(checkpoint, attention, head=False)
-    if as_it_is:
+    if headless_is_enough:
         return network
-    assert isinstance(network, VisionTransformer)  # any feature of the other kind is what its head reads
+    assert isinstance(network, VisionTransformer)  # the only feature of a BiT is what its head reads
     return TokenFeature(network, feature)

@@ -100,7 +100,7 @@ class Classifier(Pipeline):
         engine = self.engine.engines[0] if isinstance(self.engine, SeveralEngines) else self.engine
         if not isinstance(engine, TorchEngine):
             raise TypeError("Only the torch engine takes normalised pixels; load with engine='torch'.")
-        return engine.logits_of(torch.as_tensor(pixel_values)).numpy()
+        return engine.run_normalized(torch.as_tensor(pixel_values))
 
     def _result(self, path: str, output: npt.NDArray[np.float32] | ImageError, k: int, threshold: float) -> ImageResult:
         if isinstance(output, ImageError):

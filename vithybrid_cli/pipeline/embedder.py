@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Feature
-from vithybrid_cli.engines.features import width_of
+from vithybrid_cli.engines.features import feature_width
 from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
@@ -67,7 +67,7 @@ class Embedder(Pipeline):
             compiled=compile,
             feature=chosen,
         )
-        return cls(running, checkpoint.preprocessing, width_of(checkpoint.config))
+        return cls(running, checkpoint.preprocessing, feature_width(checkpoint.config))
 
     def embed(
         self,

@@ -107,7 +107,7 @@ class Pipeline:
     def _rows(self, batch: list[Loaded]) -> Rows:
         """What the network gives for the N pictures that could be read [N, C]."""
         pixels = [loaded for _, loaded in batch if not isinstance(loaded, ImageError)]
-        return self.engine.logits(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
+        return self.engine.run(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
 
 
 def _outputs(batch: list[Loaded], rows: Rows) -> Iterator[tuple[str, Rows | ImageError]]:
