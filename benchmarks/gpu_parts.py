@@ -105,10 +105,18 @@ class Card:
             network(values)
         return int(counter.get_total_flops())
 
-    def engine(self, dtype: str, *, attention: str = "sdpa", compiled: bool = False) -> TorchEngine:
+    def engine(
+        self, dtype: str, *, attention: str = "sdpa", compiled: bool = False, batch_size: int | None = None
+    ) -> TorchEngine:
         """The program's own engine."""
         engine = open_engine(
-            self.checkpoint, engine="torch", device=self.device, dtype=dtype, attention=attention, compiled=compiled
+            self.checkpoint,
+            engine="torch",
+            device=self.device,
+            dtype=dtype,
+            attention=attention,
+            compiled=compiled,
+            batch_size=batch_size,
         )
         assert isinstance(engine, TorchEngine)
         return engine
@@ -233,14 +241,14 @@ def _rates(card: Card, order: Sequence[tuple[str, int]], compiled: bool) -> Iter
 @torch.inference_mode()
 def _rate(card: Card, dtype: str, batch: int, compiled: bool) -> str:
     card.forget_memory()
-    engine = card.engine(dtype, compiled=compiled)
+    engine = card.engine(dtype, compiled=compiled, batch_size=batch)
     values = card.values(dtype, batch)
     began = time.monotonic()
     if compiled:
-        engine.logits_of(values)
+        engine.run_normalized(values)
     compiling = [f"{time.monotonic() - began:.0f} s"] if compiled else []
     # What is compiled belongs to the engine, which brings the logits to the host, a small part of the time.
-    seconds = card.seconds_each(partial(engine.logits_of if compiled else engine.network, values))
+    seconds = card.seconds_each(partial(engine.run_normalized if compiled else engine.network, values))
     rates = Spread(tuple(batch / value for value in seconds.values))
     flop_rate = rates.median * card.flop
     product = card.product_rates.get(dtype)
@@ -254,7 +262,7 @@ def _from_host(card: Card, engine: TorchEngine, batch: int) -> Spread:
     pixels = np.resize(card.pixels, (batch, *card.pixels.shape[1:]))
     amount = Amount(batch, engine.parallel * batch, card.size.seconds / 4)
     with ThreadPoolExecutor(engine.parallel) as pool:
-        measure = partial(repeated, lambda: engine.logits(pixels), amount, parallel=engine.parallel, pool=pool)
+        measure = partial(repeated, lambda: engine.run(pixels), amount, parallel=engine.parallel, pool=pool)
         measure()
         return Spread(tuple(measure().rate for _ in range(3)))
 

@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vithybrid_cli.commands.app import main
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.classifier import Classifier
+from vithybrid_cli.settings import Running
 
 SIDE = 4
 LABELS = ("tench", "crane", 'a "quoted", label', "two\nlines", "émeu, 鴯鶓\u202e")
@@ -25,14 +26,18 @@ class FakeEngine:
 
     image_size = (SIDE, SIDE)
     name, device_type, parallel = "fake", "cuda", 1
-    batch_size, batch_limit = 3, None
     environment = MappingProxyType[str, str | int]({"fake": "1"})
 
-    def __init__(self, seconds: float = 0) -> None:
+    def __init__(self, seconds: float = 0, batch_size: int = 3, batch_limit: int | None = None) -> None:
         self.seconds = seconds  # that a batch takes
+        self.batch_size, self.batch_limit = batch_size, batch_limit
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         time.sleep(self.seconds)
+        most = self.batch_limit or len(pixels)
+        return np.concatenate([self._rows(pixels[first : first + most]) for first in range(0, len(pixels), most)])
+
+    def _rows(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         brightness = pixels.mean(axis=(1, 2, 3), dtype=np.float32)
         place = np.arange(len(pixels), dtype=np.float32)
         logits = np.outer(brightness / 255 + place / 16 + len(pixels) / 4, np.arange(len(LABELS)) - 2)
@@ -40,15 +45,18 @@ class FakeEngine:
         return logits.astype(np.float32)
 
 
-def fake_classifier(seconds: float = 0) -> Classifier:
+def fake_classifier(engine: FakeEngine | None = None) -> Classifier:
     """A classifier without a network."""
-    return Classifier(FakeEngine(seconds), Preprocessing.default((SIDE, SIDE)), LABELS)
+    return Classifier(engine or FakeEngine(), Preprocessing.default((SIDE, SIDE)), LABELS)
+
+
+def open_fake(checkpoint: object, how: Running, batch_limit: int | None = None) -> Classifier:
+    """What stands in for `vithybrid_cli.runs.open.open_classifier`."""
+    seconds = float(os.environ.get("SECONDS_PER_BATCH", "0"))
+    return fake_classifier(FakeEngine(seconds, how.batch_size or 3, batch_limit))
 
 
 if __name__ == "__main__":
-    loads = patch(
-        "vithybrid_cli.runs.label.open_classifier",
-        return_value=fake_classifier(float(os.environ["SECONDS_PER_BATCH"])),
-    )
-    with loads, patch("vithybrid_cli.pipeline.loader.PAUSE", 60):  # a machine that is busy must end no batch early
+    opens = patch("vithybrid_cli.runs.label.open_classifier", open_fake)
+    with opens, patch("vithybrid_cli.pipeline.loader.PAUSE", 60):  # a machine that is busy must end no batch early
         main()

@@ -17,9 +17,12 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+import PIL
 import pytest
 import typer
-from fake_program import LABELS, fake_classifier
+from fake_program import LABELS, FakeEngine, fake_classifier, open_fake
 from PIL import Image
 from places import GOLDENS, ROOT
 from typer.testing import CliRunner
@@ -61,7 +64,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """What runs in this process has the engine of fake_program, batches that end only when full, and its own cache."""
     monkeypatch.setenv("VITHYBRID_CACHE", str(tmp_path / ".cache"))
-    monkeypatch.setattr("vithybrid_cli.runs.label.open_classifier", lambda *names, **options: fake_classifier())
+    monkeypatch.setattr("vithybrid_cli.runs.label.open_classifier", open_fake)
     monkeypatch.setattr(loader, "PAUSE", 60)
 
 
@@ -264,15 +267,50 @@ def test_the_record_tells_all_that_decides_the_results(folder: Path) -> None:
         "device",
         "dtype",
         "engine",
+        "environment",
         "fast_jpeg",
         "format",
         "image_size",
+        "live",
         "max_pixels",
         "threshold",
         "top_k",
         "version",
     ]
     assert (record["device"], record["batch_size"], record["image_size"]) == ("cuda", 3, "64")
+    assert (record["live"], record["environment"]) == (False, {"Pillow": PIL.__version__, "fake": "1"})
+
+
+def test_the_record_says_that_a_list_was_live(folder: Path) -> None:
+    run("-", "-o", "out.jsonl", stdin=b"0.png\n")
+    assert json.loads(Path("out.jsonl.run.json").read_text(encoding="utf-8"))["live"] is True
+
+
+class ShortOfMemory(FakeEngine):
+    """Finds in its third batch that no more than two pictures fit into memory at once."""
+
+    batches = 0
+
+    def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+        self.batches += 1
+        if self.batches == 3:
+            self.batch_limit = 2
+        return super().run(pixels)
+
+
+def test_a_run_that_found_how_much_fits_into_memory_goes_on_with_that(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    inputs = [f"{number}.png" for number in range(12)]
+    with monkeypatch.context() as patched:
+        opened = fake_classifier(ShortOfMemory())
+        patched.setattr("vithybrid_cli.runs.label.open_classifier", lambda *_: opened)
+        run(*inputs, "-o", "out.jsonl")
+    lines = Path("out.jsonl").read_bytes().splitlines(keepends=True)
+    assert json.loads(Path("out.jsonl.run.json").read_text(encoding="utf-8"))["batch_limit"] == 2
+    Path("out.jsonl").write_bytes(b"".join(lines[:9]))  # three batches
+    assert run(*inputs, "-o", "out.jsonl", "--resume").exit_code == 0
+    assert Path("out.jsonl").read_bytes().splitlines(keepends=True) == lines
 
 
 # What is refused
@@ -322,6 +360,30 @@ def test_a_model_is_told_by_its_files_and_not_by_its_name(folder: Path) -> None:
     done = run("0.png", "-o", "out.jsonl", "--resume", "-m", "changed")
     assert done.exit_code == 2
     assert "was made with other files of the model changed." in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("before", "says"),
+    [
+        pytest.param({"Pillow": "11.0.0", "fake": "1"}, f"Pillow 11.0.0, now {PIL.__version__}", id="Pillow"),
+        pytest.param({"Pillow": PIL.__version__, "fake": "0"}, "fake 0, now 1", id="engine"),
+        pytest.param(
+            {"Pillow": PIL.__version__, "threads": 8}, "fake unknown, now 1; threads 8, now unknown", id="all"
+        ),
+    ],
+)
+def test_a_file_that_another_machine_or_library_has_begun_is_refused(
+    folder: Path, before: dict[str, Any], says: str
+) -> None:
+    run("0.png", "1.png", "-o", "out.jsonl")
+    whole = Path("out.jsonl").read_bytes()
+    Path("out.jsonl").write_bytes(whole[:-1])
+    record = Path("out.jsonl.run.json")
+    settings = json.loads(record.read_text(encoding="utf-8"))
+    record.write_text(json.dumps({**settings, "environment": before}), encoding="utf-8")
+    done = run("0.png", "1.png", "-o", "out.jsonl", "--resume")
+    assert (done.exit_code, Path("out.jsonl").read_bytes()) == (2, whole[:-1])
+    assert f"out.jsonl was made with {says}" in done.stderr
 
 
 def test_a_file_of_another_version_is_refused(folder: Path) -> None:

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import replace
 from pathlib import Path
 from typing import BinaryIO, TextIO
 
@@ -44,11 +43,10 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
         require_writable(file)
         sources.require_apart(file)
     embedder = open_embedder(read_checkpoint(how, watch), how, feature)
-    how = replace(how, batch_size=how.batch_size or embedder.engine.batch_size)
-    assert how.batch_size is not None
+    batch_size = embedder.engine.batch_size
     results = embedder.embed(
         sources.paths(),
-        batch_size=how.batch_size,
+        batch_size=batch_size,
         workers=what.workers,
         max_pixels=what.max_pixels,
         pauses=sources.streamed,
@@ -58,7 +56,7 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
     destination = _destination(where.output, chosen, embedder.width, watch)
     with closing(results), Interrupts() as interrupts, destination as (writer, apart):
         begin = Begin(sources.counter(), alone=sources.single, apart=apart)
-        until = interrupts.between(results, Batches(1 if sources.streamed else how.batch_size))
+        until = interrupts.between(results, Batches(1 if sources.streamed else batch_size))
         with writer, watch.counting(begin) as progress:
             write_results(until, writer, progress, tally, watch.failure, strict=what.strict)
     return tally

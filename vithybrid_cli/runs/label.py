@@ -20,6 +20,7 @@ from vithybrid_cli.settings import Reading, Running, Writing, decisions
 from vithybrid_cli.sources.inputs import Sources
 
 if TYPE_CHECKING:
+    from vithybrid_cli.engines import Engine
     from vithybrid_cli.pipeline.classifier import Classifier
 
 Result = TypeVar("Result", bound=Outcome)
@@ -43,12 +44,14 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
     start = resume_point(record, sources.paths(), strict=what.strict)
     if start.complete:
         return _finish(record, start, watch)
-    if record.earlier is not None:
-        how = replace(how, batch_size=record.earlier.batch_size)
-    classifier = open_classifier(checkpoint, how)
-    how = replace(how, batch_size=how.batch_size or classifier.engine.batch_size)
-    record.settle(**_found(classifier, how))
-    return _label(classifier, sources, start, record, what, how, where, watch)
+    earlier = record.earlier
+    if earlier is not None:
+        how = replace(how, batch_size=earlier.batch_size)
+    classifier = open_classifier(checkpoint, how, None if earlier is None else earlier.batch_limit)
+    record.settle(**_found(classifier))
+    if earlier is None or sources.streamed:
+        record.note(live=sources.streamed)
+    return _label(classifier, sources, start, record, what, where, watch)
 
 
 def _label(
@@ -57,17 +60,16 @@ def _label(
     start: ResumePoint,
     record: RunRecord,
     what: Reading,
-    how: Running,
     where: Writing,
     watch: Watch,
 ) -> Tally:
     """What is left to label, into what is there already."""
-    assert how.batch_size is not None
+    engine = classifier.engine
     results = classifier.classify(
         start.paths,
         where.top_k,
         where.threshold,
-        batch_size=how.batch_size,
+        batch_size=engine.batch_size,
         workers=what.workers,
         max_pixels=what.max_pixels,
         pauses=sources.streamed,
@@ -78,7 +80,9 @@ def _label(
         on_screen = chosen is Format.TABLE and stream.isatty()
         begin = Begin(sources.counter(), start.done, start.failed, on_screen, sources.single, is_file(stream))
         writer = open_writer(chosen, stream, single=sources.single, continued=start.end > 0)
-        until = interrupts.between(results, Batches(1 if sources.streamed else how.batch_size))
+        until = interrupts.between(
+            _noted(results, engine, record), Batches(1 if sources.streamed else engine.batch_size)
+        )
         told = None if on_screen else watch.failure  # a table shows what is wrong in its place
         with _interrupt_told(record, watch), writer, watch.counting(begin) as progress:
             write_results(until, writer, progress, tally, told, strict=what.strict)
@@ -115,10 +119,28 @@ def decided(what: Reading, how: Running, where: Writing) -> dict[str, object]:
     return settings
 
 
-def _found(classifier: "Classifier", how: Running) -> dict[str, object]:
-    """The settings that were left to the machine, as it has chosen."""
+def _found(classifier: "Classifier") -> dict[str, object]:
+    """The settings that were left to the machine, as it has chosen, and what of it decides the last digits."""
+    import PIL
+
     engine = classifier.engine
-    return {"engine": engine.name, "device": engine.device_type, "batch_size": how.batch_size}
+    environment = {"Pillow": PIL.__version__, **engine.environment}
+    return {
+        "engine": engine.name,
+        "device": engine.device_type,
+        "batch_size": engine.batch_size,
+        "environment": environment,
+    }
+
+
+def _noted(results: Iterable[Result], engine: "Engine", record: RunRecord) -> Iterator[Result]:
+    """The ``results``; what the engine finds out about its memory on the way is kept for a run that goes on."""
+    known = engine.batch_limit
+    for result in results:
+        if engine.batch_limit != known:
+            known = engine.batch_limit
+            record.note(batch_limit=known)
+        yield result
 
 
 def _file_format(where: Writing) -> Format:

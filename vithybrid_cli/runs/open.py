@@ -12,12 +12,14 @@ if TYPE_CHECKING:
     from vithybrid_cli.pipeline.embedder import Embedder
 
 
-def open_classifier(checkpoint: "Checkpoint", how: Running) -> "Classifier":
-    """Raises ModelError, for a network without a head too, and UsageError for a device or engine that is not there."""
+def open_classifier(checkpoint: "Checkpoint", how: Running, batch_limit: int | None = None) -> "Classifier":
+    """``batch_limit`` is how many pictures at once an earlier engine of this run found to fit into memory.
+
+    Raises ModelError, for a network without a head too, and UsageError for a device or engine that is not there."""
     from vithybrid_cli.pipeline.classifier import Classifier, require_head
 
     require_head(checkpoint, how.model)
-    return Classifier(_engine(checkpoint, how, None), checkpoint.preprocessing, checkpoint.config.labels)
+    return Classifier(_engine(checkpoint, how, None, batch_limit), checkpoint.preprocessing, checkpoint.config.labels)
 
 
 def open_embedder(checkpoint: "Checkpoint", how: Running, feature: Feature) -> "Embedder":
@@ -29,7 +31,9 @@ def open_embedder(checkpoint: "Checkpoint", how: Running, feature: Feature) -> "
     return Embedder(engine, checkpoint.preprocessing, width_of(checkpoint.config))
 
 
-def _engine(checkpoint: "Checkpoint", how: Running, feature: Feature | None) -> "Engine":
+def _engine(
+    checkpoint: "Checkpoint", how: Running, feature: Feature | None, batch_limit: int | None = None
+) -> "Engine":
     from vithybrid_cli.engines.open import open_engine
 
     return open_engine(
@@ -40,4 +44,6 @@ def _engine(checkpoint: "Checkpoint", how: Running, feature: Feature | None) -> 
         attention=how.attention,
         compiled=how.compile,
         feature=feature,
+        batch_size=how.batch_size,
+        batch_limit=batch_limit,
     )
