@@ -8,7 +8,7 @@ import typer
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
-from vithybrid_cli.evaluation.rows import write_report
+from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.destination import format_of, opened, require_writable
 from vithybrid_cli.runs.measure import measure
@@ -44,7 +44,7 @@ def evaluate(
 
     Example: vithybrid evaluate photos/held-out -m runs/mine
     """
-    from vithybrid_cli.evaluation.figures import match_labels
+    from vithybrid_cli.evaluation.labels import match_labels
 
     require_writable(output)
     names = label_folders(folder)
@@ -70,6 +70,6 @@ def evaluate(
         labels = match_labels(names, classifier.labels)
         report = measure(classifier, folder, labels, what, watch, batch_size=batch_size)
     with opened(output) as stream:
-        write_report(output_format or format_of(output, stream), stream, report)
+        write_metrics(output_format or format_of(output, stream), stream, report)
     if report.unreadable:
         raise typer.Exit(EXIT_SOME_FAILED)

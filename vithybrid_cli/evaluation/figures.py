@@ -7,20 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from vithybrid_cli.evaluation.labels import match_labels
 from vithybrid_cli.results import ImageResult
-
-# `Report`, `match_labels` and `Evaluation.report` are the former names, until nothing imports them from here.
-__all__ = [
-    "TOP_K",
-    "Confusion",
-    "Evaluation",
-    "LabelMetrics",
-    "Metrics",
-    "Report",
-    "Unreadable",
-    "match_labels",
-]
 
 TOP_K = 5  # predictions that a result must hold (fewer only if the model has fewer labels)
 
@@ -168,14 +155,9 @@ class Evaluation:
             tuple(self._unreadable),
         )
 
-    report = metrics
-
     def _label(self, index: int) -> LabelMetrics:
         counts = (self._pictures, self._correct, self._correct_top5, self._predicted)
         return LabelMetrics(index, self._labels[index], *(int(count[index]) for count in counts))
-
-
-Report = Metrics
 
 
 def _ratio(part: int, whole: int) -> float | None:

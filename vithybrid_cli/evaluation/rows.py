@@ -48,9 +48,6 @@ def write_metrics(output_format: Format, stream: TextIO, metrics: Metrics) -> No
             print_metrics(stream, metrics)
 
 
-write_report = write_metrics  # the former name, until nothing imports it
-
-
 def _rows(metrics: Metrics) -> Iterator[tuple[str, ...]]:
     yield _row("summary", metrics.pictures, len(metrics.unreadable), metrics.top1, metrics.top5)
     for row in metrics.labels:

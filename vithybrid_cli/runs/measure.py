@@ -12,7 +12,7 @@ from vithybrid_cli.settings import Reading
 from vithybrid_cli.sources.labelled import labelled_pictures
 
 if TYPE_CHECKING:
-    from vithybrid_cli.evaluation.figures import Report
+    from vithybrid_cli.evaluation.figures import Metrics
     from vithybrid_cli.pipeline.classifier import Classifier
 
 
@@ -24,7 +24,7 @@ def measure(
     watch: Watch,
     *,
     batch_size: int | None = None,
-) -> "Report":
+) -> "Metrics":
     """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders.
 
     `Watch.failure` is told of each that cannot be read. Raises UsageError when there are no pictures at all.
@@ -56,7 +56,7 @@ def measure(
             progress.advance(failed=result.error is not None)
             if result.error is not None:
                 watch.failure(result)
-    report = evaluation.report()
+    report = evaluation.metrics()
     if not report.pictures and not report.unreadable:
         raise UsageError(f"{folder} holds no pictures.", "Give a folder with one folder of pictures per label.")
     return report
