@@ -13,7 +13,7 @@ from vithybrid_cli.commands.app import app
 from vithybrid_cli.commands.guard import as_flag
 
 # The rooms, and files of the bottom, whose messages are all of this form.
-CONVERTED = ("output", "evaluation", "training", "locks", "cores", "choices", "atomic")
+CONVERTED = ("engines", "model", "output", "evaluation", "training", "runs", "locks", "cores", "choices", "atomic")
 
 # Causes that speak for themselves, by how they begin: there is nothing that one could do next.
 WITHOUT_REMEDY: tuple[str, ...] = ()
