@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Literal
 
 Activation = Literal["gelu", "gelu_new", "relu"]
-Family = Literal["hybrid", "vit", "deit", "beit"]
+VitFamily = Literal["hybrid", "vit", "deit", "beit"]
 
 # ``bottle_ratio`` and ``make_div`` in transformers and timm, with the rule that no width shrinks by over a tenth.
 BOTTLENECK_RATIO = 4
@@ -82,7 +82,7 @@ class VitConfig:
     image_size: tuple[int, int] = (224, 224)  # height, width
     patch_size: tuple[int, int] = (16, 16)  # height, width; of a hybrid on the feature map
     backbone: BitConfig | None = None
-    family: Family = "vit"
+    family: VitFamily = "vit"
     absolute_positions: bool = True
     distillation_token: bool = False
     distillation_head: bool = False  # a second head, on that token; the logits are the mean of both

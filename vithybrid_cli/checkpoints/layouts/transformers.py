@@ -15,7 +15,14 @@ from vithybrid_cli.checkpoints.layouts.fields import Fields
 from vithybrid_cli.checkpoints.layouts.imagenet import unnamed_labels
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.files import CONFIG as _FILE
-from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, Family, NetworkConfig, VitConfig
+from vithybrid_cli.model.config import (
+    BitClassifierConfig,
+    BitConfig,
+    EncoderConfig,
+    NetworkConfig,
+    VitConfig,
+    VitFamily,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,7 +156,7 @@ _READERS: dict[str, Callable[[Fields], VitConfig]] = {
 }
 
 
-def _encoder(fields: Fields, family: Family) -> EncoderConfig:
+def _encoder(fields: Fields, family: VitFamily) -> EncoderConfig:
     encoder = EncoderConfig(
         hidden_size=fields.integer("hidden_size", 768),
         num_hidden_layers=fields.integer("num_hidden_layers", 12),
