@@ -60,7 +60,7 @@ def _asked() -> argparse.Namespace:
 def _libraries(text: str) -> list[str]:
     names = text.split(",")
     if unknown := [name for name in names if name not in NAMES]:
-        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is none of {', '.join(NAMES)}")
+        raise argparse.ArgumentTypeError(f"{unknown[0]!r} is not one of {', '.join(NAMES)}")
     return names
 
 

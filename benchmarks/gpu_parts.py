@@ -206,7 +206,7 @@ def _product(card: Card, dtype: str) -> str:
     seconds = card.seconds_each(lambda: torch.matmul(matrix, matrix))
     rates = Spread(tuple(2 * card.size.side**3 / value for value in seconds.values))
     card.product_rates[dtype] = rates.median
-    return _told(rates, 1e12)
+    return _cell(rates, 1e12)
 
 
 def eager(card: Card) -> Iterator[str]:
@@ -253,8 +253,8 @@ def _rate(card: Card, dtype: str, batch: int, compiled: bool) -> str:
     flop_rate = rates.median * card.flop
     product = card.product_rates.get(dtype)
     share = "" if product is None else f"{flop_rate / product:.0%}"
-    from_host = _told(_from_host(card, engine, batch))
-    return " | ".join([_told(rates), f"{flop_rate / 1e12:.3g}", share, from_host, card.peak_memory(), *compiling])
+    from_host = _cell(_from_host(card, engine, batch))
+    return " | ".join([_cell(rates), f"{flop_rate / 1e12:.3g}", share, from_host, card.peak_memory(), *compiling])
 
 
 def _from_host(card: Card, engine: TorchEngine, batch: int) -> Spread:
@@ -287,7 +287,7 @@ def _attention(card: Card, dtype: str, batch: int, engines: list[TorchEngine]) -
     ]
     sdpa, written_out = (Spread(times) for times in zip(*turns, strict=True))
     ratios = Spread(tuple(slower / faster for faster, slower in turns))
-    return " | ".join([_told(sdpa, 1e-3), _told(written_out, 1e-3), _told(ratios)])
+    return " | ".join([_cell(sdpa, 1e-3), _cell(written_out, 1e-3), _cell(ratios)])
 
 
 def whole(card: Card) -> Iterator[str]:
@@ -316,7 +316,7 @@ def _whole(card: Card, dtype: str, pictures: tuple[str, ...], decode_rate: Sprea
     amount = Amount(batch, 8 * batch, 2 * card.size.seconds)
     rates = Spread(tuple(whole_way(amount, classifier, pictures, card.size.workers).rate for _ in range(3)))
     share = rates.median / min(decode_rate.median, network_rate.median)
-    cells = [str(batch), _told(decode_rate), _told(network_rate), _told(rates), f"{share:.0%}", card.peak_memory()]
+    cells = [str(batch), _cell(decode_rate), _cell(network_rate), _cell(rates), f"{share:.0%}", card.peak_memory()]
     return " | ".join(cells)
 
 
@@ -346,7 +346,7 @@ def _row(*cells: object) -> str:
     return f"| {' | '.join(map(str, cells))} |"
 
 
-def _told(spread: Spread, unit: float = 1.0) -> str:
+def _cell(spread: Spread, unit: float = 1.0) -> str:
     """The median with smallest and largest, in this unit and three digits or more."""
     middle, low, high = (value / unit for value in (spread.median, min(spread.values), max(spread.values)))
     digits = 0 if middle >= 100 else 1 if middle >= 10 else 2

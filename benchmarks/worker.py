@@ -64,16 +64,16 @@ class Worker:
     def measure(self, amount: Amount) -> Timing:
         """Do that much. Raises ProcessFailed."""
         self.ask(amount)
-        return self.told()
+        return self.answer()
 
     def ask(self, amount: Amount) -> None:
-        """Begin; `told` waits for the end."""
+        """Begin; `answer` waits for the end."""
         assert self._process.stdin is not None
-        with suppress(BrokenPipeError):  # it has ended; `told` says why
+        with suppress(BrokenPipeError):  # it has ended; `answer` says why
             self._process.stdin.write(json.dumps(asdict(amount)) + "\n")
 
-    def told(self) -> Timing:
-        """What came of the last `ask`. Raises ProcessFailed."""
+    def answer(self) -> Timing:
+        """The answer to the last `ask`. Raises ProcessFailed."""
         return Timing(**self._answer())
 
     def close(self) -> None:
@@ -104,7 +104,7 @@ class Crew:
         share = Amount(amount.batch, -(-amount.images // len(self.workers)), amount.seconds)
         for worker in self.workers:
             worker.ask(share)
-        timings = [worker.told() for worker in self.workers]
+        timings = [worker.answer() for worker in self.workers]
         # Each stops by its own clock, so rates are added: the sum of images over the longest time would charge
         # all of them with the last one's last picture.
         images = sum(timing.images for timing in timings)

@@ -132,4 +132,4 @@ def test_a_library_that_nobody_knows_is_wrong_usage() -> None:
     program = [sys.executable, "-m", "benchmarks.compare", "--against", "keras"]
     done = subprocess.run(program, cwd=ROOT, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stdout) == (2, "")
-    assert "'keras' is none of transformers, timm, openvino, pillow" in done.stderr
+    assert "'keras' is not one of transformers, timm, openvino, pillow" in done.stderr
