@@ -23,7 +23,7 @@ from places import EXAMPLES, ROOT
 from benchmarks.peers import networks
 from vithybrid_cli import Classifier
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.results import top_k
+from vithybrid_cli.results import best_predictions
 from vithybrid_cli.sources.find import find
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(3600)]
@@ -87,7 +87,7 @@ def pixel_values(
 @pytest.fixture(scope="module")
 def our_logits(classifier: Classifier, pictures: list[Path]) -> dict[int, Floats]:
     """The logits of the pictures by batch size, on the way that ``classify`` takes."""
-    pixels = np.stack([classifier.preprocessing.pixels(decode(path)) for path in pictures])
+    pixels = np.stack([classifier.image_preprocessing.pixels(decode(path)) for path in pictures])
     return {
         batch: np.concatenate(
             [classifier.engine.run(pixels[start : start + batch]) for start in range(0, len(pixels), batch)]
@@ -124,7 +124,7 @@ def test_logits_and_top_5_of_photographs_are_those_of_the_peer(
 
     assert actual.shape == expected.shape
     assert np.abs(actual - expected).max() <= LOGIT_TOLERANCE
-    ours = [[p.index for p in top_k(row, classifier.labels)] for row in actual]
+    ours = [[p.index for p in best_predictions(row, classifier.labels)] for row in actual]
     theirs = np.argsort(-expected, axis=1, kind="stable")[:, :5].tolist()
     assert ours == theirs
 
@@ -135,7 +135,7 @@ def test_the_command_line_way_gives_the_top_5_of_the_logits(
     results = list(classifier.classify(pictures))
     assert [result.path for result in results] == [str(path) for path in pictures]
     for result, row in zip(results, our_logits[8], strict=True):
-        assert [p.index for p in result.predictions] == [p.index for p in top_k(row, classifier.labels)]
+        assert [p.index for p in result.predictions] == [p.index for p in best_predictions(row, classifier.labels)]
 
 
 def test_preprocessing_of_photographs_is_that_of_the_reference_processor(
@@ -152,8 +152,8 @@ def test_loaded_photographs_are_the_pixels_that_transformers_loads(
     classifier: Classifier, pictures: list[Path], pixel_values: Path
 ) -> None:
     for path, values in zip(pictures, np.load(pixel_values), strict=True):
-        pixels = classifier.preprocessing.pixels(decode(path))
-        np.testing.assert_array_max_ulp(classifier.preprocessing.normalization.apply(pixels), values, maxulp=1)
+        pixels = classifier.image_preprocessing.pixels(decode(path))
+        np.testing.assert_array_max_ulp(classifier.image_preprocessing.normalization.apply(pixels), values, maxulp=1)
 
 
 def test_bench_takes_turns_with_both_peers(peers: Peers, checkpoint: Path) -> None:

@@ -21,17 +21,17 @@ def _granted() -> Iterator[float]:
     ``cpu.max`` holds a quota and a period in microseconds, or ``max`` for no limit (Linux, cgroup v2:
     https://docs.kernel.org/admin-guide/cgroup-v2.html#cpu-interface-files).
     """
-    for group in _own_groups():
+    for group in own_cgroups():
         try:
-            quota, period = (_CGROUPS / group / "cpu.max").read_text(encoding="ascii").split()
+            quota, period = (group / "cpu.max").read_text(encoding="ascii").split()
         except (OSError, ValueError):  # no such limit there, or no Linux
             continue
         if quota != "max":
             yield int(quota) / int(period)
 
 
-def _own_groups() -> Iterator[PurePosixPath]:
-    """The paths below the root of all groups that hold this process."""
+def own_cgroups() -> Iterator[Path]:
+    """The folders of all control groups that hold this process (Linux, cgroup v2)."""
     try:
         lines = _OWN_CGROUP.read_text(encoding="utf-8").splitlines()
     except OSError:
@@ -39,4 +39,4 @@ def _own_groups() -> Iterator[PurePosixPath]:
     for line in lines:
         if line.startswith("0::/"):
             own = PurePosixPath(line.removeprefix("0::/"))
-            yield from (own, *own.parents)
+            yield from (_CGROUPS / group for group in (own, *own.parents))

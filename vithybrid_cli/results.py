@@ -79,7 +79,7 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 
-def top_k(
+def best_predictions(
     logits: npt.NDArray[np.float32], labels: Sequence[str], k: int = 5, threshold: float = 0.0
 ) -> tuple[Prediction, ...]:
     """The ``k`` most probable labels of one row of logits [C], best first.

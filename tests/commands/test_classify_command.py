@@ -148,8 +148,8 @@ def test_the_output_file_holds_what_stdout_would(pictures: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param([], "there are no inputs", id="no inputs"),
-        pytest.param(["-", "--files-from", "-"], "stdin can be read only once", id="stdin twice"),
+        pytest.param([], "There are no inputs", id="no inputs"),
+        pytest.param(["-", "--files-from", "-"], "Stdin can be read only once", id="stdin twice"),
         pytest.param(["0.png", "-0"], "--null", id="null without a list"),
         pytest.param(["--files-from", "no.txt"], "no.txt cannot be read", id="no such list"),
         pytest.param(["0.png", "-o", "no/such/folder.json"], "Cannot write", id="no output folder"),
@@ -175,7 +175,7 @@ def test_a_network_without_a_head_has_no_labels_and_says_what_it_has(pictures: P
     make_headless(pictures / "model")
     done = run("0.png", "nowhere.png", "-m", "model", "--engine", engine, "-o", "out.csv")
     assert done.stderr == (
-        "vithybrid: model has no head, so there are no labels to give; `vithybrid embed -m model` gives its features.\n"
+        "vithybrid: model has no head, so it gives no labels. Get its features with `vithybrid embed` or `Embedder`.\n"
     )
     assert done.exit_code == 3
     assert not (pictures / "out.csv").exists()
@@ -199,7 +199,7 @@ def test_an_image_size_below_one_patch_is_wrong_usage(pictures: Path) -> None:
 def test_a_picture_is_never_written_over_by_its_labels(pictures: Path) -> None:
     before = Path("0.png").read_bytes()
     done = run("1.png", "0.png", "-f", "csv", "-o", str(pictures / "0.png"))
-    assert "0.png is an input, and would be lost before it is read. Give another --output." in done.stderr
+    assert "0.png is an input, which would be overwritten. Give another --output." in done.stderr
     assert (done.exit_code, done.stdout) == (2, "")
     assert Path("0.png").read_bytes() == before
 
@@ -306,4 +306,4 @@ def test_a_closed_stdin_is_wrong_usage(pictures: Path) -> None:
     command = " ".join([*PROGRAM, "-", "<&-"])
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
-    assert "stdin is closed" in done.stderr
+    assert "Stdin is closed" in done.stderr

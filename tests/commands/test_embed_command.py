@@ -138,7 +138,7 @@ def test_an_input_is_never_written_over(pictures: Path, arguments: list[str]) ->
     (pictures / "f.npy.jsonl").write_text("0.png\n", encoding="utf-8")
     before = {file: file.read_bytes() for file in pictures.iterdir()}
     done = run(*arguments)
-    assert "is an input, and would be lost" in done.stderr
+    assert "is an input, which would be overwritten" in done.stderr
     assert (done.exit_code, done.stdout) == (2, "")
     assert {file: file.read_bytes() for file in pictures.iterdir()} == before
 
@@ -165,7 +165,7 @@ def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> Non
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param([], "there are no inputs", id="no inputs"),
+        pytest.param([], "There are no inputs", id="no inputs"),
         pytest.param(["0.png", "-f", "npy"], "which stdout cannot take back", id="npy into stdout"),
         pytest.param(
             ["0.png", "-f", "npy", "-o", "/dev/stdout"], "Give --output NAME.npy", id="npy into stdout by name"

@@ -115,11 +115,11 @@ def test_fast_jpeg_reaches_the_decoder(
 ) -> None:
     asked: list[bool] = []
 
-    def noted(path: str, max_pixels: int, draft_side: int | None) -> Image.Image:
+    def noted(path: str, max_pixels: int, draft_side: int | None, *others: Any) -> Image.Image:
         asked.append(draft_side is not None)
-        return decode(path, max_pixels, draft_side)
+        return decode(path, max_pixels, draft_side, *others)
 
-    monkeypatch.setattr("vithybrid_cli.pipeline.pipeline.decode", noted)
+    monkeypatch.setattr("vithybrid_cli.images.read.decode", noted)
     assert run("labelled", *options).exit_code == 0
     assert asked == [fast] * len(pictures)
 
@@ -222,7 +222,7 @@ def test_wrong_usage_says_what_and_exits_with_2(pictures: list[list[int]], argum
 def test_a_network_without_a_head_exits_with_3(pictures: list[list[int]]) -> None:
     make_headless(Path("headless"))
     done = run("labelled", "-m", "headless")
-    assert "headless has no head, so there are no labels to give; `vithybrid embed -m headless`" in done.stderr
+    assert "headless has no head, so it gives no labels." in done.stderr
     assert (done.exit_code, done.stdout) == (3, "")
 
 

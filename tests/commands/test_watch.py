@@ -31,8 +31,7 @@ class WarningEngine(FakeEngine):
 @pytest.fixture
 def warns(pictures: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A run of classify whose engine warns in the middle of it."""
-    classifier = fake_classifier()
-    classifier.engine = WarningEngine()
+    classifier = fake_classifier(WarningEngine())
     monkeypatch.setattr("vithybrid_cli.runs.label.open_classifier", lambda *_: classifier)
 
 

@@ -3,9 +3,13 @@
 import itertools
 import json
 import shutil
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from queue import Queue
 from types import MappingProxyType
 from typing import Any
 
@@ -15,7 +19,7 @@ import pytest
 import torch
 from headless import make_headless
 from PIL import ExifTags, Image
-from places import GOLDENS
+from places import GOLDENS, ROOT
 from safetensors.numpy import load_file
 
 from vithybrid_cli import Classifier
@@ -29,6 +33,8 @@ from vithybrid_cli.errors import (
     UsageError,
 )
 from vithybrid_cli.images.preprocess import Normalization, Preprocessing
+from vithybrid_cli.pipeline.batches import ERRORS_PER_PLACE, Batches
+from vithybrid_cli.pipeline.loader import PAUSE
 from vithybrid_cli.results import ImageResult
 
 SMALL = GOLDENS / "hf-hybrid-small"
@@ -380,7 +386,7 @@ def test_an_unknown_option_is_wrong_usage_and_names_the_known_ones(option: str, 
 
 def test_a_network_without_a_head_is_a_model_error(tmp_path: Path) -> None:
     folder = make_headless(tmp_path / "model")
-    with pytest.raises(ModelError, match=f"{folder} has no head.*`vithybrid embed -m {folder}` gives its features"):
+    with pytest.raises(ModelError, match=f"{folder} has no head.*`vithybrid embed`"):
         Classifier.from_pretrained(folder)
 
 
@@ -407,9 +413,9 @@ def test_a_folder_that_is_not_there_is_a_model_error(tmp_path: Path) -> None:
         Classifier.from_pretrained(tmp_path / "nothing", offline=True)
 
 
-def test_only_the_torch_engine_takes_normalised_pixels() -> None:
+def test_without_a_checkpoint_there_is_no_network_that_takes_normalised_pixels() -> None:
     classifier, _ = recording()
-    with pytest.raises(TypeError, match="engine='torch'"):
+    with pytest.raises(UsageError, match="no checkpoint to load a torch network from"):
         classifier.logits(Normalization().apply(np.zeros((1, SIDE, SIDE, 3), np.uint8)))
 
 
@@ -431,4 +437,146 @@ def test_logits_that_are_no_numbers_are_an_error_and_no_empty_result(tmp_path: P
 def test_numbers_below_one_are_refused(argument: str) -> None:
     classifier, _ = recording()
     with pytest.raises(UsageError, match=argument):
-        next(classifier.classify(["a.png"], **dict[str, Any]({argument: 0})))
+        classifier.classify(["a.png"], **dict[str, Any]({argument: 0}))
+
+
+@pytest.mark.parametrize("threshold", [-0.1, 1.5, float("nan")])
+def test_a_threshold_that_is_no_probability_is_refused(threshold: float) -> None:
+    classifier, _ = recording()
+    with pytest.raises(UsageError, match="no probability"):
+        classifier.classify(["a.png"], threshold=threshold)
+
+
+def test_paths_that_cannot_be_iterated_are_refused_at_the_call() -> None:
+    classifier, _ = recording()
+    wrong: Any = 5
+    with pytest.raises(TypeError):
+        classifier.classify(wrong)
+
+
+@pytest.mark.parametrize("kind", [str, Path])
+def test_one_path_is_a_list_of_one(tmp_path: Path, kind: Any) -> None:
+    classifier, _ = recording()
+    path = plain_picture(tmp_path, 8)
+    assert top_indices(list(classifier.classify(kind(path)))) == [8]
+
+
+def test_a_generator_of_paths_runs_in_the_thread_that_takes_the_results(tmp_path: Path) -> None:
+    classifier, _ = recording()
+    path, threads = plain_picture(tmp_path, 8), set()
+
+    def paths() -> Iterator[Path]:
+        for _ in range(30):
+            threads.add(threading.get_ident())
+            yield path
+
+    assert len(list(classifier.classify(paths(), workers=2))) == 30
+    assert threads == {threading.get_ident()}
+
+
+def test_batches_are_full_however_slow_the_paths_are(tmp_path: Path) -> None:
+    classifier, engine = recording(batch_size=4)
+    path = plain_picture(tmp_path, 8)
+
+    def slow() -> Iterator[Path]:
+        for number in range(8):
+            if number == 2:
+                time.sleep(3 * PAUSE)
+            yield path
+
+    assert len(list(classifier.classify(slow()))) == 8
+    assert engine.batches == [4, 4]
+
+
+def test_what_has_arrived_of_a_live_list_is_computed_while_it_pauses(tmp_path: Path) -> None:
+    classifier, engine = recording(batch_size=4)
+    path = str(plain_picture(tmp_path, 8))
+    arrived: Queue[str | None] = Queue()
+    for _ in range(2):
+        arrived.put(path)
+    outputs = classifier.outputs(iter(arrived.get, None), live=True)
+    results = [classifier.result(*next(outputs)) for _ in range(2)]
+    assert top_indices(results) == [8, 8]
+    assert sum(engine.batches) == 2
+    arrived.put(None)
+    assert list(outputs) == []
+
+
+@pytest.mark.parametrize("errors", [10, 63, 64, 65, 200])
+def test_a_run_of_unreadable_files_ends_a_batch_and_the_results_tell_where(tmp_path: Path, errors: int) -> None:
+    classifier, engine = recording(batch_size=2)
+    path = plain_picture(tmp_path, 8)
+    paths = [path, *[tmp_path / "gone"] * errors, path, path]
+    results = list(classifier.classify(paths))
+    assert [result.path for result in results] == [str(path) for path in paths]
+    limit = 2 * ERRORS_PER_PLACE
+    assert engine.batches == ([2, 1] if errors < limit else [1, 2])
+    cut, ends = Batches(2), []
+    for number, result in enumerate(results, start=1):
+        cut.add(type(result.error).__name__ if result.error else None)
+        if result.error is None and not cut.within:
+            ends.append(number)
+    assert ends[0] == (errors + 2 if errors < limit else errors + 3)
+
+
+def test_an_error_keeps_nothing_of_its_picture_in_memory(tmp_path: Path) -> None:
+    classifier, _ = recording()
+    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (result,) = classifier.classify(tmp_path / "broken.png")
+    assert result.error is not None
+    assert (result.error.__traceback__, result.error.__cause__, result.error.__context__) == (None, None, None)
+
+
+CUT_OFF = """
+import sys
+from pathlib import Path
+import numpy as np
+from PIL import Image
+from vithybrid_cli import Classifier
+from vithybrid_cli.images.preprocess import Preprocessing
+
+class Engine:
+    name, device_type, image_size, batch_size, parallel = "fake", "cpu", (64, 64), 8, 1
+    def logits(self, pixels):
+        return np.zeros((len(pixels), 2), np.float32)
+
+def peak():
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmHWM"))
+
+whole, cut_off = sys.argv[1:]
+classifier = Classifier(Engine(), Preprocessing.default((64, 64)), ("a", "b"))
+peaks = []
+for count in (4, 60):
+    results = list(classifier.classify([whole, *[cut_off] * count], workers=2))
+    assert sum(result.error is not None for result in results) == count
+    peaks.append(peak())
+print(peaks[1] / peaks[0])
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_memory_does_not_grow_with_the_number_of_cut_off_photographs(tmp_path: Path) -> None:
+    whole, cut_off = tmp_path / "whole.jpg", tmp_path / "cut.jpg"
+    Image.linear_gradient("L").resize((4000, 3000)).convert("RGB").save(whole)
+    cut_off.write_bytes(whole.read_bytes()[: whole.stat().st_size * 3 // 4])
+    command = [sys.executable, "-c", CUT_OFF, str(whole), str(cut_off)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert float(done.stdout) < 1.3
+
+
+def test_the_torch_network_is_loaded_when_another_engine_labels_the_pictures() -> None:
+    expected = load_file(SMALL / "activations.safetensors")
+    classifier = Classifier.from_pretrained(SMALL, device="cpu", engine="openvino")
+    for _ in range(2):
+        logits = classifier.logits(expected["pixel_values"])
+        assert np.abs(logits - expected["logits"]).max() <= TOLERANCE * np.abs(expected["logits"]).max()
+
+
+def test_a_closed_classifier_says_so(tmp_path: Path) -> None:
+    with recording()[0] as classifier:
+        (result,) = classifier.classify(plain_picture(tmp_path, 8))
+        assert result.error is None
+    classifier.close()
+    with pytest.raises(UsageError, match="Classifier is closed"):
+        classifier.classify(["a.png"])

@@ -9,6 +9,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from pathlib import Path
 from queue import Queue
+from typing import Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -18,43 +19,55 @@ from places import ROOT
 
 from vithybrid_cli.errors import MissingFile, UnreadableImage
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.pipeline import loader
-from vithybrid_cli.pipeline.loader import Loaded, Pixels
+from vithybrid_cli.pipeline.loader import Loaded, Pixels, load, load_live
 
 WAIT = 20.0  # seconds; far above what anything here takes
-WORKERS = [pytest.param(0, id="no workers"), pytest.param(1, id="one worker"), pytest.param(4, id="four workers")]
+WORKERS = [pytest.param(1, id="one worker"), pytest.param(4, id="four workers")]
 
 
 def pixels_of(path: str) -> npt.NDArray[np.uint8]:
     return np.array([[[int(path) % 256] * 3]], np.uint8)
 
 
-def load(
+def load_arrived(
     paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int
 ) -> Generator[Loaded, None, None]:
-    """The results, without the pauses between them."""
-    with closing(loader.load(paths, read, workers, look_ahead)) as results:
+    """The results of a live list, without the pauses between them."""
+    with closing(load_live(paths, read, workers, look_ahead)) as results:
         for result in results:
             if result is not None:
                 yield result
 
 
-def values(paths: list[str], workers: int, look_ahead: int = 4) -> list[tuple[str, int]]:
-    return [(path, int(np.asarray(result)[0, 0, 0])) for path, result in load(paths, pixels_of, workers, look_ahead)]
+class Load(Protocol):
+    """`load`, or the same for a live list."""
+
+    def __call__(
+        self, paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int
+    ) -> Generator[Loaded, None, None]: ...
+
+
+both_ways = pytest.mark.parametrize(
+    "load", [pytest.param(load, id="a list"), pytest.param(load_arrived, id="a live list")]
+)
 
 
 @pytest.mark.parametrize("workers", WORKERS)
 @pytest.mark.parametrize("look_ahead", [0, 1, 3, 100])
-def test_results_come_in_the_order_of_the_paths(workers: int, look_ahead: int) -> None:
-    assert [(str(n), n) for n in range(40)] == values([str(n) for n in range(40)], workers, look_ahead)
+@both_ways
+def test_results_come_in_the_order_of_the_paths(load: Load, workers: int, look_ahead: int) -> None:
+    results = load([str(number) for number in range(40)], pixels_of, workers, look_ahead)
+    assert [(path, int(np.asarray(result).max())) for path, result in results] == [(str(n), n) for n in range(40)]
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_no_paths_give_no_results(workers: int) -> None:
-    assert values([], workers) == []
+@both_ways
+def test_no_paths_give_no_results(load: Load, workers: int) -> None:
+    assert list(load([], pixels_of, workers, 4)) == []
 
 
-def test_the_order_is_kept_when_the_first_takes_longest() -> None:
+@both_ways
+def test_the_order_is_kept_when_the_first_takes_longest(load: Load) -> None:
     others = threading.Barrier(3)
 
     def read(path: str) -> npt.NDArray[np.uint8]:
@@ -66,7 +79,8 @@ def test_the_order_is_kept_when_the_first_takes_longest() -> None:
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_a_bad_picture_is_a_value_in_its_place(workers: int) -> None:
+@both_ways
+def test_a_bad_picture_is_a_value_in_its_place(load: Load, workers: int) -> None:
     errors = {"1": MissingFile("gone"), "2": UnreadableImage("cut off")}
 
     def read(path: str) -> npt.NDArray[np.uint8]:
@@ -81,7 +95,8 @@ def test_a_bad_picture_is_a_value_in_its_place(workers: int) -> None:
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_any_other_exception_of_a_reader_is_raised_in_its_place(workers: int) -> None:
+@both_ways
+def test_any_other_exception_of_a_reader_is_raised_in_its_place(load: Load, workers: int) -> None:
     def read(path: str) -> npt.NDArray[np.uint8]:
         if path == "1":
             raise ZeroDivisionError("a bug")
@@ -94,7 +109,8 @@ def test_any_other_exception_of_a_reader_is_raised_in_its_place(workers: int) ->
 
 
 @pytest.mark.parametrize("workers", WORKERS)
-def test_an_exception_of_the_paths_is_raised_after_the_results_before_it(workers: int) -> None:
+@both_ways
+def test_an_exception_of_the_paths_is_raised_after_the_results_before_it(load: Load, workers: int) -> None:
     def paths() -> Iterator[str]:
         yield "0"
         raise UnicodeError("no list")
@@ -108,7 +124,7 @@ def test_an_exception_of_the_paths_is_raised_after_the_results_before_it(workers
 @pytest.mark.timeout(60)
 def test_results_come_out_while_the_next_path_is_not_known() -> None:
     source: Queue[str | None] = Queue()
-    results = load(iter(source.get, None), pixels_of, workers=2, look_ahead=8)
+    results = load_arrived(iter(source.get, None), pixels_of, workers=2, look_ahead=8)
     for name in ("5", "6"):
         source.put(name)
         assert name == next(results)[0]
@@ -120,7 +136,7 @@ def test_results_come_out_while_the_next_path_is_not_known() -> None:
 def test_closing_does_not_wait_for_the_next_path() -> None:
     source: Queue[str | None] = Queue()
     source.put("5")
-    results = load(iter(source.get, None), pixels_of, workers=2, look_ahead=8)
+    results = load_arrived(iter(source.get, None), pixels_of, workers=2, look_ahead=8)
     next(results)
     results.close()
     assert list(results) == []
@@ -128,6 +144,34 @@ def test_closing_does_not_wait_for_the_next_path() -> None:
 
 
 def test_no_more_paths_are_taken_than_the_look_ahead_allows() -> None:
+    taken: list[int] = []
+
+    def paths() -> Iterator[str]:
+        for number in range(1000):
+            taken.append(number)
+            yield str(number)
+
+    results = load(paths(), pixels_of, workers=2, look_ahead=4)
+    next(results)
+    assert len(taken) == 4
+    next(results)
+    assert len(taken) == 5
+    assert sum(1 for _ in results) == 998
+
+
+def test_a_list_of_paths_is_iterated_by_the_thread_that_takes_the_results() -> None:
+    readers: set[int] = set()
+
+    def paths() -> Iterator[str]:
+        for number in range(20):
+            readers.add(threading.get_ident())
+            yield str(number)
+
+    assert len(list(load(paths(), pixels_of, workers=2, look_ahead=4))) == 20
+    assert readers == {threading.get_ident()}
+
+
+def test_no_more_paths_of_a_live_list_are_taken_than_the_look_ahead_allows() -> None:
     taken: list[int] = []
     full = threading.Event()
 
@@ -138,7 +182,7 @@ def test_no_more_paths_are_taken_than_the_look_ahead_allows() -> None:
                 full.set()
             yield str(number)
 
-    results = load(paths(), pixels_of, workers=2, look_ahead=4)
+    results = load_arrived(paths(), pixels_of, workers=2, look_ahead=4)
     next(results)
     assert full.wait(WAIT)
     time.sleep(0.05)  # time to take more, if it would
@@ -146,7 +190,8 @@ def test_no_more_paths_are_taken_than_the_look_ahead_allows() -> None:
     assert sum(1 for _ in results) == 999
 
 
-def test_closing_drops_what_has_not_begun() -> None:
+@both_ways
+def test_closing_drops_what_has_not_begun(load: Load) -> None:
     begun: list[str] = []
     go_on = threading.Event()
 
@@ -166,13 +211,15 @@ def test_closing_drops_what_has_not_begun() -> None:
     assert len(begun) <= 2
 
 
-def test_nothing_is_read_before_the_first_result_is_asked_for() -> None:
+@both_ways
+def test_nothing_is_read_before_the_first_result_is_asked_for(load: Load) -> None:
     before = threading.active_count()
     load(["0"], pixels_of, workers=2, look_ahead=2)
     assert before == threading.active_count()
 
 
-def test_threads_end_with_the_last_result() -> None:
+@both_ways
+def test_threads_end_with_the_last_result(load: Load) -> None:
     list(load([str(number) for number in range(20)], pixels_of, workers=3, look_ahead=5))
     deadline = time.monotonic() + WAIT
     while time.monotonic() < deadline:
@@ -197,8 +244,8 @@ def test_a_picture_is_turned_the_same_in_a_list_as_alone(tmp_path: Path) -> None
 STOPPED_EARLY = """
 import sys, numpy as np
 from vithybrid_cli.sources.lists import read_list
-from vithybrid_cli.pipeline.loader import load
-for path, _ in filter(None, load(read_list(sys.stdin.buffer), lambda path: np.zeros((1, 1, 3), np.uint8), 2, 4)):
+from vithybrid_cli.pipeline.loader import load_live
+for path, _ in filter(None, load_live(read_list(sys.stdin.buffer), lambda path: np.zeros((1, 1, 3), np.uint8), 2, 4)):
     sys.stdout.write(path + "\\n")
     sys.stdout.flush()
     if path == "last.jpg":
@@ -226,7 +273,8 @@ def test_a_program_ends_cleanly_while_standard_input_is_still_open() -> None:
     assert (run.returncode, run.stdout, run.stderr) == (0, "a.jpg\nlast.jpg\n", "")
 
 
-def test_memory_is_bounded_by_the_look_ahead() -> None:
+@both_ways
+def test_memory_is_bounded_by_the_look_ahead(load: Load) -> None:
     alive = 0
     most = 0
     lock = threading.Lock()
@@ -253,7 +301,7 @@ def test_a_pause_of_the_paths_is_told_after_all_that_came_before_it() -> None:
     arrived: Queue[str | None] = Queue()
     arrived.put("0")
     arrived.put("1")
-    with closing(loader.load(iter(arrived.get, None), pixels_of, 2, 8)) as results:
+    with closing(load_live(iter(arrived.get, None), pixels_of, 2, 8)) as results:
         assert [item and item[0] for item in (next(results), next(results), next(results))] == ["0", "1", None]
         arrived.put("2")
         assert next(item for item in results if item is not None)[0] == "2"

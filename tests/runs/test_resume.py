@@ -29,7 +29,9 @@ from typer.testing import CliRunner
 
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.commands.classify import classify
+from vithybrid_cli.commands.guard import as_flag
 from vithybrid_cli.commands.progress import Progress
+from vithybrid_cli.errors import options_spelt
 from vithybrid_cli.output import Format, open_writer
 from vithybrid_cli.output.read_back import READABLE, DamagedOutput, read_back
 from vithybrid_cli.pipeline import loader
@@ -76,7 +78,8 @@ def run(*arguments: str, stdin: bytes | None = None) -> Any:
 def resume(output: Path, inputs: Sequence[str], top_k: int = 5, threshold: float = 0) -> int:
     """The exit code of a resumed run; typer's reading of arguments takes longer than all the rest."""
     try:
-        classify(list(inputs), MODEL, output=output, resume=True, top_k=top_k, threshold=threshold, quiet=True)
+        with options_spelt(as_flag):
+            classify(list(inputs), MODEL, output=output, resume=True, top_k=top_k, threshold=threshold, quiet=True)
     except typer.Exit as end:
         return end.exit_code
     return 0

@@ -245,7 +245,7 @@ def test_a_folder_in_a_list_is_no_file(tmp_path: Path) -> None:
 
 def test_a_line_with_nul_bytes_names_the_option(tmp_path: Path) -> None:
     (path,) = read_list(io.BytesIO(b"a.jpg\0b.jpg\0"))
-    with pytest.raises(MissingFile, match="--null"):
+    with pytest.raises(MissingFile, match="null=True"):
         decode(path)
 
 
@@ -259,6 +259,25 @@ def test_a_path_comes_as_soon_as_its_line_has_arrived(null: bool, buffering: int
         for name in ("a.jpg", "b.jpg"):
             pipe.write(name.encode() + separator + b"half of the n")
             assert name == next(paths).removeprefix("half of the n")
+
+
+@pytest.mark.parametrize("buffering", [0, -1], ids=["raw", "buffered"])
+def test_a_list_on_a_pipe_that_does_not_block_is_read_to_its_end(buffering: int) -> None:
+    reading, writing = os.pipe()
+    os.set_blocking(reading, False)
+    with os.fdopen(reading, "rb", buffering=buffering) as stream, os.fdopen(writing, "wb", buffering=0) as pipe:
+        pipe.write(b"a.jpg\nb.")
+        paths = read_list(stream)
+        assert next(paths) == "a.jpg"
+
+        def write_on() -> None:
+            pipe.write(b"jpg\nc.jpg\nd.jpg")
+            pipe.close()
+
+        later = threading.Timer(0.05, write_on)
+        later.start()
+        assert list(paths) == ["b.jpg", "c.jpg", "d.jpg"]
+        later.join()
 
 
 def test_an_endless_line_is_refused_and_not_collected() -> None:

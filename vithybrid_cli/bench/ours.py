@@ -104,10 +104,10 @@ def decoding(
     began = clock()
     images = 0
     with closing(load(cycled(paths, amount, began, clock), read, workers, _LOOK_AHEAD + workers)) as loaded:
-        for item in loaded:
-            if item is not None and isinstance(item[1], ImageError):
-                raise _failed(item[0], item[1])
-            images += item is not None
+        for path, item in loaded:
+            if isinstance(item, ImageError):
+                raise _failed(path, item)
+            images += 1
     return Timing(clock() - began, images)
 
 

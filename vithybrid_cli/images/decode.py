@@ -6,7 +6,7 @@ import stat
 import struct
 import threading
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -50,23 +50,27 @@ _TURNS = {
 
 
 def decode(
-    path: str | os.PathLike[str], max_pixels: int = DEFAULT_MAX_PIXELS, draft_side: int | None = None
+    path: str | os.PathLike[str],
+    max_pixels: int = DEFAULT_MAX_PIXELS,
+    draft_side: int | None = None,
+    before_loading: Callable[[Image.Image], None] | None = None,
 ) -> Image.Image:
     """The picture in the file ``path`` as an upright image of mode RGB; of an animation the first frame.
 
     With ``draft_side`` a JPEG file may be decoded at a half, a quarter or an eighth of its size, so that its sides are
     still at least that long: much faster for large photographs, but not the same as resizing the whole picture.
+    ``before_loading`` is called with the opened image, whose size is known and whose pixels are not decoded yet.
 
     Only regular files are opened, so a pipe or a device cannot block. Raises MissingFile, NotAFile, PermissionDenied,
     UnreadableImage, or ImageTooLarge for more than ``max_pixels`` pixels (width × height), before they are decoded.
     """
     _require_regular_file(path)
-    image, orientation = _read(path, max_pixels, draft_side)
+    image, orientation = _read(path, max_pixels, draft_side, before_loading or (lambda image: None))
     try:
         image = _scaled(image)
         return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
     except MemoryError as error:
-        raise _explained(error) from error
+        raise out_of_memory() from error
 
 
 def to_rgb(image: Image.Image) -> Image.Image:
@@ -78,22 +82,34 @@ def to_rgb(image: Image.Image) -> Image.Image:
     return _scaled(_converted(image))
 
 
-def _read(path: str | os.PathLike[str], max_pixels: int, draft_side: int | None) -> tuple[Image.Image, int]:
-    """The picture as far as Pillow brings it, RGB or of more than 8 bits, and its EXIF orientation.
-
-    Whatever Pillow raises here is laid to the file, so none of our own arithmetic belongs in it.
-    """
-    try:
-        with _limit.at(max_pixels), Path(path).open("rb") as stream, _opened(stream) as image:
+def _read(
+    path: str | os.PathLike[str], max_pixels: int, draft_side: int | None, before_loading: Callable[[Image.Image], None]
+) -> tuple[Image.Image, int]:
+    """The picture as far as Pillow decodes it, RGB or of more than 8 bits, and its EXIF orientation."""
+    with _blaming_the_file(max_pixels):
+        stream = Path(path).open("rb")  # noqa: SIM115 (what fails within it is another matter)
+    with stream, _limit.at(max_pixels):
+        with _blaming_the_file(max_pixels):
+            image = _opened(stream)
             _require_size(image.size, max_pixels)
             if draft_side is not None:
                 image.draft(None, (draft_side, draft_side))
-            image.load()
-            return _converted(image), _orientation(image)
+        with image:
+            before_loading(image)
+            with _blaming_the_file(max_pixels):
+                image.load()
+                return _converted(image), _orientation(image)
+
+
+@contextmanager
+def _blaming_the_file(max_pixels: int) -> Iterator[None]:
+    """Whatever is raised here becomes an ImageError: it is for calls of Pillow, and not for our own arithmetic."""
+    try:
+        yield
     except ImageError:
         raise
     except Image.DecompressionBombError as error:
-        raise _too_large(f"it has more than {max_pixels} pixels", max_pixels) from error
+        raise _too_large(f"The picture has more than {max_pixels} pixels.", max_pixels) from error
     except _DAMAGE as error:
         raise _explained(error) from error
 
@@ -156,7 +172,7 @@ def _opened(stream: BinaryIO) -> Image.Image:
         except UnidentifiedImageError:
             image = _opened_phone_picture(stream)
     if image.format == "EPS":
-        raise UnreadableImage("PostScript is a program and is not run; convert it to PNG first")
+        raise UnreadableImage("PostScript is a program, which is never run.", "Convert the file to PNG.")
     return image
 
 
@@ -164,9 +180,12 @@ def _opened_phone_picture(stream: BinaryIO) -> Image.Image:
     """A HEIC or HEIF file by its own library; raises UnreadableImage for what is nothing of the kind."""
     stream.seek(0)
     if not heif.is_heif(stream.read(heif.HEAD)):
-        raise UnreadableImage("it is no picture in a supported format, or its beginning is damaged; open it elsewhere")
+        raise UnreadableImage(
+            "This is no picture in a supported format, or its beginning is damaged.",
+            "Check whether others can open it.",
+        )
     if not heif.register():
-        raise UnreadableImage(f"HEIC and HEIF need one more library; install it: {heif.INSTALL}")
+        raise UnreadableImage("HEIC and HEIF need one more library.", f"Install it with `{heif.INSTALL}`.")
     stream.seek(0)
     return Image.open(stream)
 
@@ -174,11 +193,11 @@ def _opened_phone_picture(stream: BinaryIO) -> Image.Image:
 def _require_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
-        raise _too_large(f"it has {width} × {height} pixels, more than {max_pixels}", max_pixels)
+        raise _too_large(f"The picture has {width} × {height} pixels, more than {max_pixels}.", max_pixels)
 
 
 def _too_large(cause: str, max_pixels: int) -> ImageTooLarge:
-    return ImageTooLarge(f"{cause}; if the file can be trusted, raise --max-pixels above {max_pixels}")
+    return ImageTooLarge(cause, f"If you trust the file, set {{max_pixels}} above {max_pixels}.")
 
 
 def _require_regular_file(path: str | os.PathLike[str]) -> None:
@@ -188,19 +207,22 @@ def _require_regular_file(path: str | os.PathLike[str]) -> None:
     except OSError as error:
         raise _explained(error) from error
     except ValueError as error:
-        raise MissingFile(f"no file can have this name ({error}); separate a list by NUL with --null") from error
+        cause = f"No file can have this name ({error})."
+        raise MissingFile(cause, "If it is from a list separated by NUL bytes, set {null=True}.") from error
     if stat.S_ISDIR(status.st_mode):
         raise _folder(path)
     if not stat.S_ISREG(status.st_mode):
-        raise NotAFile(f"this is {_kind(status.st_mode)}; give a picture file")
+        raise NotAFile(f"This is {_kind(status.st_mode)}, not a file.", "Give a picture file.")
     if status.st_size == 0:
-        raise UnreadableImage("the file is empty; copy or download it again")
+        raise UnreadableImage("The file is empty.", "Copy or download it again.")
 
 
 def _folder(path: str | os.PathLike[str]) -> ImageError:
     if not os.access(path, os.R_OK | os.X_OK):
-        return PermissionDenied("the folder may not be listed; change its permissions or leave it out")
-    return NotAFile("this is a folder where a file is needed; give the folder as an argument, not in a list")
+        return PermissionDenied("The folder may not be listed.", "Change its permissions or leave it out.")
+    return NotAFile(
+        "This is a folder, not a file.", "On the command line, give the folder as an argument, not in a list."
+    )
 
 
 def _kind(mode: int) -> str:
@@ -209,21 +231,28 @@ def _kind(mode: int) -> str:
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
 
 
+def out_of_memory() -> ImageTooLarge:
+    """What to say of a picture for which there is not enough memory."""
+    return ImageTooLarge("There is not enough memory to decode it.", "Make it smaller, or use fewer {workers}.")
+
+
 def _explained(error: BaseException) -> ImageError:
     """What an exception of the operating system or of a Pillow plugin means for the user."""
     code = error.errno if isinstance(error, OSError) else None
     if code in (errno.ENOENT, errno.ENOTDIR):
-        return MissingFile("there is no file of this name; check the spelling (a pattern must match at least one file)")
+        return MissingFile(
+            "There is no file of this name.", "Check the spelling (a pattern must match at least one file)."
+        )
     if code in (errno.ENAMETOOLONG, errno.ELOOP):
-        return MissingFile(f"no file can be reached by this name: {os.strerror(code)}")
+        return MissingFile(f"No file can be reached by this name: {os.strerror(code)}.", "Check the path.")
     if code in (errno.EACCES, errno.EPERM):
-        return PermissionDenied("the file may not be read; change its permissions or leave it out")
+        return PermissionDenied("The file may not be read.", "Change its permissions or leave it out.")
+    if code == errno.ENOMEM or isinstance(error, MemoryError):
+        return out_of_memory()
     if code is not None:
-        return UnreadableImage(f"the file cannot be read: {os.strerror(code)}")
-    if isinstance(error, MemoryError):
-        return ImageTooLarge("there is not enough memory to decode it; make it smaller, or use fewer --workers")
+        return UnreadableImage(f"The file cannot be read: {os.strerror(code)}.", "Check its disk, or copy it again.")
     detail = " ".join(str(error).split()) or type(error).__name__
-    return UnreadableImage(f"the picture is damaged or cut off ({detail}); copy or download it again")
+    return UnreadableImage(f"The picture is damaged or cut off ({detail}).", "Copy or download it again.")
 
 
 class _Ceiling(int):

@@ -150,13 +150,13 @@ class Preprocessing:
         An image smaller than the crop gets a border of zeros, or of timm's fill colour. Raises ImageTooLarge for an
         image so elongated that resized it would take gigabytes, or that nothing of it would be left.
         """
-        height, width = self._resized_size(image)
+        height, width = self.resized_size(image)
         _require_moderate(image, height, width)
         if (width, height) != image.size:
             image = image.resize((width, height), Image.Resampling(self.resample))
         return self._centre_crop(image) if self.do_center_crop else np.array(image)
 
-    def _resized_size(self, image: Image.Image) -> tuple[int, int]:
+    def resized_size(self, image: Image.Image) -> tuple[int, int]:
         """(height, width) after resizing.
 
         A shortest edge: ``get_resize_output_image_size`` in transformers, ``_compute_resized_output_size`` in

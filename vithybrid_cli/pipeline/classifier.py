@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -16,21 +16,31 @@ from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.pipeline.pipeline import Pipeline
-from vithybrid_cli.results import ImageResult, top_k
+from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, require_at_least_one
+from vithybrid_cli.results import ImageResult, best_predictions
 
 if TYPE_CHECKING:
     import torch
 
     from vithybrid_cli.engines import Engine
+    from vithybrid_cli.engines.torch_engine import TorchEngine
 
 
 class Classifier(Pipeline):
     """Labels pictures with one network."""
 
-    def __init__(self, engine: Engine, preprocessing: Preprocessing, labels: tuple[str, ...]) -> None:
-        super().__init__(engine, preprocessing)
+    def __init__(
+        self,
+        engine: Engine,
+        image_preprocessing: Preprocessing,
+        labels: tuple[str, ...],
+        checkpoint: Checkpoint | None = None,
+    ) -> None:
+        """``checkpoint`` is what ``engine`` was opened from; `logits` needs it where that is not the torch engine."""
+        super().__init__(engine, image_preprocessing)
         self.labels = labels
+        self._checkpoint = checkpoint
+        self._torch_engine: TorchEngine | None = None
 
     @classmethod
     def from_pretrained(
@@ -46,11 +56,12 @@ class Classifier(Pipeline):
         compile: bool = False,  # noqa: A002 (what it is called everywhere in torch)
         image_size: int | None = None,
     ) -> Classifier:
-        """Load a checkpoint by catalog alias, hub id or folder. To ``compile`` is torch's to do, at the first batch.
+        """Load a checkpoint by catalog alias, hub id, or path of a folder or weights file.
 
-        With an ``image_size`` it takes pictures of so many pixels a side, and not of those that it was trained for.
-        Raises ModelError when it cannot be found, fetched or loaded, or has no head; UsageError for a device, type or
-        engine that is not there.
+        ``compile`` compiles the network with torch at the first batch. ``image_size`` runs it on pictures of that many
+        pixels a side instead of the size that it was trained for.
+        Raises ModelError when the model cannot be found, fetched or loaded, or has no head; UsageError for a device,
+        type or engine that is not available.
         """
         from vithybrid_cli.engines.open import open_engine
 
@@ -59,63 +70,96 @@ class Classifier(Pipeline):
         running = open_engine(
             checkpoint, engine=engine, device=device, dtype=dtype, attention=attention, compiled=compile
         )
-        return cls(running, checkpoint.preprocessing, checkpoint.config.labels)
+        return cls(running, checkpoint.preprocessing, checkpoint.config.labels, checkpoint)
+
+    def close(self) -> None:
+        """Let go of the network, so that its memory can be freed. Closing twice does nothing."""
+        super().close()
+        self._torch_engine = None
 
     def classify(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: Paths,
         top_k: int = 5,
         threshold: float = 0.0,
         *,
         batch_size: int | None = None,
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
-        pauses: bool = True,
         fast_jpeg: bool = False,
     ) -> Generator[ImageResult, None, None]:
-        """Results in the order of ``paths``, each as soon as its batch is known; a bad file is a result with an error.
+        """Results in the order of ``paths``, each once its batch is computed; a bad file is a result with an error.
 
-        ``top_k`` labels at most, those of a probability of at least ``threshold``. Memory does not grow with ``paths``.
-        Where ``paths`` ``pauses``, as a list does that is still being written, what it has given so far is not held
-        back; where it does not, all batches but the last are full, on a slow disk too. ``fast_jpeg`` lets large JPEG
-        files be decoded at a part of their size, with slightly other pixels.
-        Raises UsageError for a ``top_k``, ``batch_size`` or ``workers`` below 1.
+        ``paths`` is one path or any iterable of them. It is iterated by the caller's thread when a result is asked for,
+        a few batches ahead, and memory does not grow with it. All batches but the last are full, so results do not
+        depend on how fast paths or disks are.
+        Each result has at most ``top_k`` labels, those with a probability of at least ``threshold``. ``fast_jpeg``
+        decodes large JPEG files at a part of their size, with slightly different pixels.
+        Raises UsageError at once for a ``top_k``, ``batch_size``, ``workers`` or ``max_pixels`` below 1 and for a
+        ``threshold`` that is no probability.
         """
-        if top_k < 1:
-            raise UsageError("top_k is at least 1.")
+        require_at_least_one("top_k", top_k)
+        if not 0 <= threshold <= 1:
+            raise UsageError(f"threshold is {threshold}, which is no probability.", "Give a {threshold} from 0 to 1.")
         outputs = self.outputs(
-            paths, batch_size=batch_size, workers=workers, max_pixels=max_pixels, pauses=pauses, fast_jpeg=fast_jpeg
+            paths, batch_size=batch_size, workers=workers, max_pixels=max_pixels, fast_jpeg=fast_jpeg
         )
-        with closing(outputs):
-            for path, output in outputs:
-                yield self._result(path, output, top_k, threshold)
+        return self._results(outputs, top_k, threshold)
+
+    def result(self, path: str, output: Row | ImageError, top_k: int = 5, threshold: float = 0.0) -> ImageResult:
+        """What `classify` gives for a ``path`` with this output of `outputs`."""
+        if isinstance(output, ImageError):
+            return ImageResult(path, error=output)
+        return ImageResult(path, best_predictions(output, self.labels, top_k, threshold))
 
     def logits(self, pixel_values: torch.Tensor | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
-        """Normalised pixels float32 [N, 3, H, W] → logits float32 [N, C] (torch engine)."""
+        """Normalised pixels float32 [N, 3, H, W], as `preprocess` gives them → logits float32 [N, C].
+
+        They are computed by torch. Where another engine labels pictures, the first call loads the network once more,
+        for torch in float32 on the CPU. Raises UsageError where there is no checkpoint to load it from.
+        """
         import torch
 
+        return self._torch().run_normalized(torch.as_tensor(pixel_values))
+
+    def _results(
+        self, outputs: Generator[Output, None, None], top_k: int, threshold: float
+    ) -> Generator[ImageResult, None, None]:
+        with closing(outputs):
+            for path, output in outputs:
+                yield self.result(path, output, top_k, threshold)
+
+    def _torch(self) -> TorchEngine:
+        from vithybrid_cli.engines.open import open_engine
         from vithybrid_cli.engines.several import SeveralEngines
         from vithybrid_cli.engines.torch_engine import TorchEngine
 
         engine = self.engine.engines[0] if isinstance(self.engine, SeveralEngines) else self.engine
-        if not isinstance(engine, TorchEngine):
-            raise TypeError("Only the torch engine takes normalised pixels; load with engine='torch'.")
-        return engine.run_normalized(torch.as_tensor(pixel_values))
-
-    def _result(self, path: str, output: npt.NDArray[np.float32] | ImageError, k: int, threshold: float) -> ImageResult:
-        if isinstance(output, ImageError):
-            return ImageResult(path, error=output)
-        return ImageResult(path, top_k(output, self.labels, k, threshold))
+        if isinstance(engine, TorchEngine):
+            return engine
+        if self._torch_engine is None:
+            if self._checkpoint is None:
+                raise UsageError(
+                    "This classifier has no checkpoint to load a torch network from.",
+                    "Make it with `Classifier.from_pretrained`.",
+                )
+            opened = open_engine(
+                self._checkpoint, engine="torch", device="cpu", dtype="float32", attention="sdpa", compiled=False
+            )
+            assert isinstance(opened, TorchEngine)
+            self._torch_engine = opened
+        return self._torch_engine
 
 
 def require_head(checkpoint: Checkpoint, model: str) -> None:
     """Raise ModelError for a network that does not choose a label; ``model`` is what the user calls it."""
     if not checkpoint.config.labels:
-        raise ModelError(
-            f"{model} has no head, so there are no labels to give; `vithybrid embed -m {model}` gives its features."
-        )
+        raise _no_labels(f"{model} has no head, so it gives no labels.")
     if checkpoint.problem_type not in (None, "single_label_classification"):
-        raise ModelError(
-            f"{model} does not choose one label of several (its problem_type is {checkpoint.problem_type}), so there "
-            f"are no scores to give; `vithybrid embed -m {model}` gives its features."
+        raise _no_labels(
+            f"{model} does not choose one label of several (its problem_type is {checkpoint.problem_type})."
         )
+
+
+def _no_labels(cause: str) -> ModelError:
+    return ModelError(cause, "Get its features with `vithybrid embed` or `Embedder`.")

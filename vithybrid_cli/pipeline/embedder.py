@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Iterable
+from collections.abc import Generator
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -15,7 +15,7 @@ from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.pipeline.pipeline import Pipeline
+from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row
 from vithybrid_cli.results import EmbeddingResult
 
 if TYPE_CHECKING:
@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 
 
 class Embedder(Pipeline):
-    """Gives a feature of each picture, a vector of ``width`` numbers, with one network."""
+    """Turns each picture into a feature, a vector of ``width`` numbers, with one network."""
 
-    def __init__(self, engine: Engine, preprocessing: Preprocessing, width: int) -> None:
+    def __init__(self, engine: Engine, image_preprocessing: Preprocessing, width: int) -> None:
         """``engine`` is one that was opened for a feature."""
-        super().__init__(engine, preprocessing)
+        super().__init__(engine, image_preprocessing)
         self.width = width
 
     @classmethod
@@ -47,12 +47,12 @@ class Embedder(Pipeline):
     ) -> Embedder:
         """Load a checkpoint as `Classifier.from_pretrained` does; it needs no head.
 
-        ``feature``: ``auto`` is what the network's own head reads. That is the CLS token (of a distilled DeiT too), the
-        mean of the patch tokens for BEiT and timm's average pooling, or the mean of the feature map for BiT; behind a
-        pooler's layer and tanh where the network has that. ``cls`` and ``mean`` are the CLS token and the mean of the
-        patch tokens after the final norm.
+        The ``feature`` ``auto`` is what the network's own head reads: the CLS token (of a distilled DeiT too), the mean
+        of the patch tokens for BEiT and timm's average pooling, or the mean of the feature map for BiT, after the
+        pooler (a linear layer and tanh) if the network has one. ``cls`` and ``mean`` are the CLS token and the mean of
+        the patch tokens after the final norm.
         Raises ModelError and UsageError as `Classifier.from_pretrained` does, and UsageError for a ``feature`` that is
-        not known or that the network does not have.
+        unknown or that the network does not have.
         """
         from vithybrid_cli.engines.open import open_engine
 
@@ -71,30 +71,35 @@ class Embedder(Pipeline):
 
     def embed(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: Paths,
         *,
         batch_size: int | None = None,
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
-        pauses: bool = True,
         fast_jpeg: bool = False,
     ) -> Generator[EmbeddingResult, None, None]:
-        """Results in the order of ``paths``, each as soon as its batch is known; a bad file is a result with an error.
+        """Results in the order of ``paths``, each once its batch is computed; a bad file is a result with an error.
 
-        The options are those of `Classifier.classify`. Raises UsageError for a ``batch_size`` or ``workers`` below 1.
+        ``paths`` and the options are those of `Classifier.classify`. Raises UsageError at once for a ``batch_size``,
+        ``workers`` or ``max_pixels`` below 1.
         """
-        outputs = self.outputs(
-            paths, batch_size=batch_size, workers=workers, max_pixels=max_pixels, pauses=pauses, fast_jpeg=fast_jpeg
+        return self._results(
+            self.outputs(paths, batch_size=batch_size, workers=workers, max_pixels=max_pixels, fast_jpeg=fast_jpeg)
         )
+
+    def result(self, path: str, output: Row | ImageError) -> EmbeddingResult:
+        """What `embed` gives for a ``path`` with this output of `outputs`."""
+        if isinstance(output, ImageError):
+            return EmbeddingResult(path, error=output)
+        return EmbeddingResult(path, output)
+
+    def _results(self, outputs: Generator[Output, None, None]) -> Generator[EmbeddingResult, None, None]:
         with closing(outputs):
             for path, output in outputs:
-                if isinstance(output, ImageError):
-                    yield EmbeddingResult(path, error=output)
-                else:
-                    yield EmbeddingResult(path, output)
+                yield self.result(path, output)
 
 
 def _feature(name: str) -> Feature:
     if name not in list(Feature):
-        raise UsageError(f"feature {name!r} is not known. Known: {', '.join(Feature)}.")
+        raise UsageError(f"There is no feature {name!r}.", f"Give one of {', '.join(Feature)}.")
     return Feature(name)

@@ -1,7 +1,8 @@
-"""Paths become pixels in order, with a bounded look-ahead over worker threads."""
+"""Paths become pixels in order, read ahead by worker threads within bounds."""
 
 import threading
-from collections.abc import Callable, Generator, Iterable
+from collections import deque
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
@@ -11,36 +12,49 @@ import numpy.typing as npt
 
 from vithybrid_cli.errors import ImageError
 
-PAUSE = 0.2  # seconds without a new path, after which work on what is there should not wait for more
+PAUSE = 0.2  # seconds without a new path of a live list, after which what has arrived is not kept waiting
 
 Pixels = npt.NDArray[np.uint8]
 Loaded = tuple[str, Pixels | ImageError]
-Results = Generator[Loaded | None, None, None]
 
 
 def load(
-    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int, pauses: bool = True
-) -> Results:
+    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int
+) -> Generator[Loaded, None, None]:
     """Each path with what ``read`` makes of it, in the order of ``paths``; an ImageError is given as a value.
 
-    None says that ``paths`` pauses, as a list does that is still being written: all it gave so far has come out. It is
-    not said where ``pauses`` is false.
-
-    At most ``look_ahead`` (at least 1) pictures are being read or waiting at a time, by ``workers`` threads; with
-    no workers each is read when it is asked for. ``paths`` is read in a thread of its own, so results come out
-    while it waits for more. Other exceptions of ``read`` and ``paths`` are raised in the place of their result.
-    Closing the iterator drops what has not begun; it does not wait for a ``paths`` that blocks.
+    At most ``look_ahead`` (at least 1) pictures are being read or waiting at a time, by ``workers`` (at least 1)
+    threads. ``paths`` is iterated by the caller's thread, when it asks for a result. Other exceptions of ``read`` and
+    ``paths`` are raised in the place of their result. Closing the generator drops what has not begun.
     """
-    if workers <= 0:
-        return ((path, _value_or_error(read, path)) for path in paths)
-    return _load_ahead(paths, read, workers, max(look_ahead, 1), pauses)
+    with _Pool(read, workers, look_ahead) as pool:
+        yield from _load(_Ahead(iter(paths), pool), max(look_ahead, 1))
 
 
-def _value_or_error(read: Callable[[str], Pixels], path: str) -> Pixels | ImageError:
-    try:
-        return read(path)
-    except ImageError as error:
-        return error
+def load_live(
+    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int
+) -> Generator[Loaded | None, None, None]:
+    """What `load` gives, for ``paths`` that may block, such as a list that is still being written.
+
+    ``paths`` is iterated by a thread of its own, so results come out while it waits. None says that nothing has arrived
+    for `PAUSE` seconds and that all before has been given. Closing the generator does not wait for ``paths``.
+    """
+    with _Pool(read, workers, look_ahead) as pool:
+        feed = _Feed(paths, pool, threading.Semaphore(max(look_ahead, 1)))
+        feed.start()
+        try:
+            while not isinstance(pending := feed.next(), _End):
+                yield None if pending is None else feed.loaded(pending)
+                del pending
+            pending.raise_error()
+        finally:
+            feed.stop()
+
+
+def as_value(error: ImageError) -> ImageError:
+    """The error without its traceback and its causes, whose frames would keep the decoded picture in memory."""
+    error.__traceback__ = error.__cause__ = error.__context__ = None
+    return error
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +64,10 @@ class _Pending:
     path: str
     result: "Future[Pixels | ImageError]"
 
+    def loaded(self) -> Loaded:
+        """The path and its result, waiting for it."""
+        return self.path, self.result.result()
+
 
 @dataclass(frozen=True, slots=True)
 class _End:
@@ -57,31 +75,98 @@ class _End:
 
     error: BaseException | None = None
 
+    def raise_error(self) -> None:
+        if self.error is not None:
+            raise self.error
+
+
+class _Pool:
+    """Threads that read files. What has not begun when the context is left is dropped; nobody waits for the rest."""
+
+    def __init__(self, read: Callable[[str], Pixels], workers: int, look_ahead: int) -> None:
+        self._read = read
+        self._threads = ThreadPoolExecutor(max(min(workers, look_ahead), 1), thread_name_prefix="decode")
+
+    def __enter__(self) -> "_Pool":
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def submit(self, path: str) -> _Pending:
+        return _Pending(path, self._threads.submit(self._value_or_error, path))
+
+    def _value_or_error(self, path: str) -> Pixels | ImageError:
+        try:
+            return self._read(path)
+        except ImageError as error:
+            return as_value(error)
+
+
+@dataclass(slots=True)
+class _Ahead:
+    """Takes paths from an iterator, and hands them to the pool."""
+
+    paths: Iterator[str]
+    pool: _Pool
+    pending: deque[_Pending] = field(default_factory=deque)
+    end: _End | None = None
+
+    def fill(self, size: int) -> None:
+        while self.end is None and len(self.pending) < size:
+            try:
+                self.pending.append(self.pool.submit(next(self.paths)))
+            except StopIteration:
+                self.end = _End()
+            except Exception as error:  # raised again after the results before it
+                self.end = _End(error)
+
+
+def _load(ahead: _Ahead, size: int) -> Iterator[Loaded]:
+    ahead.fill(size)
+    while ahead.pending:
+        yield ahead.pending.popleft().loaded()
+        ahead.fill(size)
+    if ahead.end is not None:
+        ahead.end.raise_error()
+
 
 @dataclass(slots=True)
 class _Feed:
     """Takes paths as long as there are free slots and hands them to the pool, in a thread of its own."""
 
     paths: Iterable[str]
-    read: Callable[[str], Pixels]
-    pool: ThreadPoolExecutor
+    pool: _Pool
     slots: threading.Semaphore
     pending: "SimpleQueue[_Pending | _End]" = field(default_factory=SimpleQueue)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
-        # A daemon, since a thread that waits for standard input cannot be woken and must not keep the program alive.
+        # A daemon: a thread that waits for standard input cannot be woken, and must not keep the program alive.
         threading.Thread(target=self._run, name="paths", daemon=True).start()
 
     def stop(self) -> None:
         self.stopped.set()
         self.slots.release()
 
+    def next(self) -> _Pending | _End | None:
+        """What comes next, or None if there is nothing for `PAUSE` seconds."""
+        try:
+            return self.pending.get(timeout=PAUSE)
+        except Empty:
+            return None
+
+    def loaded(self, pending: _Pending) -> Loaded:
+        """A path and its result, waiting for it. Frees its slot."""
+        loaded = pending.loaded()
+        self.slots.release()
+        return loaded
+
     def _run(self) -> None:
         try:
             self._submit_all()
             self.pending.put(_End())
-        except BaseException as error:  # raised again by the one who takes the results
+        except BaseException as error:  # raised again by whoever takes the results
             self.pending.put(_End(error))
 
     def _submit_all(self) -> None:
@@ -89,40 +174,8 @@ class _Feed:
         while self._has_slot() and (path := next(paths, None)) is not None:
             if self.stopped.is_set():
                 return
-            self.pending.put(_Pending(path, self.pool.submit(_value_or_error, self.read, path)))
+            self.pending.put(self.pool.submit(path))
 
     def _has_slot(self) -> bool:
         self.slots.acquire()
         return not self.stopped.is_set()
-
-
-def _load_ahead(
-    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int, pauses: bool
-) -> Results:
-    pool = ThreadPoolExecutor(min(workers, look_ahead), thread_name_prefix="decode")
-    feed = _Feed(paths, read, pool, threading.Semaphore(look_ahead))
-    feed.start()
-    try:
-        while not isinstance(pending := _next(feed, PAUSE if pauses else None), _End):
-            yield None if pending is None else _loaded(feed, pending)
-            del pending
-        if pending.error is not None:
-            raise pending.error
-    finally:
-        feed.stop()
-        pool.shutdown(wait=False, cancel_futures=True)
-
-
-def _next(feed: _Feed, pause: float | None) -> _Pending | _End | None:
-    """What comes next, or None if there is nothing for ``pause`` seconds."""
-    try:
-        return feed.pending.get(timeout=pause)
-    except Empty:
-        return None
-
-
-def _loaded(feed: _Feed, pending: _Pending) -> Loaded:
-    """A path and its result, waiting for it. Frees its slot."""
-    result = pending.result.result()
-    feed.slots.release()
-    return pending.path, result

@@ -1,93 +1,107 @@
-"""Pictures through a network: files are read, cut into batches and computed, and all comes out in the order it had."""
+"""Pictures through a network: files are read, cut into batches and computed; results keep the order of the paths."""
 
 from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Self
 
 import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.cores import available_cores
-from vithybrid_cli.errors import ImageError, NonFiniteLogits, UnreadableImage, UsageError
-from vithybrid_cli.images.decode import decode, to_rgb
+from vithybrid_cli.errors import ImageError, NonFiniteLogits, UsageError
+from vithybrid_cli.images.decode import to_rgb
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
+from vithybrid_cli.images.memory import MemoryBudget, default_budget
 from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.images.read import PixelReader
 from vithybrid_cli.pipeline.batches import Batches
-from vithybrid_cli.pipeline.loader import Loaded, load
+from vithybrid_cli.pipeline.loader import Loaded, Pixels, load, load_live
 
 if TYPE_CHECKING:
     from PIL import Image
 
     from vithybrid_cli.engines import Engine
 
-Rows = npt.NDArray[np.float32]  # [N, C]: what the network gives for N pictures
+Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]  # one, or several
+Row = npt.NDArray[np.float32]  # [C]: what the network gives for a picture
+Rows = npt.NDArray[np.float32]  # [N, C]: what it gives for N pictures
+Output = tuple[str, Row | ImageError]
 
-_NON_FINITE = "the network's outputs are no numbers; use --dtype float32, or check the weights"
 _LOOK_AHEAD_BATCHES = 2  # decoded ahead of the batch that is being computed
 
 
 class Pipeline:
-    """Computes what one network gives for pictures."""
+    """Computes what one network gives for pictures. As a context manager it is closed at the end."""
 
-    def __init__(self, engine: Engine, preprocessing: Preprocessing) -> None:
-        self.engine = engine
-        self.preprocessing = preprocessing
+    def __init__(self, engine: Engine, image_preprocessing: Preprocessing) -> None:
+        self._engine: Engine | None = engine
+        self.image_preprocessing = image_preprocessing
+
+    @property
+    def engine(self) -> Engine:
+        """What runs the network. Raises UsageError after `close`."""
+        if self._engine is None:
+            raise UsageError(f"This {type(self).__name__} is closed.", "Load it again with `from_pretrained`.")
+        return self._engine
+
+    def close(self) -> None:
+        """Let go of the network, so that its memory can be freed. Closing twice does nothing."""
+        self._engine = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *raised: object) -> None:
+        self.close()
 
     def outputs(
         self,
-        paths: Iterable[str | os.PathLike[str]],
+        paths: Paths,
         *,
         batch_size: int | None = None,
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
-        pauses: bool = True,
         fast_jpeg: bool = False,
-    ) -> Generator[tuple[str, Rows | ImageError], None, None]:
+        live: bool = False,
+    ) -> Generator[Output, None, None]:
         """Each path with what the network gives for it [C], or why there is nothing, in the order of ``paths``.
 
-        The options are those of `Classifier.classify`. Raises UsageError for a ``batch_size`` or ``workers`` below 1,
-        and for one path that is no list of paths.
+        The options are those of `Classifier.classify`. ``live`` is for ``paths`` that block until more arrive, as a
+        list on a pipe does: they are iterated by a thread of their own, and what has arrived is computed once they
+        pause. So with ``live`` the time at which paths arrive decides where batches end, and with it the last digits.
+        Raises UsageError at once for a ``batch_size``, ``workers`` or ``max_pixels`` below 1.
         """
-        if isinstance(paths, str | bytes | os.PathLike):  # the letters of a text would be taken for paths
-            raise UsageError(f"{os.fsdecode(paths)} is one path where a list of paths belongs. Give it in brackets.")
         batch_size = self.engine.batch_size if batch_size is None else batch_size
         workers = available_cores() if workers is None else workers
-        if min(batch_size, workers) < 1:
-            raise UsageError("batch_size and workers are at least 1.")
-
-        def read(path: str) -> npt.NDArray[np.uint8]:
-            return self._pixels(decode(path, max_pixels, draft_side))
-
-        draft_side = self.preprocessing.draft_side if fast_jpeg else None
+        for name, value in {"batch_size": batch_size, "workers": workers, "max_pixels": max_pixels}.items():
+            require_at_least_one(name, value)
+        reader = PixelReader(self.image_preprocessing, self.engine.image_size, max_pixels, fast_jpeg)
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
-        with closing(load((os.fsdecode(path) for path in paths), read, workers, look_ahead, pauses)) as loaded:
-            for batch, rows in self._computed(_batches(loaded, batch_size)):
-                yield from _outputs(batch, rows)
+        loading = load_live if live else load
+        loaded = loading(_names(paths), _within_budget(reader), workers, look_ahead)
+        return self._outputs(loaded, batch_size)
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.float32]:
-        """A Pillow image → float32 [3, H, W], equal to the reference processor, which leaves EXIF orientation alone."""
-        pixels = self.preprocessing.pixels(to_rgb(image))
-        return self.preprocessing.normalization.apply(pixels)
+        """A Pillow image → float32 [3, H, W], equal to the reference processor, which ignores the EXIF orientation."""
+        pixels = self.image_preprocessing.pixels(to_rgb(image))
+        return self.image_preprocessing.normalization.apply(pixels)
 
-    def _pixels(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        pixels = self.preprocessing.pixels(image)
-        height, width = self.engine.image_size
-        if pixels.shape[:2] != (height, width):
-            raise UnreadableImage(
-                f"the model takes {width}×{height} pixels, and its preprocessor_config.json leaves this picture at "
-                f"{pixels.shape[1]}×{pixels.shape[0]}; switch its do_resize and do_center_crop on"
-            )
-        return pixels
+    def _outputs(
+        self, loaded: Generator[Loaded | None, None, None] | Generator[Loaded, None, None], batch_size: int
+    ) -> Generator[Output, None, None]:
+        with closing(loaded):
+            for batch, rows in self._computed(_batches(loaded, batch_size)):
+                yield from _in_order(batch, rows)
 
     def _computed(self, batches: Iterable[list[Loaded] | None]) -> Iterator[tuple[list[Loaded], Rows]]:
-        """Each batch with its rows, in order; as many at once as the engine takes, and one that waits for its turn.
+        """Each batch with its rows, in order; as many at once as the engine takes, and one more that waits its turn.
 
-        So the engine is not idle while the results of a batch are made use of.
+        So the engine is not idle while the caller uses the results of a batch.
         """
         running: deque[tuple[list[Loaded], Future[Rows]]] = deque()
         most = self.engine.parallel + 1
@@ -110,21 +124,51 @@ class Pipeline:
         return self.engine.run(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
 
 
-def _outputs(batch: list[Loaded], rows: Rows) -> Iterator[tuple[str, Rows | ImageError]]:
+def require_at_least_one(name: str, value: int) -> None:
+    """Raise UsageError for a ``value`` of the option ``name`` below 1."""
+    if value < 1:
+        raise UsageError(f"{name} is {value}, but has to be at least 1.", f"Give a larger {{{name}}}.")
+
+
+def _names(paths: Paths) -> Iterator[str]:
+    """The paths as texts, lazily. Raises TypeError at once for what cannot be iterated."""
+    if isinstance(paths, str | bytes | os.PathLike):
+        return iter([os.fsdecode(paths)])
+    return map(os.fsdecode, paths)
+
+
+def _within_budget(reader: PixelReader) -> Callable[[str], Pixels]:
+    """Read files so that the pictures being decoded at a time fit into a part of the memory."""
+    budget = MemoryBudget(default_budget())
+
+    def read(path: str) -> Pixels:
+        with budget.part() as reserve:
+            return reader.read(path, reserve)
+
+    return read
+
+
+def _in_order(batch: list[Loaded], rows: Rows) -> Iterator[Output]:
     readable = iter(rows)
     for path, loaded in batch:
         if isinstance(loaded, ImageError):
             yield path, loaded
         else:
             row = next(readable)
-            yield path, row if np.isfinite(row).all() else NonFiniteLogits(_NON_FINITE)
+            yield path, row if np.isfinite(row).all() else _non_finite()
+
+
+def _non_finite() -> NonFiniteLogits:
+    return NonFiniteLogits(
+        "The network's outputs for this picture are not finite.", "Use {dtype=float32}, or check the weights."
+    )
 
 
 def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded] | None]:
-    """Cut a stream into lists with ``size`` pictures each, bad files aside.
+    """Cut a stream into lists of ``size`` pictures each, not counting unreadable files.
 
-    A pause (None) ends a list early and goes on as one: nothing more comes for a while. An exception of the stream
-    comes after such a pause, so that the pictures before it are computed.
+    A pause (None) ends a list early and is passed on: nothing more comes for a while. An exception of the stream comes
+    after such a pause, so that the pictures before it are computed.
     """
     batch: list[Loaded] = []
     cut = Batches(size)

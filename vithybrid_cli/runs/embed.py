@@ -44,19 +44,20 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
         sources.require_apart(file)
     embedder = open_embedder(read_checkpoint(how, watch), how, feature)
     batch_size = embedder.engine.batch_size
-    results = embedder.embed(
+    outputs = embedder.outputs(
         sources.paths(),
         batch_size=batch_size,
         workers=what.workers,
         max_pixels=what.max_pixels,
-        pauses=sources.streamed,
         fast_jpeg=what.fast_jpeg,
+        live=sources.live,
     )
+    results = (embedder.result(path, output) for path, output in outputs)
     tally = Tally()
     destination = _destination(where.output, chosen, embedder.width, watch)
-    with closing(results), Interrupts() as interrupts, destination as (writer, apart):
+    with closing(outputs), Interrupts() as interrupts, destination as (writer, apart):
         begin = Begin(sources.counter(), alone=sources.single, apart=apart)
-        until = interrupts.between(results, Batches(1 if sources.streamed else batch_size))
+        until = interrupts.between(results, Batches(1 if sources.live else batch_size))
         with writer, watch.counting(begin) as progress:
             write_results(until, writer, progress, tally, watch.failure, strict=what.strict)
     return tally

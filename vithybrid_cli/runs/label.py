@@ -49,8 +49,8 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
         how = replace(how, batch_size=earlier.batch_size)
     classifier = open_classifier(checkpoint, how, None if earlier is None else earlier.batch_limit)
     record.settle(**_found(classifier))
-    if earlier is None or sources.streamed:
-        record.note(live=sources.streamed)
+    if earlier is None or sources.live:
+        record.note(live=sources.live)
     return _label(classifier, sources, start, record, what, where, watch)
 
 
@@ -65,24 +65,21 @@ def _label(
 ) -> Tally:
     """What is left to label, into what is there already."""
     engine = classifier.engine
-    results = classifier.classify(
+    outputs = classifier.outputs(
         start.paths,
-        where.top_k,
-        where.threshold,
         batch_size=engine.batch_size,
         workers=what.workers,
         max_pixels=what.max_pixels,
-        pauses=sources.streamed,
         fast_jpeg=what.fast_jpeg,
+        live=sources.live,
     )
+    results = (classifier.result(path, output, where.top_k, where.threshold) for path, output in outputs)
     tally = Tally(start.done, start.failed)
-    with closing(results), Interrupts() as interrupts, _opened(start, record, where, watch) as (stream, chosen):
+    with closing(outputs), Interrupts() as interrupts, _opened(start, record, where, watch) as (stream, chosen):
         on_screen = chosen is Format.TABLE and stream.isatty()
         begin = Begin(sources.counter(), start.done, start.failed, on_screen, sources.single, is_file(stream))
         writer = open_writer(chosen, stream, single=sources.single, continued=start.end > 0)
-        until = interrupts.between(
-            _noted(results, engine, record), Batches(1 if sources.streamed else engine.batch_size)
-        )
+        until = interrupts.between(_noted(results, engine, record), Batches(1 if sources.live else engine.batch_size))
         told = None if on_screen else watch.failure  # a table shows what is wrong in its place
         with _interrupt_told(record, watch), writer, watch.counting(begin) as progress:
             write_results(until, writer, progress, tally, told, strict=what.strict)

@@ -46,7 +46,6 @@ def measure(
         batch_size=batch_size,
         workers=what.workers,
         max_pixels=what.max_pixels,
-        pauses=False,
         fast_jpeg=what.fast_jpeg,
     )
     begin = Begin(lambda: sum(1 for _ in labelled_pictures(folder, labels)))

@@ -1,4 +1,4 @@
-"""What a command was asked to read: arguments, ``-`` for stdin, and a file of paths."""
+"""What a command reads: its arguments, a list of paths on stdin (``-``), and a file that lists paths."""
 
 import errno
 import os
@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Self, TextIO
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.settings import Reading
@@ -33,24 +33,24 @@ class Sources:
     def check(self) -> None:
         """Raise UsageError for what is wrong before anything is loaded."""
         if not self.inputs and self.files_from is None:
-            raise UsageError("there are no inputs. Give pictures, folders or patterns, or - to read paths from stdin.")
+            raise UsageError("There are no inputs.", "Give pictures, folders or patterns, or - for paths on stdin.")
         if self._stdin_uses and sys.stdin is None:
-            raise UsageError("stdin is closed, so there is no list to read. Give --files-from FILE.")
+            raise UsageError("Stdin is closed, so there is no list to read.", "Give the list with {files_from}.")
         if self._stdin_uses > 1:
-            raise UsageError("stdin can be read only once. Give - in one place.")
+            raise UsageError("Stdin can be read only once.", "Give - in one place.")
         if self.null and not self._stdin_uses and self.files_from is None:
-            raise UsageError("--null is about lists of paths. Give - or --files-from with it.")
+            raise UsageError("There is no list of paths to split at NUL bytes.", "Leave out {null}, or give a list.")
         if self.files_from is not None and str(self.files_from) != STDIN:
             _require_readable(self.files_from)
 
     def require_apart(self, output: Path | None) -> None:
-        """Raise UsageError where ``output`` is a picture or list that was named as an input: it would be lost."""
+        """Raise UsageError if ``output`` is a picture or list that was named as an input: it would be overwritten."""
         if output is None or not output.is_file():
             return
         written = output.stat()
         named = [text for text in (*self.inputs, str(self.files_from or STDIN)) if text != STDIN]
         if any(_is(text, written) for text in named):
-            raise UsageError(f"{output} is an input, and would be lost before it is read. Give another --output.")
+            raise UsageError(f"{output} is an input, which would be overwritten.", "Give another {output}.")
 
     @property
     def single(self) -> bool:
@@ -60,20 +60,22 @@ class Sources:
         return self.inputs[0] != STDIN and os.path.isfile(self.inputs[0])  # noqa: PTH113 (Path raises on odd names)
 
     def paths(self) -> Iterator[str]:
-        """All paths, lazily: the arguments in their order, then those of the file."""
+        """All paths, lazily: those of the arguments in their order, then those of the file."""
         for text in self.inputs:
             yield from self._listed(STDIN) if text == STDIN else find([text])
         if self.files_from is not None:
             yield from self._listed(str(self.files_from))
 
     @property
-    def streamed(self) -> bool:
-        """Whether paths come from a stream, which can be read only once and may pause."""
-        return bool(self._stdin_uses) or (self.files_from is not None and not self.files_from.is_file())
+    def live(self) -> bool:
+        """Whether a list may still be being written: it is on a pipe, a terminal or the like, not in a regular file."""
+        if self._stdin_uses and not _is_file(sys.stdin):
+            return True
+        return self.files_from is not None and str(self.files_from) != STDIN and not self.files_from.is_file()
 
     def counter(self) -> Callable[[], int] | None:
-        """Something that counts the paths, unless they come from a stream."""
-        return None if self.streamed else lambda: sum(1 for _ in self.paths())
+        """Something that counts the paths; None if they can be read only once."""
+        return None if self.live or self._stdin_uses else lambda: sum(1 for _ in self.paths())
 
     @property
     def _stdin_uses(self) -> int:
@@ -88,6 +90,13 @@ class Sources:
                     yield from read_list(stream, self.null)
         except OSError as error:
             raise _unreadable(name, error.strerror) from error
+
+
+def _is_file(stream: TextIO) -> bool:
+    try:
+        return stat.S_ISREG(os.fstat(stream.fileno()).st_mode)
+    except (OSError, ValueError):  # it is no file of the system, or closed
+        return False
 
 
 def _is(name: str, file: os.stat_result) -> bool:
@@ -112,4 +121,4 @@ def _require_readable(file: Path) -> None:
 
 def _unreadable(name: str, reason: str | None) -> UsageError:
     where = "stdin" if name == STDIN else name
-    return UsageError(f"the list in {where} cannot be read: {reason}. Give a list of paths.")
+    return UsageError(f"The list in {where} cannot be read: {reason}.", "Give a file that lists paths.")

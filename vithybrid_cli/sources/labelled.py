@@ -11,12 +11,12 @@ def label_folders(folder: Path) -> tuple[str, ...]:
     """The names of the label folders in natural order. Raises UsageError where there are none."""
     try:
         if not folder.is_dir():
-            raise UsageError(f"{folder} is no folder. Give a folder that holds one folder of pictures per label.")
+            raise UsageError(f"{folder} is no folder.", "Give a folder that holds one folder of pictures per label.")
         names = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
     except OSError as error:
-        raise UsageError(f"{folder} cannot be listed: {error.strerror}. Change its permissions.") from error
+        raise UsageError(f"{folder} cannot be listed: {error.strerror}.", "Change its permissions.") from error
     if not names:
-        raise UsageError(f"{folder} holds no folders. Put the pictures of each label into a folder of its name.")
+        raise UsageError(f"{folder} holds no folders.", "Put the pictures of each label into a folder of its name.")
     return tuple(sorted(names, key=natural_key))
 
 

@@ -1,6 +1,7 @@
 """A list of paths, in a file or on stdin, becomes a lazy stream of paths."""
 
 import os
+import selectors
 from collections.abc import Iterator
 from typing import BinaryIO
 
@@ -27,14 +28,37 @@ def read_list(stream: BinaryIO, null: bool = False) -> Iterator[str]:
 
 
 def _split(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
-    # The raw file gives what is there without waiting for more, and without the lock of the buffered one: a thread
-    # that still waits for standard input when the program ends would hold that lock, and the interpreter would abort.
-    source: BinaryIO = getattr(stream, "raw", stream)
     rest = b""
-    while chunk := source.read(_CHUNK):
+    for chunk in _chunks(stream):
         *entries, rest = (rest + chunk).split(separator)
         yield from entries
         if len(rest) > MAX_PATH_BYTES:
-            raise UsageError(f"this is no list of paths: an entry has more than {MAX_PATH_BYTES} bytes; see --null")
+            raise UsageError(
+                f"This is no list of paths: an entry has more than {MAX_PATH_BYTES} bytes.",
+                "Give one path per line, or separate them by NUL bytes and set {null=True}.",
+            )
     if rest:
         yield rest
+
+
+def _chunks(stream: BinaryIO) -> Iterator[bytes]:
+    # The raw file returns what is there without waiting for more. It also does without the lock of the buffered one: a
+    # thread that still waits for stdin when the program ends would hold that lock, and the interpreter would abort.
+    source: BinaryIO = getattr(stream, "raw", stream)
+    while (chunk := _read(source)) != b"":
+        if chunk is None:
+            _wait(source)
+        else:
+            yield chunk
+
+
+def _read(source: BinaryIO) -> bytes | None:
+    """What has arrived; nothing at the end, and None if the file is non-blocking and nothing has arrived yet."""
+    return source.read(_CHUNK)
+
+
+def _wait(source: BinaryIO) -> None:
+    """Wait until there is more to read, or the end."""
+    with selectors.DefaultSelector() as selector:
+        selector.register(source, selectors.EVENT_READ)
+        selector.select()

@@ -1,0 +1,113 @@
+"""How much memory decoding takes, and a budget that all pictures being decoded at a time share."""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from PIL import Image
+
+from vithybrid_cli.cores import own_cgroups
+
+_SHARE = 4  # one part in so many of the memory that is available
+_UNKNOWN = 8 * 2**30  # bytes taken for available where the system does not say
+
+# Peak bytes per pixel while `decode` reads a picture of 12 megapixels, measured with Pillow 12.3 and rounded up: the
+# picture as Pillow holds it (4 for RGB), its copy as RGB or upright, and what the decoder itself holds.
+_PLAIN = 5
+_COPIED = 9  # alpha or CMYK, or turned by its EXIF orientation
+_DEEP = 30  # 32 bits per sample, which are scaled in float64
+_PROGRESSIVE = 6  # more, for the coefficients of a progressive JPEG
+_BY_FORMAT = {"BMP": 5, "GIF": 6, "JPEG": 5, "MPO": 5, "PNG": 5, "PPM": 5, "TGA": 5, "QOI": 8, "TIFF": 8, "AVIF": 13}
+_OTHER_FORMAT = 20  # WebP 18.2, JPEG 2000 19.5
+
+
+def decoding_bytes(image: Image.Image) -> int:
+    """An estimate of what it takes to decode an ``image`` that was opened and not loaded yet, at its present size."""
+    return image.width * image.height * _bytes_per_pixel(image)
+
+
+def _bytes_per_pixel(image: Image.Image) -> int:
+    if image.mode in ("I", "F"):
+        return _DEEP
+    copied = image.mode not in ("1", "L", "P", "RGB") or "exif" in image.info
+    needed = max(_BY_FORMAT.get(image.format or "", _OTHER_FORMAT), _COPIED if copied else _PLAIN)
+    return needed + (_PROGRESSIVE if image.info.get("progressive") else 0)
+
+
+def default_budget() -> int:
+    """A quarter of the memory that is available to this process, in bytes."""
+    return available_memory() // _SHARE
+
+
+def available_memory() -> int:
+    """The free memory of the machine, but no more than a container may use; 8 GiB where the system does not say."""
+    return min([_UNKNOWN if (free := _free()) is None else free, *_granted()])
+
+
+def _free() -> int | None:
+    """``MemAvailable`` of Linux, in bytes."""
+    with suppress(OSError, ValueError, IndexError):
+        for line in Path("/proc/meminfo").read_text(encoding="ascii").splitlines():
+            if line.startswith("MemAvailable:"):
+                return int(line.split()[1]) * 1024
+    return None
+
+
+def _granted() -> Iterator[int]:
+    """What each control group around the process may use, in bytes (Linux, cgroup v2: ``memory.max``)."""
+    for group in own_cgroups():
+        with suppress(OSError, ValueError):  # no limit there, which is "max", or no Linux
+            yield int((group / "memory.max").read_text(encoding="ascii"))
+
+
+class MemoryBudget:
+    """Memory that several threads share; each waits for its part, in the order in which they asked.
+
+    Who asks for more than all of it gets all of it, alone. A thread holds one part at a time and waits for nothing else
+    while it does, so there is always one that goes on.
+    """
+
+    def __init__(self, total: int) -> None:
+        """``total`` in bytes."""
+        self._total = self._free = max(total, 1)
+        self._changed = threading.Condition()
+        self._waiting: deque[object] = deque()
+
+    @contextmanager
+    def part(self) -> Iterator[Callable[[int], None]]:
+        """A function that takes so many bytes and waits until they are free. Leaving the context gives them back."""
+        taken: list[int] = []
+
+        def take(size: int) -> None:
+            assert not taken, "one part at a time, or two threads could wait for each other"
+            taken.append(self._take(min(size, self._total)))
+
+        try:
+            yield take
+        finally:
+            self._give_back(sum(taken))
+
+    @property
+    def waiting(self) -> int:
+        """How many threads wait for their part."""
+        with self._changed:
+            return len(self._waiting)
+
+    def _take(self, size: int) -> int:
+        turn = object()
+        with self._changed:
+            self._waiting.append(turn)
+            try:
+                self._changed.wait_for(lambda: self._waiting[0] is turn and self._free >= size)
+                self._free -= size
+            finally:
+                self._waiting.remove(turn)
+                self._changed.notify_all()
+        return size
+
+    def _give_back(self, size: int) -> None:
+        with self._changed:
+            self._free += size
+            self._changed.notify_all()

@@ -1,0 +1,56 @@
+"""A file becomes the pixels that a network takes."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vithybrid_cli.errors import UnreadableImage
+from vithybrid_cli.images.decode import decode, out_of_memory
+from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
+from vithybrid_cli.images.memory import decoding_bytes
+from vithybrid_cli.images.preprocess import Preprocessing
+
+_RESIZED_BYTES = 8  # per pixel: Pillow resizes one axis after the other, into 4 bytes each
+
+
+@dataclass(frozen=True, slots=True)
+class PixelReader:
+    """Reads files as a network wants them.
+
+    ``size`` is the (height, width) that the network takes. ``fast_jpeg`` lets large JPEG files be decoded at a part of
+    their size.
+    """
+
+    preprocessing: Preprocessing
+    size: tuple[int, int]
+    max_pixels: int = DEFAULT_MAX_PIXELS
+    fast_jpeg: bool = False
+
+    def read(self, path: str, reserve: Callable[[int], None]) -> npt.NDArray[np.uint8]:
+        """The pixels [H, W, 3] of a file. ``reserve`` is told how many bytes that needs, before they are allocated.
+
+        Raises ImageError.
+        """
+        draft_side = self.preprocessing.draft_side if self.fast_jpeg else None
+        try:
+            image = decode(path, self.max_pixels, draft_side, lambda image: reserve(self._needed(image)))
+            return self._fitting(self.preprocessing.pixels(image))
+        except MemoryError as error:
+            raise out_of_memory() from error
+
+    def _needed(self, image: Image.Image) -> int:
+        height, width = self.preprocessing.resized_size(image)
+        return decoding_bytes(image) + _RESIZED_BYTES * height * width
+
+    def _fitting(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
+        if pixels.shape[:2] == self.size:
+            return pixels
+        (height, width), (takes_height, takes_width) = pixels.shape[:2], self.size
+        raise UnreadableImage(
+            f"The model takes {takes_width}×{takes_height} pixels, but its preprocessor_config.json leaves this "
+            f"picture at {width}×{height}.",
+            "Switch its do_resize and do_center_crop on.",
+        )
