@@ -3,23 +3,68 @@
 ``Classifier`` and ``Embedder`` in Python, ``vithybrid`` on the command line.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from vithybrid_cli.errors import (
+        DecoderCrashed,
+        DecodeTimeout,
+        ImageError,
+        ImageTooLarge,
+        MissingFile,
+        ModelError,
+        NonFiniteLogits,
+        NotAFile,
+        PermissionDenied,
+        UnreadableImage,
+        UsageError,
+        VitHybridError,
+    )
     from vithybrid_cli.pipeline.classifier import Classifier
     from vithybrid_cli.pipeline.embedder import Embedder
+    from vithybrid_cli.pipeline.pretrained import load_network
+    from vithybrid_cli.results import EmbeddingResult, ImageResult, Prediction
 
 __version__ = "0.1.0"
-__all__ = ["Classifier", "Embedder", "__version__"]
+__all__ = [
+    "Classifier",
+    "DecodeTimeout",
+    "DecoderCrashed",
+    "Embedder",
+    "EmbeddingResult",
+    "ImageError",
+    "ImageResult",
+    "ImageTooLarge",
+    "MissingFile",
+    "ModelError",
+    "NonFiniteLogits",
+    "NotAFile",
+    "PermissionDenied",
+    "Prediction",
+    "UnreadableImage",
+    "UsageError",
+    "VitHybridError",
+    "__version__",
+    "load_network",
+]
+
+# Modules of those names that are not errors. All are imported on first use: `vithybrid --help` must not pay for torch.
+_MODULES = {
+    "Classifier": "pipeline.classifier",
+    "Embedder": "pipeline.embedder",
+    "EmbeddingResult": "results",
+    "ImageResult": "results",
+    "Prediction": "results",
+    "load_network": "pipeline.pretrained",
+}
 
 
 def __getattr__(name: str) -> Any:
-    if name == "Classifier":  # imported on first use: ``vithybrid --help`` must not pay for torch
-        from vithybrid_cli.pipeline.classifier import Classifier
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES.get(name, 'errors')}"), name)
 
-        return Classifier
-    if name == "Embedder":
-        from vithybrid_cli.pipeline.embedder import Embedder
 
-        return Embedder
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

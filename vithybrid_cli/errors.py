@@ -94,3 +94,11 @@ class NonFiniteLogits(ImageError):
 
 class ImageTooLarge(ImageError):
     """The picture has more pixels than the limit allows (a decompression bomb, or a very large scan)."""
+
+
+class DecodeTimeout(ImageError):
+    """The picture took longer to decode than its time limit allows."""
+
+
+class DecoderCrashed(ImageError):
+    """The process that decoded the picture ended without an answer."""

@@ -580,3 +580,8 @@ def test_a_closed_classifier_says_so(tmp_path: Path) -> None:
     classifier.close()
     with pytest.raises(UsageError, match="Classifier is closed"):
         classifier.classify(["a.png"])
+
+
+def test_preprocessing_that_fits_no_picture_to_the_network_is_one_model_error() -> None:
+    with pytest.raises(ModelError, match=r"takes 64×64 pixels, but its preprocessor_config\.json makes 32×48"):
+        Classifier(Recorder(), Preprocessing.default((48, 32)), ("a",))

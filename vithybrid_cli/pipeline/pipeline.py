@@ -13,7 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.cores import available_cores
-from vithybrid_cli.errors import ImageError, NonFiniteLogits, UsageError
+from vithybrid_cli.errors import ImageError, ModelError, NonFiniteLogits, UsageError
 from vithybrid_cli.images.decode import to_rgb
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.memory import MemoryBudget, default_budget
@@ -39,6 +39,8 @@ class Pipeline:
     """Computes what one network gives for pictures. As a context manager it is closed at the end."""
 
     def __init__(self, engine: Engine, image_preprocessing: Preprocessing) -> None:
+        """Raises ModelError where pictures are not brought to the size that the network takes."""
+        _require_fit(engine.image_size, image_preprocessing.output_size)
         self._engine: Engine | None = engine
         self.image_preprocessing = image_preprocessing
 
@@ -122,6 +124,16 @@ class Pipeline:
         """What the network gives for the N pictures that could be read [N, C]."""
         pixels = [loaded for _, loaded in batch if not isinstance(loaded, ImageError)]
         return self.engine.run(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
+
+
+def _require_fit(takes: tuple[int, int], given: tuple[int, int] | None) -> None:
+    """``given`` is None where it depends on the picture."""
+    if given is not None and given != takes:
+        size, other = (f"{width}×{height}" for height, width in (takes, given))
+        raise ModelError(
+            f"The model takes {size} pixels, but its preprocessor_config.json makes {other}.",
+            "Correct the sizes in that file.",
+        )
 
 
 def require_at_least_one(name: str, value: int) -> None:
