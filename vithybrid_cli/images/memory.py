@@ -21,6 +21,7 @@ _DEEP = 30  # 32 bits per sample, which are scaled in float64
 _PROGRESSIVE = 6  # more, for the coefficients of a progressive JPEG
 _BY_FORMAT = {"BMP": 5, "GIF": 6, "JPEG": 5, "MPO": 5, "PNG": 5, "PPM": 5, "TGA": 5, "QOI": 8, "TIFF": 8, "AVIF": 13}
 _OTHER_FORMAT = 20  # WebP 18.2, JPEG 2000 19.5
+_SPARE = 256 * 2**20  # bytes for what does not depend on the size, such as libraries that are loaded on first use
 
 
 def decoding_bytes(image: Image.Image) -> int:
@@ -39,6 +40,25 @@ def _bytes_per_pixel(image: Image.Image) -> int:
 def default_budget() -> int:
     """A quarter of the memory that is available to this process, in bytes."""
     return available_memory() // _SHARE
+
+
+def limit_address_space(more: int) -> None:
+    """Let this process take at most so many bytes ``more`` than it has now; 0 is no limit. POSIX only.
+
+    What goes beyond is a MemoryError.
+    """
+    if not more:
+        return
+    import resource
+
+    with suppress(OSError, ValueError):  # a system without this limit, or a lower one that holds already
+        now = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0]) * resource.getpagesize()
+        resource.setrlimit(resource.RLIMIT_AS, (now + more, now + more))
+
+
+def decoding_limit(max_pixels: int) -> int:
+    """What no picture of at most ``max_pixels`` needs to be decoded, in bytes."""
+    return _DEEP * max_pixels + _SPARE
 
 
 def available_memory() -> int:
@@ -65,8 +85,8 @@ def _granted() -> Iterator[int]:
 class MemoryBudget:
     """Memory that several threads share; each waits for its part, in the order in which they asked.
 
-    Who asks for more than all of it gets all of it, alone. A thread holds one part at a time and waits for nothing else
-    while it does, so there is always one that goes on.
+    Who asks for more than all of it gets all of it, alone. No thread waits while it holds a part, so there is always
+    one that goes on.
     """
 
     def __init__(self, total: int) -> None:
@@ -77,17 +97,22 @@ class MemoryBudget:
 
     @contextmanager
     def part(self) -> Iterator[Callable[[int], None]]:
-        """A function that takes so many bytes and waits until they are free. Leaving the context gives them back."""
-        taken: list[int] = []
+        """A function that takes so many bytes, in place of what it took before, and waits until they are free.
+
+        Leaving the context gives them back.
+        """
+        held = 0
 
         def take(size: int) -> None:
-            assert not taken, "one part at a time, or two threads could wait for each other"
-            taken.append(self._take(min(size, self._total)))
+            nonlocal held
+            before, held = held, 0
+            self._give_back(before)
+            held = self._take(min(size, self._total))
 
         try:
             yield take
         finally:
-            self._give_back(sum(taken))
+            self._give_back(held)
 
     @property
     def waiting(self) -> int:

@@ -16,7 +16,7 @@ from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, require_at_least_one
+from vithybrid_cli.pipeline.pipeline import DECODE_TIMEOUT, Output, Paths, Pipeline, Row, require_at_least_one
 from vithybrid_cli.results import ImageResult, best_predictions
 
 if TYPE_CHECKING:
@@ -87,6 +87,8 @@ class Classifier(Pipeline):
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         fast_jpeg: bool = False,
+        isolate: bool = False,
+        decode_timeout: float = DECODE_TIMEOUT,
     ) -> Generator[ImageResult, None, None]:
         """Results in the order of ``paths``, each once its batch is computed; a bad file is a result with an error.
 
@@ -94,15 +96,23 @@ class Classifier(Pipeline):
         a few batches ahead, and memory does not grow with it. All batches but the last are full, so results do not
         depend on how fast paths or disks are.
         Each result has at most ``top_k`` labels, those with a probability of at least ``threshold``. ``fast_jpeg``
-        decodes large JPEG files at a part of their size, with slightly different pixels.
-        Raises UsageError at once for a ``top_k``, ``batch_size``, ``workers`` or ``max_pixels`` below 1 and for a
-        ``threshold`` that is no probability.
+        decodes large JPEG files at a part of their size, with slightly different pixels. ``isolate`` decodes in
+        processes instead of threads, so that a picture that crashes its decoder, or takes longer than
+        ``decode_timeout`` seconds, becomes an error in its place. BENCHMARKS.md says what that costs.
+        Raises UsageError at once for a ``top_k``, ``batch_size``, ``workers`` or ``max_pixels`` below 1, a
+        ``threshold`` that is no probability, and a ``decode_timeout`` that is not above 0.
         """
         require_at_least_one("top_k", top_k)
         if not 0 <= threshold <= 1:
             raise UsageError(f"threshold is {threshold}, which is no probability.", "Give a {threshold} from 0 to 1.")
         outputs = self.outputs(
-            paths, batch_size=batch_size, workers=workers, max_pixels=max_pixels, fast_jpeg=fast_jpeg
+            paths,
+            batch_size=batch_size,
+            workers=workers,
+            max_pixels=max_pixels,
+            fast_jpeg=fast_jpeg,
+            isolate=isolate,
+            decode_timeout=decode_timeout,
         )
         return self._results(outputs, top_k, threshold)
 

@@ -15,7 +15,7 @@ from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row
+from vithybrid_cli.pipeline.pipeline import DECODE_TIMEOUT, Output, Paths, Pipeline, Row
 from vithybrid_cli.results import EmbeddingResult
 
 if TYPE_CHECKING:
@@ -77,15 +77,24 @@ class Embedder(Pipeline):
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         fast_jpeg: bool = False,
+        isolate: bool = False,
+        decode_timeout: float = DECODE_TIMEOUT,
     ) -> Generator[EmbeddingResult, None, None]:
         """Results in the order of ``paths``, each once its batch is computed; a bad file is a result with an error.
 
         ``paths`` and the options are those of `Classifier.classify`. Raises UsageError at once for a ``batch_size``,
         ``workers`` or ``max_pixels`` below 1.
         """
-        return self._results(
-            self.outputs(paths, batch_size=batch_size, workers=workers, max_pixels=max_pixels, fast_jpeg=fast_jpeg)
+        outputs = self.outputs(
+            paths,
+            batch_size=batch_size,
+            workers=workers,
+            max_pixels=max_pixels,
+            fast_jpeg=fast_jpeg,
+            isolate=isolate,
+            decode_timeout=decode_timeout,
         )
+        return self._results(outputs)
 
     def result(self, path: str, output: Row | ImageError) -> EmbeddingResult:
         """What `embed` gives for a ``path`` with this output of `outputs`."""

@@ -6,7 +6,8 @@ import os
 from collections import deque
 from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import closing
+from contextlib import AbstractContextManager, closing, nullcontext
+from functools import partial
 from typing import TYPE_CHECKING, Self
 
 import numpy as np
@@ -16,7 +17,7 @@ from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ImageError, ModelError, NonFiniteLogits, UsageError
 from vithybrid_cli.images.decode import to_rgb
 from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
-from vithybrid_cli.images.memory import MemoryBudget, default_budget
+from vithybrid_cli.images.memory import MemoryBudget, decoding_limit, default_budget
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.images.read import PixelReader
 from vithybrid_cli.pipeline.batches import Batches
@@ -26,11 +27,16 @@ if TYPE_CHECKING:
     from PIL import Image
 
     from vithybrid_cli.engines import Engine
+    from vithybrid_cli.pipeline.isolation import DecodingProcesses
 
 Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]  # one, or several
 Row = npt.NDArray[np.float32]  # [C]: what the network gives for a picture
 Rows = npt.NDArray[np.float32]  # [N, C]: what it gives for N pictures
 Output = tuple[str, Row | ImageError]
+Read = Callable[[str], Pixels]
+Results = Generator[Loaded, None, None] | Generator[Loaded | None, None, None]
+
+DECODE_TIMEOUT = 60.0  # seconds; far above what the largest pictures take on a slow disk
 
 _LOOK_AHEAD_BATCHES = 2  # decoded ahead of the batch that is being computed
 
@@ -69,6 +75,8 @@ class Pipeline:
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         fast_jpeg: bool = False,
+        isolate: bool = False,
+        decode_timeout: float = DECODE_TIMEOUT,
         live: bool = False,
     ) -> Generator[Output, None, None]:
         """Each path with what the network gives for it [C], or why there is nothing, in the order of ``paths``.
@@ -82,11 +90,13 @@ class Pipeline:
         workers = available_cores() if workers is None else workers
         for name, value in {"batch_size": batch_size, "workers": workers, "max_pixels": max_pixels}.items():
             require_at_least_one(name, value)
+        if not decode_timeout > 0:
+            raise UsageError(f"decode_timeout is {decode_timeout}, but has to be above 0.", "Give it in seconds.")
         reader = PixelReader(self.image_preprocessing, self.engine.image_size, max_pixels, fast_jpeg)
+        reading = _in_processes(reader, decode_timeout) if isolate else nullcontext(_within_budget(reader))
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
-        loading = load_live if live else load
-        loaded = loading(_names(paths), _within_budget(reader), workers, look_ahead)
-        return self._outputs(loaded, batch_size)
+        loading = partial(load_live if live else load, _names(paths), workers=workers, look_ahead=look_ahead)
+        return self._outputs(reading, loading, batch_size)
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """A Pillow image → float32 [3, H, W], equal to the reference processor, which ignores the EXIF orientation."""
@@ -94,9 +104,9 @@ class Pipeline:
         return self.image_preprocessing.normalization.apply(pixels)
 
     def _outputs(
-        self, loaded: Generator[Loaded | None, None, None] | Generator[Loaded, None, None], batch_size: int
+        self, reading: AbstractContextManager[Read], loading: Callable[..., Results], batch_size: int
     ) -> Generator[Output, None, None]:
-        with closing(loaded):
+        with reading as read, closing(loading(read=read)) as loaded:
             for batch, rows in self._computed(_batches(loaded, batch_size)):
                 yield from _in_order(batch, rows)
 
@@ -149,7 +159,17 @@ def _names(paths: Paths) -> Iterator[str]:
     return map(os.fsdecode, paths)
 
 
-def _within_budget(reader: PixelReader) -> Callable[[str], Pixels]:
+def _in_processes(reader: PixelReader, timeout: float) -> DecodingProcesses:
+    """Raises UsageError on a system where that is not possible."""
+    if os.name != "posix":
+        raise UsageError("Pictures can be decoded in processes on Linux and macOS alone.", "Leave out {isolate}.")
+    from vithybrid_cli.pipeline.isolation import DecodingProcesses
+
+    memory = decoding_limit(reader.max_pixels)
+    return DecodingProcesses(reader, MemoryBudget(default_budget()), timeout=timeout, memory=memory)
+
+
+def _within_budget(reader: PixelReader) -> Read:
     """Read files so that the pictures being decoded at a time fit into a part of the memory."""
     budget = MemoryBudget(default_budget())
 
