@@ -10,6 +10,8 @@ from typing import Any, Final
 
 DEFAULT_MAX_PIXELS: Final = 178_956_970  # where Pillow itself refuses: twice its MAX_IMAGE_PIXELS
 
+DEFAULT_DECODE_TIMEOUT: Final = 60.0  # seconds; far above what the largest pictures take on a slow disk
+
 DECIDING = "deciding"
 LEFT_OPEN = (None, "auto")  # values that leave a choice to the machine; what it chose is known once the engine is open
 
@@ -46,6 +48,8 @@ class Reading:
     workers: int | None = None
     max_pixels: int = deciding(DEFAULT_MAX_PIXELS)
     fast_jpeg: bool = deciding(False)
+    isolate: bool = False
+    decode_timeout: float = DEFAULT_DECODE_TIMEOUT
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

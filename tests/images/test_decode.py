@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
 from vithybrid_cli.images import heif
 from vithybrid_cli.images.decode import decode, to_rgb
-from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
+from vithybrid_cli.settings import DEFAULT_MAX_PIXELS
 
 ORIENTATION = 0x0112
 

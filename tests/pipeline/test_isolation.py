@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import pytest
+from fake_program import FakeEngine
 from fake_readers import FakeReader
 from PIL import Image
 from places import EXAMPLES, ROOT
@@ -196,12 +197,12 @@ def test_a_process_that_cannot_be_started_is_wrong_usage(monkeypatch: pytest.Mon
 # Through the Python interface
 
 
-class Brightness:
+class Brightness(FakeEngine):
     """An engine whose two logits are the mean of the pixels and 0."""
 
-    name, device_type, image_size, batch_size, parallel = "fake", "cpu", (64, 64), 3, 1
+    image_size = (64, 64)
 
-    def logits(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         means = pixels.mean(axis=(1, 2, 3), dtype=np.float64)
         return np.stack([means / 100, means * 0], 1).astype(np.float32)
 

@@ -9,7 +9,7 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.runs.label import label
-from vithybrid_cli.settings import DEFAULT_MAX_PIXELS, Reading, Running, Writing
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Reading, Running, Writing
 
 
 def classify(
@@ -41,6 +41,8 @@ def classify(
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     fast_jpeg: options.FastJpeg = False,
+    isolate: options.Isolate = False,
+    decode_timeout: options.DecodeTimeout = DEFAULT_DECODE_TIMEOUT,
     revision: options.Revision = None,
     offline: options.Offline = False,
     image_size: options.ImageSize = None,
@@ -69,6 +71,8 @@ def classify(
         workers=workers,
         max_pixels=max_pixels,
         fast_jpeg=fast_jpeg,
+        isolate=isolate,
+        decode_timeout=decode_timeout,
     )
     how = Running(
         model=model,

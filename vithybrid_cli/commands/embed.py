@@ -11,7 +11,7 @@ from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.formats import EmbeddingFormat
 from vithybrid_cli.runs.embed import embed as embed_run
-from vithybrid_cli.settings import DEFAULT_MAX_PIXELS, Reading, Running, Writing
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Reading, Running, Writing
 
 
 def embed(
@@ -46,6 +46,8 @@ def embed(
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     fast_jpeg: options.FastJpeg = False,
+    isolate: options.Isolate = False,
+    decode_timeout: options.DecodeTimeout = DEFAULT_DECODE_TIMEOUT,
     revision: options.Revision = None,
     offline: options.Offline = False,
     image_size: options.ImageSize = None,
@@ -74,6 +76,8 @@ def embed(
         workers=workers,
         max_pixels=max_pixels,
         fast_jpeg=fast_jpeg,
+        isolate=isolate,
+        decode_timeout=decode_timeout,
     )
     how = Running(
         model=model,

@@ -14,7 +14,7 @@ from vithybrid_cli.output.destination import format_of, opened, require_writable
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import read_checkpoint
 from vithybrid_cli.runs.open import open_classifier
-from vithybrid_cli.settings import DEFAULT_MAX_PIXELS, Reading, Running
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Reading, Running
 from vithybrid_cli.sources.labelled import label_folders
 
 
@@ -32,6 +32,8 @@ def evaluate(
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     fast_jpeg: options.FastJpeg = False,
+    isolate: options.Isolate = False,
+    decode_timeout: options.DecodeTimeout = DEFAULT_DECODE_TIMEOUT,
     revision: options.Revision = None,
     offline: options.Offline = False,
     image_size: options.ImageSize = None,
@@ -52,6 +54,8 @@ def evaluate(
         workers=workers,
         max_pixels=max_pixels,
         fast_jpeg=fast_jpeg,
+        isolate=isolate,
+        decode_timeout=decode_timeout,
     )
     how = Running(
         model=model,

@@ -123,6 +123,23 @@ FastJpeg = Annotated[
         help="Decode large JPEGs at reduced size: faster, with slightly different pixels.",
     ),
 ]
+Isolate = Annotated[
+    bool,
+    typer.Option(
+        "--isolate",
+        rich_help_panel=RUN_PANEL,
+        help="Decode in processes of their own: a file that hangs or crashes its decoder is one error record.",
+    ),
+]
+DecodeTimeout = Annotated[
+    float,
+    typer.Option(
+        min=0.001,
+        metavar="SECONDS",
+        rich_help_panel=RUN_PANEL,
+        help="With --isolate: give up on a picture that takes longer to decode.",
+    ),
+]
 Output = Annotated[
     Path | None,
     typer.Option(

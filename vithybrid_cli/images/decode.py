@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
 from vithybrid_cli.images import heif
-from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
+from vithybrid_cli.settings import DEFAULT_MAX_PIXELS
 
 # What Pillow's plugins were seen to raise on damaged data. A Warning comes as an exception under `python -W error`.
 _DAMAGE = (

@@ -9,9 +9,9 @@ from PIL import Image
 
 from vithybrid_cli.errors import UnreadableImage
 from vithybrid_cli.images.decode import decode, out_of_memory
-from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.memory import decoding_bytes
 from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.settings import DEFAULT_MAX_PIXELS
 
 _RESIZED_BYTES = 8  # per pixel: Pillow resizes one axis after the other, into 4 bytes each
 

@@ -13,10 +13,10 @@ from vithybrid_cli.engines.features import feature_width
 from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
-from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.pipeline.pipeline import DECODE_TIMEOUT, Output, Paths, Pipeline, Row
+from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row
 from vithybrid_cli.results import EmbeddingResult
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from vithybrid_cli.engines import Engine
@@ -78,7 +78,7 @@ class Embedder(Pipeline):
         max_pixels: int = DEFAULT_MAX_PIXELS,
         fast_jpeg: bool = False,
         isolate: bool = False,
-        decode_timeout: float = DECODE_TIMEOUT,
+        decode_timeout: float = DEFAULT_DECODE_TIMEOUT,
     ) -> Generator[EmbeddingResult, None, None]:
         """Results in the order of ``paths``, each once its batch is computed; a bad file is a result with an error.
 

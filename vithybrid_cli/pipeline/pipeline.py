@@ -16,12 +16,12 @@ import numpy.typing as npt
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ImageError, ModelError, NonFiniteLogits, UsageError
 from vithybrid_cli.images.decode import to_rgb
-from vithybrid_cli.images.limits import DEFAULT_MAX_PIXELS
 from vithybrid_cli.images.memory import MemoryBudget, decoding_limit, default_budget
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.images.read import PixelReader
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.pipeline.loader import Loaded, Pixels, load, load_live
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -36,7 +36,6 @@ Output = tuple[str, Row | ImageError]
 Read = Callable[[str], Pixels]
 Results = Generator[Loaded, None, None] | Generator[Loaded | None, None, None]
 
-DECODE_TIMEOUT = 60.0  # seconds; far above what the largest pictures take on a slow disk
 
 _LOOK_AHEAD_BATCHES = 2  # decoded ahead of the batch that is being computed
 
@@ -76,7 +75,7 @@ class Pipeline:
         max_pixels: int = DEFAULT_MAX_PIXELS,
         fast_jpeg: bool = False,
         isolate: bool = False,
-        decode_timeout: float = DECODE_TIMEOUT,
+        decode_timeout: float = DEFAULT_DECODE_TIMEOUT,
         live: bool = False,
     ) -> Generator[Output, None, None]:
         """Each path with what the network gives for it [C], or why there is nothing, in the order of ``paths``.

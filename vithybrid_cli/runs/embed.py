@@ -50,6 +50,8 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
         workers=what.workers,
         max_pixels=what.max_pixels,
         fast_jpeg=what.fast_jpeg,
+        isolate=what.isolate,
+        decode_timeout=what.decode_timeout,
         live=sources.live,
     )
     results = (embedder.result(path, output) for path, output in outputs)

@@ -71,6 +71,8 @@ def _label(
         workers=what.workers,
         max_pixels=what.max_pixels,
         fast_jpeg=what.fast_jpeg,
+        isolate=what.isolate,
+        decode_timeout=what.decode_timeout,
         live=sources.live,
     )
     results = (classifier.result(path, output, where.top_k, where.threshold) for path, output in outputs)

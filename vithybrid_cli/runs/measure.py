@@ -47,6 +47,8 @@ def measure(
         workers=what.workers,
         max_pixels=what.max_pixels,
         fast_jpeg=what.fast_jpeg,
+        isolate=what.isolate,
+        decode_timeout=what.decode_timeout,
     )
     begin = Begin(lambda: sum(1 for _ in labelled_pictures(folder, labels)))
     with closing(results), watch.counting(begin) as progress:
