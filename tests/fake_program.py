@@ -51,7 +51,7 @@ def fake_classifier(engine: FakeEngine | None = None) -> Classifier:
 
 
 def open_fake(checkpoint: object, how: Running, batch_limit: int | None = None) -> Classifier:
-    """What stands in for `vithybrid_cli.runs.open.open_classifier`."""
+    """What stands in for `vithybrid_cli.runs.label.open_classifier`."""
     seconds = float(os.environ.get("SECONDS_PER_BATCH", "0"))
     return fake_classifier(FakeEngine(seconds, how.batch_size or 3, batch_limit))
 

@@ -82,9 +82,12 @@ def test_the_whole_form_covers_what_is_asked_of_a_card() -> None:
     assert (FULL.attention_batches, FULL.workers, FULL.model) == ((1, 2, 4, 8), 16, "base-384")
 
 
-def test_a_network_of_base_384_takes_as_many_operations_as_is_published(tmp_path: Path) -> None:
+def test_the_operations_of_base_384_are_those_published_but_for_the_last_layer(tmp_path: Path) -> None:
     card = Card("cpu", FULL, tmp_path, 0.0)
-    assert card.flop == pytest.approx(2 * 67.4e9, rel=0.01)
+    tokens, width = 577, 768
+    # But for keys and values, the last layer is computed for one token: its other products are left out.
+    left_out = 2 * (tokens - 1) * (2 * width * width + 2 * width * 4 * width + 2 * tokens * width)
+    assert card.flop + left_out == pytest.approx(2 * 67.4e9, rel=0.005)
 
 
 def test_make_gpu_with_a_python_installs_nothing() -> None:

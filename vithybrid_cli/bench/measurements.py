@@ -4,7 +4,6 @@ Machines drift. So what is compared takes turns, a ratio is taken within one tur
 given with the smallest and the largest.
 """
 
-import statistics
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
@@ -68,6 +67,8 @@ class Spread:
     @property
     def median(self) -> float:
         """The middle value, or the mean of the two in the middle."""
+        import statistics  # here, since every command imports this module, and most have no use for it
+
         return statistics.median(self.values)
 
     def record(self) -> dict[str, Any]:

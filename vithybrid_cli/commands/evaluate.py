@@ -13,7 +13,6 @@ from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.destination import format_of, opened, require_writable
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import read_checkpoint
-from vithybrid_cli.runs.open import open_classifier
 from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Reading, Running
 from vithybrid_cli.sources.labelled import label_folders
 
@@ -47,6 +46,7 @@ def evaluate(
     Example: vithybrid evaluate photos/held-out -m runs/mine
     """
     from vithybrid_cli.evaluation.labels import match_labels
+    from vithybrid_cli.pipeline.classifier import Classifier
 
     require_writable(output)
     names = label_folders(folder)
@@ -70,7 +70,7 @@ def evaluate(
         batch_size=batch_size,
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
-        classifier = open_classifier(read_checkpoint(how, watch), how)
+        classifier = Classifier.open(read_checkpoint(how, watch), how)
         labels = match_labels(names, classifier.labels)
         report = measure(classifier, folder, labels, what, watch, batch_size=batch_size)
     with opened(output) as stream:

@@ -25,6 +25,3 @@ def feature_width(config: NetworkConfig) -> int:
     if isinstance(config, BitClassifierConfig):
         return config.backbone.out_channels
     return config.encoder.hidden_size
-
-
-width_of = feature_width  # its former name, until the commands know the new one

@@ -15,9 +15,9 @@ from vithybrid_cli.errors import ImageError, ModelError, UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, require_at_least_one
+from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, engine_for, require_at_least_one
 from vithybrid_cli.results import ImageResult, best_predictions
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Running
 
 if TYPE_CHECKING:
     import torch
@@ -55,22 +55,39 @@ class Classifier(Pipeline):
         engine: str = "auto",
         compile: bool = False,  # noqa: A002 (what it is called everywhere in torch)
         image_size: int | None = None,
+        batch_size: int | None = None,
     ) -> Classifier:
         """Load a checkpoint by catalog alias, hub id, or path of a folder or weights file.
 
-        ``compile`` compiles the network with torch at the first batch. ``image_size`` runs it on pictures of that many
-        pixels a side instead of the size that it was trained for.
+        ``compile`` compiles the network with torch at the first batch, for batches of ``batch_size``; without that, the
+        size suits the device. ``image_size`` runs it on pictures of that many pixels a side instead of the size that it
+        was trained for.
         Raises ModelError when the model cannot be found, fetched or loaded, or has no head; UsageError for a device,
         type or engine that is not available.
         """
-        from vithybrid_cli.engines.open import open_engine
-
-        checkpoint = Checkpoint.read(locate(model, revision=revision, offline=offline), image_size)
-        require_head(checkpoint, os.fspath(model))
-        running = open_engine(
-            checkpoint, engine=engine, device=device, dtype=dtype, attention=attention, compiled=compile
+        how = Running(
+            model=os.fspath(model),
+            revision=revision,
+            offline=offline,
+            image_size=image_size,
+            device=device,
+            dtype=dtype,
+            attention=attention,
+            engine=engine,
+            compile=compile,
+            batch_size=batch_size,
         )
-        return cls(running, checkpoint.preprocessing, checkpoint.config.labels, checkpoint)
+        return cls.open(Checkpoint.read(locate(model, revision=revision, offline=offline), image_size), how)
+
+    @classmethod
+    def open(cls, checkpoint: Checkpoint, how: Running, batch_limit: int | None = None) -> Classifier:
+        """Load the network of a checkpoint that was read for these settings, and raise as `from_pretrained` does.
+
+        ``batch_limit`` is how many pictures at once an earlier engine of the same run found to fit into memory.
+        """
+        require_head(checkpoint, how.model)
+        engine = engine_for(checkpoint, how, batch_limit=batch_limit)
+        return cls(engine, checkpoint.preprocessing, checkpoint.config.labels, checkpoint)
 
     def close(self) -> None:
         """Let go of the network, so that its memory can be freed. Closing twice does nothing."""

@@ -14,9 +14,9 @@ from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row
+from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, engine_for
 from vithybrid_cli.results import EmbeddingResult
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Running
 
 if TYPE_CHECKING:
     from vithybrid_cli.engines import Engine
@@ -44,6 +44,7 @@ class Embedder(Pipeline):
         engine: str = "auto",
         compile: bool = False,  # noqa: A002 (what it is called everywhere in torch)
         image_size: int | None = None,
+        batch_size: int | None = None,
     ) -> Embedder:
         """Load a checkpoint as `Classifier.from_pretrained` does; it needs no head.
 
@@ -54,20 +55,26 @@ class Embedder(Pipeline):
         Raises ModelError and UsageError as `Classifier.from_pretrained` does, and UsageError for a ``feature`` that is
         unknown or that the network does not have.
         """
-        from vithybrid_cli.engines.open import open_engine
-
         chosen = _feature(feature)
-        checkpoint = Checkpoint.read(locate(model, revision=revision, offline=offline), image_size)
-        running = open_engine(
-            checkpoint,
-            engine=engine,
+        how = Running(
+            model=os.fspath(model),
+            revision=revision,
+            offline=offline,
+            image_size=image_size,
             device=device,
             dtype=dtype,
             attention=attention,
-            compiled=compile,
-            feature=chosen,
+            engine=engine,
+            compile=compile,
+            batch_size=batch_size,
         )
-        return cls(running, checkpoint.preprocessing, feature_width(checkpoint.config))
+        return cls.open(Checkpoint.read(locate(model, revision=revision, offline=offline), image_size), how, chosen)
+
+    @classmethod
+    def open(cls, checkpoint: Checkpoint, how: Running, feature: Feature) -> Embedder:
+        """Load the network of a checkpoint that was read for these settings, and raise as `from_pretrained` does."""
+        engine = engine_for(checkpoint, how, feature)
+        return cls(engine, checkpoint.preprocessing, feature_width(checkpoint.config))
 
     def embed(
         self,

@@ -21,11 +21,13 @@ from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.images.read import PixelReader
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.pipeline.loader import Loaded, Pixels, load, load_live
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Running
 
 if TYPE_CHECKING:
     from PIL import Image
 
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.choices import Feature
     from vithybrid_cli.engines import Engine
     from vithybrid_cli.pipeline.isolation import DecodingProcesses
 
@@ -133,6 +135,25 @@ class Pipeline:
         """What the network gives for the N pictures that could be read [N, C]."""
         pixels = [loaded for _, loaded in batch if not isinstance(loaded, ImageError)]
         return self.engine.run(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
+
+
+def engine_for(
+    checkpoint: Checkpoint, how: Running, feature: Feature | None = None, batch_limit: int | None = None
+) -> Engine:
+    """The engine that runs the network of a checkpoint ``how`` it was asked for. Raises as `open_engine` does."""
+    from vithybrid_cli.engines.open import open_engine
+
+    return open_engine(
+        checkpoint,
+        engine=how.engine,
+        device=how.device,
+        dtype=how.dtype,
+        attention=how.attention,
+        compiled=how.compile,
+        feature=feature,
+        batch_size=how.batch_size,
+        batch_limit=batch_limit,
+    )
 
 
 def _require_fit(takes: tuple[int, int], given: tuple[int, int] | None) -> None:

@@ -23,7 +23,6 @@ from vithybrid_cli.results import EmbeddingResult
 from vithybrid_cli.runs.interrupts import Interrupts
 from vithybrid_cli.runs.label import write_results
 from vithybrid_cli.runs.model import read_checkpoint
-from vithybrid_cli.runs.open import open_embedder
 from vithybrid_cli.runs.record import forget_run
 from vithybrid_cli.runs.watch import Begin, Tally, Watch
 from vithybrid_cli.settings import Reading, Running, Writing
@@ -35,6 +34,8 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
 
     Raises UsageError, ModelError and Interrupted as that does.
     """
+    from vithybrid_cli.pipeline.embedder import Embedder  # imports NumPy and Pillow
+
     sources = Sources.of(what)
     sources.check()
     chosen = EmbeddingFormat(where.format) if where.format else _format_of(where.output)
@@ -42,7 +43,7 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
     for file in _files(where.output, chosen):
         require_writable(file)
         sources.require_apart(file)
-    embedder = open_embedder(read_checkpoint(how, watch), how, feature)
+    embedder = Embedder.open(read_checkpoint(how, watch), how, feature)
     batch_size = embedder.engine.batch_size
     outputs = embedder.outputs(
         sources.paths(),

@@ -12,7 +12,6 @@ from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import Outcome
 from vithybrid_cli.runs.interrupts import Interrupts
 from vithybrid_cli.runs.model import recorded_checkpoint
-from vithybrid_cli.runs.open import open_classifier
 from vithybrid_cli.runs.record import RunRecord, open_record
 from vithybrid_cli.runs.resume import ResumePoint, resume_point
 from vithybrid_cli.runs.watch import Begin, Progress, Tally, Watch
@@ -20,6 +19,7 @@ from vithybrid_cli.settings import Reading, Running, Writing, decisions
 from vithybrid_cli.sources.inputs import Sources
 
 if TYPE_CHECKING:
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.engines import Engine
     from vithybrid_cli.pipeline.classifier import Classifier
 
@@ -52,6 +52,13 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
     if earlier is None or sources.live:
         record.note(live=sources.live)
     return _label(classifier, sources, start, record, what, where, watch)
+
+
+def open_classifier(checkpoint: "Checkpoint", how: Running, batch_limit: int | None = None) -> "Classifier":
+    """What `Classifier.open` gives; imported late, since ``vithybrid --help`` must not pay for NumPy and Pillow."""
+    from vithybrid_cli.pipeline.classifier import Classifier
+
+    return Classifier.open(checkpoint, how, batch_limit)
 
 
 def _label(
