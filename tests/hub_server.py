@@ -8,9 +8,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+import pytest
+from huggingface_hub import constants, file_download
+from places import GOLDENS
+
+try:
+    from huggingface_hub import close_session
+except ImportError:  # before version 1
+    from huggingface_hub.utils import reset_sessions as close_session  # type: ignore[no-redef]
+
+GOLDEN = GOLDENS / "hf-hybrid-small"
+NAME = "somebody/hybrid"
+FILES = {
+    name: (GOLDEN / name).read_bytes() for name in ("config.json", "preprocessor_config.json", "model.safetensors")
+}
 COMMIT = "1" * 40
 NEXT_COMMIT = "2" * 40
 
@@ -53,6 +68,16 @@ class Hub:
     """One entry for each large-file answer to come: break the connection after so many bytes."""
     status: int | None = None
     """Answer everything with this status, as in an outage."""
+    headers: dict[str, str] = field(default_factory=dict)
+    """What goes with ``status``."""
+    body: bytes = b"out of order"
+    """What goes with ``status``."""
+    raw: bytes | None = None
+    """Answer everything with these bytes, which need not be HTTP, and close the connection."""
+    silent: threading.Event | None = None
+    """Answer nothing before this is set."""
+    cas: str | None = None
+    """Say of large files that they are in Xet storage at this address."""
 
     def add(self, repo_id: str, files: Mapping[str, bytes]) -> Repository:
         self.repositories[repo_id] = Repository({COMMIT: dict(files)})
@@ -91,6 +116,26 @@ def running() -> Iterator[Hub]:
         thread.join()
 
 
+def point_client_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have huggingface_hub's client in this process ask another hub."""
+    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
+    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
+    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(file_download, "HUGGINGFACE_CO_URL_TEMPLATE", template, raising=False)  # before version 1
+
+
+@contextmanager
+def client_pointed_at(hub: Hub, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let huggingface_hub's client in this process know no other hub, cache or token; its cache is in ``folder``."""
+    monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
+    monkeypatch.setenv("HF_TOKEN", "")
+    monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(folder / "token"))
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(folder / "cache"))
+    point_client_at(hub.endpoint, monkeypatch)
+    yield
+    close_session()
+
+
 class _Handler(BaseHTTPRequestHandler):
     """Answers like huggingface.co: https://huggingface.co/docs/hub/api, and the headers of its file answers."""
 
@@ -113,8 +158,16 @@ class _Handler(BaseHTTPRequestHandler):
         path = urlsplit(self.path).path
         headers = self.headers
         self.hub.requests.append(Request(self.command, self.path, headers["Range"], headers["Authorization"]))
+        if self.hub.silent is not None:
+            self.hub.silent.wait(60)
+        if self.hub.raw is not None:
+            self.close_connection = True
+            self.wfile.write(self.hub.raw)
+            return None
         if self.hub.status is not None:
-            return self._send(self.hub.status, b"out of order")
+            return self._send(self.hub.status, self.hub.body, self.hub.headers)
+        if path.startswith("/xet-token") and self.hub.cas is not None:
+            return self._send_xet_token(self.hub.cas)
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/revision/([^/]+))?", path):
             return self._send_info(match[1], unquote(match[2] or "main"))
         if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
@@ -156,7 +209,16 @@ class _Handler(BaseHTTPRequestHandler):
         headers["X-Linked-Etag"] = headers["ETag"]
         headers["X-Linked-Size"] = str(len(content))
         headers["Location"] = f"{self.hub.cdn}/cdn/{etag(name, content)}"
+        if self.hub.cas is not None:
+            headers["X-Xet-Hash"] = etag(name, content)
+            headers["Link"] = f'<{self.hub.endpoint}/xet-token>; rel="xet-auth"'
         return self._send(302, b"", headers)
+
+    def _send_xet_token(self, cas: str) -> None:
+        expires = "9999999999"
+        headers = {"X-Xet-Cas-Url": cas, "X-Xet-Access-Token": "xet_secret", "X-Xet-Token-Expiration": expires}
+        answer = {"casUrl": cas, "accessToken": "xet_secret", "exp": int(expires)}
+        self._send(200, json.dumps(answer).encode(), headers)
 
     def _send_from_cdn(self, sha256: str) -> None:
         content = self.hub.broken.get(sha256) or self._stored(sha256)

@@ -7,12 +7,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-import huggingface_hub
 import numpy as np
 import pytest
 import torch
-from hub_server import Hub, running
-from huggingface_hub import constants
+from hub_server import Hub, client_pointed_at, running
 from places import GOLDENS
 from safetensors.torch import load_file, save_file
 from small_checkpoints import (
@@ -299,9 +297,7 @@ FC1 = "Transformer/encoderblock_1/MlpBlock_3/Dense_0/kernel"
             changed(**{POSITIONS: np.zeros((1, 4, 64))}), "for 3 patches, which are no square", id="no square"
         ),
         pytest.param(changed(**{POSITIONS: np.zeros(4)}), "should have 3 dimensions", id="positions in a row"),
-        pytest.param(
-            changed(cls=np.zeros((1, 1, 64), "i4")), "cls is of type int32, which no weights have", id="integers"
-        ),
+        pytest.param(changed(cls=np.zeros((1, 1, 64), "i4")), "is of type int32, which no weights have", id="integers"),
         pytest.param(changed(cls=np.array(["a"])), "is of type <U1, which no weights have", id="text"),
     ],
 )
@@ -440,17 +436,9 @@ def test_a_network_without_a_head_is_the_classifier_without_its_own(tmp_path: Pa
 
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
-    """A hub without models, and a client in this process that knows no other hub, cache or token."""
-    with running() as server:
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        monkeypatch.setenv("HF_TOKEN", "")
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        monkeypatch.setattr(constants, "ENDPOINT", server.endpoint)
-        template = server.endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-        monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    """A hub, and a client in this process that knows no other."""
+    with running() as server, client_pointed_at(server, tmp_path, monkeypatch):
         yield server
-        huggingface_hub.close_session()
 
 
 def test_a_timm_model_of_the_hub_is_fetched_and_loads(server: Hub, tmp_path: Path) -> None:
@@ -468,12 +456,10 @@ def test_a_timm_model_of_the_hub_is_fetched_and_loads(server: Hub, tmp_path: Pat
 @pytest.mark.parametrize(
     ("files", "says"),
     [
-        pytest.param(
-            {"README.md": b""}, "somebody/vit has no config.json: choose a ViT of transformers' or", id="none"
-        ),
+        pytest.param({"README.md": b""}, "somebody/vit has no config.json. Choose a ViT of transformers or", id="none"),
         pytest.param(
             {"R50+ViT.npz": b"", "README.md": b""},
-            "has no config.json, but R50+ViT.npz: fetch {}/somebody/vit/resolve/main/R50+ViT.npz, and give the file",
+            "has no config.json, but weights at {}/somebody/vit/resolve/main/R50+ViT.npz. Fetch that file",
             id="an npz alone",
         ),
     ],

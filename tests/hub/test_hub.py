@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import inspect
 import json
 import os
 import shutil
@@ -14,20 +15,14 @@ from pathlib import Path
 
 import huggingface_hub
 import pytest
-from hub_server import COMMIT, NEXT_COMMIT, Hub, running
+from hub_server import COMMIT, FILES, GOLDEN, NAME, NEXT_COMMIT, Hub, client_pointed_at, point_client_at, running
 from huggingface_hub import constants
-from places import GOLDENS
 
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub import catalog
-from vithybrid_cli.hub.errors import explained
+from vithybrid_cli.hub.errors import hub_errors_as_model_errors
 from vithybrid_cli.hub.locate import is_cached, locate
 
-GOLDEN = GOLDENS / "hf-hybrid-small"
-NAME = "somebody/hybrid"
-FILES = {
-    name: (GOLDEN / name).read_bytes() for name in ("config.json", "preprocessor_config.json", "model.safetensors")
-}
 WEIGHTS = FILES["model.safetensors"]
 SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
 
@@ -35,21 +30,9 @@ SHA256 = hashlib.sha256(WEIGHTS).hexdigest()
 @pytest.fixture
 def server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """A hub with one model, and a client in this process that knows no other hub, cache or token."""
-    with running() as server:
+    with running() as server, client_pointed_at(server, tmp_path, monkeypatch):
         server.add(NAME, {**FILES, "pytorch_model.bin": b"pickle", "README.md": b"words", "other.safetensors": b"big"})
-        monkeypatch.setenv("NO_PROXY", "127.0.0.1,localhost")
-        monkeypatch.setenv("HF_TOKEN", "")
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "token"))
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path / "cache"))
-        _point_client_at(server.endpoint, monkeypatch)
         yield server
-        huggingface_hub.close_session()
-
-
-def _point_client_at(endpoint: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(constants, "ENDPOINT", endpoint)
-    template = endpoint + "/{repo_id}/resolve/{revision}/{filename}"
-    monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
 
 
 @pytest.fixture
@@ -58,7 +41,7 @@ def no_network(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    _point_client_at(f"http://127.0.0.1:{port}", monkeypatch)
+    point_client_at(f"http://127.0.0.1:{port}", monkeypatch)
 
 
 @pytest.fixture
@@ -67,6 +50,9 @@ def catalogued(monkeypatch: pytest.MonkeyPatch) -> str:
     entry = replace(catalog.BASE_384, alias="small", hub_id=NAME, sha256=SHA256)
     monkeypatch.setattr(catalog, "ENTRIES", (catalog.TINY, entry))
     return "small"
+
+
+RESUMES = "tqdm_class" in inspect.signature(huggingface_hub.hf_hub_download).parameters  # huggingface_hub from 1.2 on
 
 
 def names_in(folder: Path) -> set[str]:
@@ -113,20 +99,20 @@ def test_an_alias_wins_over_a_folder_of_its_name(tmp_path: Path, monkeypatch: py
     ],
 )
 def test_a_path_that_does_not_exist_is_no_hub_id(name: str | Path) -> None:
-    with pytest.raises(ModelError, match="no such folder or file"):
+    with pytest.raises(ModelError, match="There is no folder or file"):
         locate(name)
 
 
 @pytest.mark.parametrize(
     ("name", "hint"),
     [
-        pytest.param("tinny", "did you mean tiny\\?", id="mistyped alias"),
-        pytest.param("google/vit-hybrid-base-bit-384x y", "did you mean google/", id="mistyped hub id"),
-        pytest.param("foo bar", "a hub id looks like google/", id="space"),
-        pytest.param("foo", "a hub id looks like google/", id="bare word"),
-        pytest.param("a--b/c", "a hub id looks like", id="double dash"),
-        pytest.param("", "a hub id looks like", id="empty"),
-        pytest.param("x" * 5000, "a hub id looks like", id="too long for a file name"),
+        pytest.param("tinny", "Did you mean tiny\\?", id="mistyped alias"),
+        pytest.param("google/vit-hybrid-base-bit-384x y", "Did you mean google/", id="mistyped hub id"),
+        pytest.param("foo bar", "A hub id looks like google/", id="space"),
+        pytest.param("foo", "A hub id looks like google/", id="bare word"),
+        pytest.param("a--b/c", "A hub id looks like", id="double dash"),
+        pytest.param("", "A hub id looks like", id="empty"),
+        pytest.param("x" * 5000, "A hub id looks like", id="too long for a file name"),
     ],
 )
 def test_a_name_that_no_model_can_have_gets_a_hint(name: str, hint: str) -> None:
@@ -135,7 +121,7 @@ def test_a_name_that_no_model_can_have_gets_a_hint(name: str, hint: str) -> None
 
 
 def test_a_revision_of_a_folder_is_wrong_usage() -> None:
-    with pytest.raises(UsageError, match="leave out --revision"):
+    with pytest.raises(UsageError, match="Leave out revision"):
         locate(str(GOLDEN), revision="main")
 
 
@@ -258,7 +244,7 @@ def test_progress_is_reported_file_by_file(server: Hub) -> None:
 @pytest.mark.parametrize(
     "error", [RuntimeError("a bug"), OSError("a bug"), KeyError("a bug")], ids=lambda e: type(e).__name__
 )
-def test_a_failure_of_the_progress_callback_is_not_laid_to_the_hub(server: Hub, error: Exception) -> None:
+def test_a_failure_of_the_progress_callback_is_not_blamed_on_the_hub(server: Hub, error: Exception) -> None:
     def fail(name: str, done: int, total: int | None) -> None:
         raise error
 
@@ -268,7 +254,8 @@ def test_a_failure_of_the_progress_callback_is_not_laid_to_the_hub(server: Hub, 
 
 
 def test_the_client_draws_no_bars_of_its_own(server: Hub, capfd: pytest.CaptureFixture[str]) -> None:
-    server.drops.append(1000)
+    if RESUMES:
+        server.drops.append(1000)
     locate(NAME)
     assert capfd.readouterr() == ("", "")
 
@@ -292,6 +279,7 @@ def test_cached_is_told_without_a_request(server: Hub) -> None:
 # What goes wrong.
 
 
+@pytest.mark.skipif(not RESUMES, reason="that is left to the next run")
 def test_a_dropped_connection_is_resumed_where_it_broke(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(constants, "DOWNLOAD_CHUNK_SIZE", 50_000)  # what arrived of a chunk of 10 MB is not kept
     server.drops.append(100_000)
@@ -305,7 +293,7 @@ def test_a_connection_that_keeps_dropping_is_one_line_and_the_next_run_completes
 ) -> None:
     monkeypatch.setattr("time.sleep", lambda seconds: None)
     server.drops.extend([0] * 20)
-    with pytest.raises(ModelError, match="check the network and run again") as caught:
+    with pytest.raises(ModelError, match="Check the network and run the command again") as caught:
         locate(NAME)
     assert "\n" not in str(caught.value)
     assert not is_cached(NAME)
@@ -317,7 +305,7 @@ def test_a_connection_that_keeps_dropping_is_one_line_and_the_next_run_completes
 
 def test_damaged_weights_are_removed_and_fetched_anew(server: Hub, tmp_path: Path) -> None:
     server.broken[SHA256] = bytes(len(WEIGHTS))
-    with pytest.raises(ModelError, match=r"model.safetensors of somebody/hybrid arrived damaged .* run the command"):
+    with pytest.raises(ModelError, match=r"model.safetensors of somebody/hybrid arrived damaged .* Run the command"):
         locate(NAME)
     assert not is_cached(NAME)
     assert SHA256 not in {path.name for path in (tmp_path / "cache").rglob("*")}
@@ -333,7 +321,7 @@ def test_weights_that_were_damaged_in_the_cache_are_found_by_an_update(server: H
 
 
 def test_an_unknown_model_names_the_two_reasons(server: Hub) -> None:
-    with pytest.raises(ModelError, match=r"no model 'somebody/nothing' on the hub, or it is private.*HF_TOKEN"):
+    with pytest.raises(ModelError, match=r"There is no model 'somebody/nothing' .* private.*HF_TOKEN"):
         locate("somebody/nothing")
 
 
@@ -345,9 +333,9 @@ def test_an_unknown_revision_is_named(server: Hub) -> None:
 @pytest.mark.parametrize(
     ("refusal", "message"),
     [
-        pytest.param((401, "GatedRepo"), r"is gated: ask for access at .*/somebody/hybrid", id="gated"),
-        pytest.param((403, "GatedRepo"), r"is gated: .*`hf auth login`", id="gated for this user"),
-        pytest.param((403, ""), r"does not allow access to somebody/hybrid: set HF_TOKEN", id="forbidden"),
+        pytest.param((401, "GatedRepo"), r"is gated. Ask for access at .*/somebody/hybrid", id="gated"),
+        pytest.param((403, "GatedRepo"), r"is gated. .*`hf auth login`", id="gated for this user"),
+        pytest.param((403, ""), r"does not allow access to somebody/hybrid .* Set HF_TOKEN", id="forbidden"),
     ],
 )
 def test_a_model_behind_a_gate_says_how_to_get_in(server: Hub, refusal: tuple[int, str], message: str) -> None:
@@ -377,7 +365,7 @@ def test_a_repository_without_a_model_is_an_error(server: Hub, files: dict[str, 
 
 
 def test_no_network_and_nothing_cached_is_one_line_that_names_the_built_in_model(no_network: None) -> None:
-    with pytest.raises(ModelError, match="use the built-in model with `-m tiny`") as caught:
+    with pytest.raises(ModelError, match="use the built-in model, tiny") as caught:
         locate(NAME)
     assert "\n" not in str(caught.value)
 
@@ -395,7 +383,7 @@ def test_an_answer_that_is_not_the_hub_s_is_an_error(server: Hub) -> None:
 
 
 def test_offline_uses_the_cache_and_opens_no_connection(server: Hub) -> None:
-    with pytest.raises(ModelError, match=r"not in the cache, and offline mode .* `-m tiny`"):
+    with pytest.raises(ModelError, match=r"not in the cache and cannot be fetched offline.* tiny\."):
         locate(NAME, offline=True)
     assert server.requests == []
     folder = locate(NAME)
@@ -407,7 +395,7 @@ def test_offline_uses_the_cache_and_opens_no_connection(server: Hub) -> None:
 def test_a_full_disk_is_noticed_before_the_download(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
     usage = shutil.disk_usage("/")._replace(free=400_000)
     monkeypatch.setattr(shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ModelError, match=r"no room for somebody/hybrid \(0 MB\).*set HF_HOME"):
+    with pytest.raises(ModelError, match=r"There is no room for somebody/hybrid \(0 MB\).*set HF_HOME"):
         locate(NAME)
     assert not server.asked("GET", "/cdn/")
 
@@ -415,15 +403,14 @@ def test_a_full_disk_is_noticed_before_the_download(server: Hub, monkeypatch: py
 @pytest.mark.parametrize(
     ("error", "message"),
     [
-        pytest.param(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "no room for a/b on the disk", id="disk full"),
-        pytest.param(PermissionError(errno.EACCES, "Permission denied"), "cannot be written", id="no permission"),
-        pytest.param(OSError(errno.EROFS, "Read-only file system"), "cannot be written", id="read-only"),
+        pytest.param(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)), "There is no room for a/b", id="disk full"),
+        pytest.param(PermissionError(errno.EACCES, "Permission denied"), "cannot be read or wr", id="no permission"),
+        pytest.param(OSError(errno.EROFS, "Read-only file system"), "cannot be read or wr", id="read-only"),
         pytest.param(OSError("Consistency check failed:\nmore"), r"\(Consistency check failed\)", id="short file"),
-        pytest.param(RuntimeError("CAS error"), r"\(CAS error\)", id="Xet transfer"),
     ],
 )
 def test_a_failure_of_the_machine_is_one_line(error: Exception, message: str) -> None:
-    with pytest.raises(ModelError, match=message) as caught, explained("a/b", "main"):
+    with pytest.raises(ModelError, match=message) as caught, hub_errors_as_model_errors("a/b", "main"):
         raise error
     assert "\n" not in str(caught.value)
 
@@ -437,7 +424,7 @@ def test_an_alias_is_fetched_and_held_against_the_catalog(server: Hub, catalogue
 
 def test_weights_that_changed_upstream_are_refused_before_the_download(server: Hub, catalogued: str) -> None:
     server.add(NAME, {**FILES, "model.safetensors": b"other"})
-    with pytest.raises(ModelError, match=r"not the ones this version knows .* give --revision main to accept them"):
+    with pytest.raises(ModelError, match=r"not the ones this version knows .* Give revision='main' to accept them"):
         locate(catalogued)
     assert not server.asked("GET", "/resolve/")
 
@@ -447,7 +434,7 @@ def test_naming_a_revision_accepts_other_weights_for_that_run_only(server: Hub, 
     assert (locate(catalogued, revision="main") / "model.safetensors").read_bytes() == b"other"
     assert not is_cached(catalogued)
     assert is_cached(catalogued, revision="main")
-    with pytest.raises(ModelError, match="give --revision main"):
+    with pytest.raises(ModelError, match="Give revision='main'"):
         locate(catalogued)
 
 
@@ -500,5 +487,5 @@ def test_the_client_s_offline_variable_applies(
     server: Hub, run: Callable[..., subprocess.CompletedProcess[str]]
 ) -> None:
     result = run(f"locate({NAME!r})", HF_HUB_OFFLINE="1")
-    assert "-m tiny` (HF_HUB_OFFLINE is set)" in result.stderr.splitlines()[-1]
+    assert "fetched offline (HF_HUB_OFFLINE is set). Run `vithybrid download" in result.stderr.splitlines()[-1]
     assert server.requests == []

@@ -19,7 +19,7 @@ from vithybrid_cli.hub.files import (
     PREPROCESSOR_CONFIG,
     WEIGHTS,
     WEIGHTS_INDEX,
-    read_json,
+    read_checkpoint_json,
     shards,
 )
 from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
@@ -172,8 +172,8 @@ class _Described:
         if not config.is_file():
             raise _absent(folder, CONFIG)
         if not preprocessor.is_file():
-            return cls(read_json(config), None, (config,))
-        return cls(read_json(config), read_json(preprocessor), (config, preprocessor))
+            return cls(read_checkpoint_json(config), None, (config,))
+        return cls(read_checkpoint_json(config), read_checkpoint_json(preprocessor), (config, preprocessor))
 
 
 def _read_timm(path: Path, described: _Described) -> Checkpoint:

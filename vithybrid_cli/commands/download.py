@@ -1,4 +1,4 @@
-"""`vithybrid download`: fetches models ahead of their first use, or brings them up to date."""
+"""``vithybrid download``: fetches models ahead of their first use, or brings them up to date."""
 
 from typing import Annotated
 
@@ -50,14 +50,9 @@ def download(
 
 
 def _raise(errors: list[VitHybridError], models: int) -> None:
-    """Raise what went wrong, once all models have had their turn.
-
-    Raises:
-        VitHybridError: the only error there was.
-        ModelError: several, in one line.
-    """
+    """Raise the only error there was, or a ModelError that names all of them."""
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        reasons = "; ".join(map(str, errors))
-        raise ModelError(f"{len(errors)} of {models} models could not be fetched: {reasons}")
+        reasons = " ".join(map(str, errors))
+        raise ModelError(f"{len(errors)} of {models} models could not be fetched. {reasons}")

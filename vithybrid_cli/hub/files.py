@@ -14,17 +14,22 @@ WEIGHTS_SUFFIXES = (".safetensors", ".npz")  # of single files that are read
 # Endings that frameworks give to pickles: torch (bin, pt, pth, ckpt), plain Python (pkl) and joblib.
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".joblib")
 
+_AGAIN = "Fetch the checkpoint again."
 
-def read_json(file: Path) -> dict[str, Any]:
-    """The JSON object in ``file``. Raises ModelError when it is missing or broken."""
+
+def read_checkpoint_json(file: Path) -> dict[str, Any]:
+    """The JSON object in a ``file`` of a checkpoint. Raises ModelError when it is missing or broken."""
     try:
         content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError as error:
-        raise ModelError(f"{file.parent} holds no {file.name}, so it is no checkpoint folder.") from error
+        raise ModelError(
+            f"{file.parent} holds no {file.name}, so it is no checkpoint folder.", "Name another folder."
+        ) from error
     except (OSError, ValueError, RecursionError) as error:
-        raise ModelError(f"{file} cannot be read: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ModelError(f"{file} cannot be read ({reason}).", _AGAIN) from error
     if not isinstance(content, dict):
-        raise ModelError(f"{file} holds no JSON object.")
+        raise ModelError(f"{file} holds no JSON object.", _AGAIN)
     return content
 
 
@@ -33,10 +38,10 @@ def shards(index: Path) -> list[str]:
 
     Raises ModelError when the index cannot be read, or names what can be no file of its folder.
     """
-    weight_map = read_json(index).get("weight_map")
+    weight_map = read_checkpoint_json(index).get("weight_map")
     if not isinstance(weight_map, dict) or not weight_map:
-        raise ModelError(f"{index} is no index of a sharded checkpoint: it has no readable weight_map.")
+        raise ModelError(f"{index} is no index of a sharded checkpoint: it has no readable weight_map.", _AGAIN)
     names = weight_map.values()
     if not all(isinstance(name, str) and name.isprintable() and Path(name).name == name for name in names):
-        raise ModelError(f"{index} names files outside of its own folder, or with names that no file can have.")
+        raise ModelError(f"{index} names files outside its own folder, or with names that no file can have.", _AGAIN)
     return sorted(set(names))

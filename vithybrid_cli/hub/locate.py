@@ -5,10 +5,11 @@ import os
 from pathlib import Path
 
 from vithybrid_cli.errors import ModelError, UsageError
-from vithybrid_cli.hub import cache, catalog
+from vithybrid_cli.hub import cache, catalog, environment
 from vithybrid_cli.hub.errors import HubUnreachable, not_cached
-from vithybrid_cli.hub.fetch import Progress, Request, changed, fetch
+from vithybrid_cli.hub.fetch import Progress, fetch
 from vithybrid_cli.hub.files import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_SUFFIXES
+from vithybrid_cli.hub.listing import Request, changed
 
 __all__ = ["Progress", "is_cached", "locate"]
 
@@ -25,7 +26,7 @@ def locate(
     update: bool = False,
     progress: Progress | None = None,
 ) -> Path:
-    """Return the absolute path of the model's folder (or weights file), fetching it first if need be.
+    """The absolute path of the model's folder (or weights file), which is fetched first if need be.
 
     ``name`` is, in this order: a catalog alias; an existing folder or file; a hub id ``owner/name``. A folder that
     shares its name with an alias is written ``./tiny``. A model that is complete in huggingface_hub's cache is used
@@ -38,14 +39,17 @@ def locate(
 
     Raises:
         UsageError: a ``revision`` was given for a path or for the built-in model.
-        ModelError: no such folder, no such model, no access, no network, no room, or weights that are damaged,
-            changed, or only there as a pickle; with the next step in the message.
+        ModelError: no such folder, no such model, no access, no network, no room, an environment variable that is
+            wrong, or weights that are damaged, changed, or only there as a pickle.
     """
     local = _local(name)
     if local is not None:
         if revision is not None:
-            raise UsageError(f"{os.fspath(name)} does not come from the hub and has no revisions: leave out --revision")
+            raise UsageError(
+                f"{os.fspath(name)} does not come from the hub and has no revisions.", "Leave out {revision}."
+            )
         return local
+    environment.check_import()
     request = _request(os.fspath(name), revision)
     found = cache.find(request.repo_id, request.revision)
     cached = None if found is None or _other_weights(request, found) else found
@@ -62,20 +66,22 @@ def locate(
 
 
 def is_cached(name: str, *, revision: str | None = None) -> bool:
-    """Tell, without a request, whether ``name`` can be loaded with no network.
+    """Whether ``name`` can be loaded with no network, told without a request.
 
     Raises:
-        ModelError: ``name`` is neither a path that exists nor an alias nor a possible hub id.
+        ModelError: ``name`` is neither a path that exists nor an alias nor a possible hub id, or the cache cannot be
+            read.
     """
     if _local(name) is not None:
         return True
+    environment.check_import()
     request = _request(name, revision)
     found = cache.find(request.repo_id, request.revision)
     return found is not None and _other_weights(request, found) is None
 
 
 def _local(name: str | os.PathLike[str]) -> Path | None:
-    """Return the path ``name`` stands for, or ``None`` if it is a model of the hub."""
+    """The path that ``name`` stands for, or None if it is a model of the hub."""
     text = os.fspath(name)
     entry = catalog.resolve(text) if isinstance(name, str) else None
     if entry is not None and entry.hub_id is None:
@@ -86,7 +92,9 @@ def _local(name: str | os.PathLike[str]) -> Path | None:
     if text and _exists(path):
         return path.absolute()  # so that ``./tiny`` is not the alias when its path is used as a name again
     if not isinstance(name, str) or _looks_like_a_path(text):
-        raise ModelError(f"no such folder or file: {text} (`vithybrid models` lists what can be named without a path)")
+        raise ModelError(
+            f"There is no folder or file {text}.", "`vithybrid models` lists what can be named without a path."
+        )
     return None
 
 
@@ -94,7 +102,7 @@ def built_in_folder(entry: catalog.Entry) -> Path:
     """The folder of a model that is part of the package. Raises ModelError when it is missing from it."""
     folder = Path(__file__).parent.parent / "builtin" / entry.alias
     if not folder.is_dir():
-        raise ModelError(f"the built-in model is missing from {folder}: install vithybrid-cli again")
+        raise ModelError(f"The built-in model is missing from {folder}.", "Install vithybrid-cli again.")
     return folder
 
 
@@ -130,7 +138,7 @@ def _request(name: str, revision: str | None) -> Request:
 
 
 def _hub_id(name: str) -> str:
-    """Return ``name`` if the hub could have a model called so; a bare word is taken for a mistyped alias.
+    """``name``, if the hub could have a model called so; a bare word is taken for a mistyped alias.
 
     Raises:
         ModelError: it could not.
@@ -150,22 +158,18 @@ def _hub_id(name: str) -> str:
 def _unknown(name: str) -> ModelError:
     names = [known for entry in catalog.ENTRIES for known in (entry.alias, entry.hub_id) if known]
     guess = difflib.get_close_matches(name, names, n=1)
-    hint = f"did you mean {guess[0]}?" if guess else f"a hub id looks like {catalog.DEFAULT_MODEL}"
-    return ModelError(f"{name!r} is no folder, no known model and no hub id: {hint} (see `vithybrid models`)")
+    hint = f"Did you mean {guess[0]}?" if guess else f"A hub id looks like {catalog.DEFAULT_MODEL}."
+    return ModelError(f"{name!r} is no folder, no known model and no hub id.", f"{hint} See `vithybrid models`.")
 
 
 def _other_weights(request: Request, found: cache.Cached) -> str | None:
-    """Return the sha256 of weights in the cache that are not those of the catalog."""
+    """The sha256 of weights in the cache that are not those of the catalog."""
     sha256 = cache.recorded_sha256(found.folder / WEIGHTS)
     return sha256 if request.sha256 not in (None, sha256) else None
 
 
 def _checked(request: Request, found: cache.Cached) -> Path:
-    """Return the folder of the model in the cache.
-
-    Raises:
-        ModelError: its weights are not those of the catalog.
-    """
+    """The folder of the model in the cache. Raises ModelError where its weights are not those of the catalog."""
     sha256 = _other_weights(request, found)
     if sha256 is not None:
         raise changed(request, sha256)

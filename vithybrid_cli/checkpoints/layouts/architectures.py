@@ -15,7 +15,7 @@ from vithybrid_cli.checkpoints.layouts.timm import IMAGENET_STATISTICS
 from vithybrid_cli.checkpoints.layouts.transformers import read_config
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.catalog import Entry, Family
-from vithybrid_cli.hub.files import CONFIG, read_json
+from vithybrid_cli.hub.files import CONFIG, read_checkpoint_json
 from vithybrid_cli.hub.locate import built_in_folder
 from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
 from vithybrid_cli.model.config import (
@@ -120,7 +120,7 @@ def _with_eps(config: NetworkConfig, layer_norm_eps: float) -> NetworkConfig:
 def config_of(entry: Entry) -> NetworkConfig:
     """The network of a row of the catalog, without its files but for the built-in one's."""
     if entry.architecture is None:
-        return read_config(read_json(built_in_folder(entry) / CONFIG))
+        return read_config(read_checkpoint_json(built_in_folder(entry) / CONFIG))
     return architecture(entry.architecture, _LAYER_NORM_EPS[entry.layout])
 
 
