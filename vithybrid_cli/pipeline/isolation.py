@@ -35,8 +35,15 @@ _PROGRAM = (
     "import sys; sys.path[:] = sys.argv[5:]; from vithybrid_cli.images.worker import main; "
     "main(int(sys.argv[1]), int(sys.argv[2]), sys.argv[3], int(sys.argv[4]))"
 )
-# A process decodes one picture at a time, and would start a thread for each core that nothing ever uses.
-_ONE_THREAD = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
+# What a process does not need, or what makes it slower, unless the user says otherwise: a thread for each core, and
+# memory that goes back to the system after each picture and is mapped and cleared again for the next (glibc's malloc;
+# BENCHMARKS.md, "Decoding in processes"). So a process may keep 64 MiB.
+_ENVIRONMENT = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_NUM_THREADS": "1",
+    "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
+    "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
+}
 _LONGEST_ANSWER = 2**20  # bytes
 _LEAST = 1e-3  # seconds that a picture has left at least once it is opened; 0 would mean not to wait at all
 _GRACE = 5.0  # seconds for a killed process to end; one that waits for a dead disk does not
@@ -147,7 +154,7 @@ class _Process:
                 stdin=subprocess.PIPE,  # nothing is written: the process ends when it is closed, as by our own end
                 stdout=subprocess.DEVNULL,
                 pass_fds=files,
-                env={**os.environ, **_ONE_THREAD},
+                env={**_ENVIRONMENT, **os.environ},
                 process_group=0,  # Ctrl-C is for the program, which then ends its processes
             )
         self._channel = ours
