@@ -12,7 +12,7 @@ from places import GOLDENS
 from small_checkpoints import HYBRID, PLAIN, STEM_ONLY, jax_arrays, write_npz, write_timm
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.convert import convert
+from vithybrid_cli.checkpoints.convert import convert_checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 
 pytestmark = [pytest.mark.peers, pytest.mark.timeout(600)]
@@ -58,7 +58,7 @@ def test_a_converted_folder_gives_the_same_outputs_in_transformers(
     source: Callable[[Path], Path], peers: Peers, tmp_path: Path
 ) -> None:
     checkpoint = Checkpoint.read(source(tmp_path))
-    convert(checkpoint, tmp_path / "converted")
+    convert_checkpoint(checkpoint, tmp_path / "converted")
     pixels = torch.randn(2, 3, *checkpoint.config.image_size, generator=torch.Generator().manual_seed(1))
     np.save(tmp_path / "pixels.npy", pixels.numpy())
     peers.run("load_converted", tmp_path / "pixels.npy", tmp_path / "converted")

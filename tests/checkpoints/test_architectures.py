@@ -194,5 +194,5 @@ def test_pictures_are_prepared_as_the_published_files_say(
 
 
 def test_a_name_that_is_not_known_is_answered_with_those_that_are() -> None:
-    with pytest.raises(ModelError, match=r"'vit_huge'; known: vit_tiny_r_s16_p8_224, .*dino_vitb8"):
+    with pytest.raises(ModelError, match=r"'vit_huge'. Name one of these: vit_tiny_r_s16_p8_224, .*dino_vitb8"):
         architecture("vit_huge", 1e-6)

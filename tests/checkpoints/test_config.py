@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from vithybrid_cli.checkpoints.layouts.transformers import architecture, read_config, read_labels, write_config
+from vithybrid_cli.checkpoints.layouts.transformers import class_of, read_config, read_labels, write_config
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, NetworkConfig, VitConfig
 
@@ -98,7 +98,7 @@ def test_the_feature_map_is_taken_from_the_named_stage(outputs: dict[str, Any], 
     ("wrong", "named"),
     [
         pytest.param(config(model_type="swin"), "model_type 'swin'", id="another family"),
-        pytest.param({"image_size": 384}, "config.json has no model_type", id="no model type"),
+        pytest.param({"image_size": 384}, "config.json: neither a model_type", id="no model type"),
         pytest.param(config(hidden_act="silu"), "hidden_act 'silu'", id="activation"),
         pytest.param(config(num_channels=4), "num_channels 4", id="channels"),
         pytest.param(config(hidden_size=100), "hidden_size 100", id="heads do not divide the width"),
@@ -177,7 +177,7 @@ def test_a_backbone_without_stages_reads_back_the_same() -> None:
     ],
 )
 def test_transformers_has_a_class_for_each_network(network: NetworkConfig, name: str) -> None:
-    assert architecture(network) == name
+    assert class_of(network) == name
 
 
 @pytest.mark.parametrize(

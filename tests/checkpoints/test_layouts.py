@@ -147,7 +147,7 @@ def test_timm_weights_in_shards_load_like_one_file(tmp_path: Path) -> None:
         pytest.param(
             "vit_tiny_patch16_224",
             {"model_args": {"global_pool": ""}},
-            "global_pool '' has a head label every patch",
+            "global_pool '' gives every patch logits",
             id="no pooling",
         ),
         pytest.param(
@@ -278,13 +278,13 @@ FC1 = "Transformer/encoderblock_1/MlpBlock_3/Dense_0/kernel"
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
-        pytest.param({}, f"{QUERY}, which has three axes, is not among them (0 arrays: nothing)", id="no arrays"),
+        pytest.param({}, f"{QUERY}, with three axes is not among them (0 arrays: nothing)", id="no arrays"),
         pytest.param(
             {f"MixerBlock_{index}/kernel": np.zeros(1) for index in range(5)},
-            "(5 arrays: MixerBlock_0/kernel, MixerBlock_1/kernel, MixerBlock_2/kernel, …). Give a ViT",
+            "(5 arrays: MixerBlock_0/kernel, MixerBlock_1/kernel, MixerBlock_2/kernel, …). Use a ViT",
             id="a mixer",
         ),
-        pytest.param(changed(**{QUERY: np.zeros((64, 64))}), "which has three axes, is not among", id="a flat query"),
+        pytest.param(changed(**{QUERY: np.zeros((64, 64))}), "with three axes is not among", id="a flat query"),
         pytest.param(changed(cls=None), "; missing: cls.", id="no CLS token"),
         pytest.param(changed(more=np.zeros(1, "f4")), "; unexpected: more.", id="an array too many"),
         pytest.param(changed(cls=np.zeros((1, 64), "f4")), "misshapen: cls is [1, 64], not [1, 1, 64]", id="a shape"),
@@ -292,9 +292,9 @@ FC1 = "Transformer/encoderblock_1/MlpBlock_3/Dense_0/kernel"
         pytest.param(
             changed(embedding=None, **{"embedding/kernel": None}), "embedding/kernel is missing", id="no patches"
         ),
-        pytest.param(changed(**{POSITIONS: np.zeros((1, 0, 64))}), "has room for no patch", id="no positions"),
+        pytest.param(changed(**{POSITIONS: np.zeros((1, 0, 64))}), "leaves no room for patches", id="no positions"),
         pytest.param(
-            changed(**{POSITIONS: np.zeros((1, 4, 64))}), "for 3 patches, which are no square", id="no square"
+            changed(**{POSITIONS: np.zeros((1, 4, 64))}), "for 3 patches, which make no square", id="no square"
         ),
         pytest.param(changed(**{POSITIONS: np.zeros(4)}), "should have 3 dimensions", id="positions in a row"),
         pytest.param(changed(cls=np.zeros((1, 1, 64), "i4")), "is of type int32, which no weights have", id="integers"),
@@ -349,9 +349,9 @@ def test_a_timm_config_in_the_header_is_timms_layout(tmp_path: Path) -> None:
     ("metadata", "says"),
     [
         pytest.param({}, "does not say what network it is for. Put its config.json beside it.", id="none"),
-        pytest.param({"config": "{"}, "the config in the header of", id="cut off"),
+        pytest.param({"config": "{"}, "The config in the header of", id="cut off"),
         pytest.param({"config": "[]"}, "is no JSON object", id="a list"),
-        pytest.param({"config": "{}"}, "has no model_type", id="of something else"),
+        pytest.param({"config": "{}"}, "neither a model_type", id="of something else"),
     ],
 )
 def test_a_file_without_a_readable_config_is_one_error(metadata: dict[str, str], says: str, tmp_path: Path) -> None:
@@ -365,9 +365,9 @@ def test_a_file_without_a_readable_config_is_one_error(metadata: dict[str, str],
         pytest.param([], "holds no config.json, so it is no checkpoint folder", id="empty"),
         pytest.param(["config.json"], "holds no model.safetensors, so it is no checkpoint", id="no weights"),
         pytest.param(
-            ["config.json", "x.safetensors"], "no model.safetensors, but x.safetensors. Give", id="another name"
+            ["config.json", "x.safetensors"], "no model.safetensors, but x.safetensors. Name", id="another name"
         ),
-        pytest.param(["R50.npz"], "holds no config.json, but R50.npz. Give that file", id="an npz alone"),
+        pytest.param(["R50.npz"], "holds no config.json, but R50.npz. Name that file", id="an npz alone"),
         pytest.param(["config.json", "pytorch_model.bin"], "can run any code", id="a pickle"),
     ],
 )
@@ -382,7 +382,7 @@ def test_a_folder_that_lacks_a_file_says_what_to_give_instead(files: list[str], 
     [
         pytest.param({"model_type": "vit", "architectures": 5}, "architectures must be a list, not 5", id="classes"),
         pytest.param({"model_type": "swin"}, "model_type 'swin' is not supported; known: 'vit_hybrid'", id="Swin"),
-        pytest.param({"name": "left-pad"}, "config.json has no model_type", id="something else's config"),
+        pytest.param({"name": "left-pad"}, "config.json: neither a model_type", id="something else's config"),
         pytest.param(
             {"model_type": "vit", "problem_type": "x"}, "problem_type 'x' is not supported; known: None", id="a problem"
         ),
@@ -474,7 +474,7 @@ def test_a_model_of_the_hub_without_a_config_is_one_error(server: Hub, files: di
 @pytest.mark.parametrize("name", ["hf-vit", "hf-bit", "timm-hybrid", "jax-hybrid/R50+ViT.npz"])
 @pytest.mark.parametrize("size", [-3, 0, 7, 100_000, 99_999_999_999])
 def test_an_image_size_that_no_network_can_take_is_refused(name: str, size: int) -> None:
-    with pytest.raises(UsageError, match=rf"--image-size {size} (is less than|makes pictures of)"):
+    with pytest.raises(UsageError, match=rf"(pixels, not {size}\.|Pictures of {size}² pixels are too large\.)"):
         Checkpoint.read(GOLDENS / name, size)
 
 

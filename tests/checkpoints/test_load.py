@@ -52,7 +52,7 @@ def misfits(folder: Path) -> str:
     """What a load says of the weights, after the name of their folder."""
     with pytest.raises(ModelError) as raised:
         load_network(Checkpoint.read(folder))
-    return str(raised.value).split("; ", 1)[1]
+    return raised.value.cause.split("; ", 1)[1]
 
 
 QUERY, KEY, VALUE = (f"vit.encoder.layer.0.attention.attention.{part}.weight" for part in ("query", "key", "value"))

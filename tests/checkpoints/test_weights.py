@@ -111,8 +111,8 @@ def test_a_damaged_archive_is_one_error(content: bytes, says: str, tmp_path: Pat
         npz_arrays(file)
     message = str(raised.value)
     assert says in message
-    assert message.startswith(f"{file} cannot be read: ")
-    assert message.endswith(". Fetch the checkpoint again.")
+    assert message.startswith(f"{file} cannot be read (")
+    assert message.endswith("). Fetch the checkpoint again.")
 
 
 def test_damaged_compressed_numbers_are_an_error(tmp_path: Path) -> None:

@@ -193,7 +193,7 @@ def test_larger_pictures_give_other_scores_of_the_same_labels(pictures: Path) ->
 def test_an_image_size_below_one_patch_is_wrong_usage(pictures: Path) -> None:
     done = run("0.png", "--image-size", "4", "-m", str(Path(MODEL).parent / "hf-vit"))
     assert (done.exit_code, done.stdout) == (2, "")
-    assert "--image-size 4 is less than the" in done.stderr
+    assert "pixels, not 4. Raise --image-size." in done.stderr
 
 
 def test_a_picture_is_never_written_over_by_its_labels(pictures: Path) -> None:

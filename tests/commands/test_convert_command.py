@@ -20,7 +20,7 @@ from typer.testing import CliRunner
 
 from vithybrid_cli.checkpoints import convert as converting
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
-from vithybrid_cli.checkpoints.convert import convert, crop_difference
+from vithybrid_cli.checkpoints.convert import convert_checkpoint, crop_difference
 from vithybrid_cli.checkpoints.load import load_network, read_weights
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.errors import UsageError
@@ -32,7 +32,7 @@ EVERY_GOLDEN = (
     *("timm-hybrid", "jax-hybrid/R50+ViT.npz"),
 )
 FILES = ["config.json", "model.safetensors", "preprocessor_config.json"]
-SHIFT = "transformers may cut a picture one pixel beside where timm does"
+SHIFT = "transformers may crop a picture one pixel off from timm"
 
 
 def run(*arguments: str | Path) -> Any:
@@ -150,7 +150,9 @@ def test_a_type_that_holds_all_weights_changes_no_output(dtype: str | None, tmp_
 
 def test_numbers_too_large_for_the_type_are_no_conversion(tmp_path: Path) -> None:
     large = changed(GOLDENS / "hf-vit", tmp_path / "large", lambda tensor: tensor * 1e6)
-    assert "computes something else, off by nan where" in refused(large, tmp_path / "out", "--weights-dtype", "float16")
+    assert "outputs of the result are off by nan where" in refused(
+        large, tmp_path / "out", "--weights-dtype", "float16"
+    )
     assert [path.name for path in tmp_path.iterdir()] == ["large"]
 
 
@@ -160,7 +162,7 @@ def test_a_result_that_computes_something_else_is_removed(tmp_path: Path, monkey
 
     monkeypatch.setattr(converting, "read_weights", forgetful)
     (tmp_path / "out").mkdir()
-    assert "was not converted: the result computes something else" in refused(GOLDENS / "hf-vit", tmp_path / "out")
+    assert "was not converted: outputs of the result are off by" in refused(GOLDENS / "hf-vit", tmp_path / "out")
     assert [path.name for path in tmp_path.rglob("*")] == ["out"]
 
 
@@ -229,9 +231,9 @@ def test_a_folder_that_holds_something_is_left_as_it_is(tmp_path: Path) -> None:
 def test_a_file_in_the_way_is_left_as_it_is(tmp_path: Path) -> None:
     (tmp_path / "out").write_text("mine", encoding="utf-8")
     with pytest.raises(UsageError, match="is no empty folder"):
-        convert(Checkpoint.read(GOLDENS / "hf-vit"), tmp_path / "out")
+        convert_checkpoint(Checkpoint.read(GOLDENS / "hf-vit"), tmp_path / "out")
     with pytest.raises(UsageError, match="cannot be written"):
-        convert(Checkpoint.read(GOLDENS / "hf-vit"), tmp_path / "out" / "below")
+        convert_checkpoint(Checkpoint.read(GOLDENS / "hf-vit"), tmp_path / "out" / "below")
     assert (tmp_path / "out").read_text(encoding="utf-8") == "mine"
 
 
@@ -282,7 +284,7 @@ def test_a_hybrid_is_called_what_the_auto_classes_call_it(tmp_path: Path) -> Non
 
 @pytest.mark.parametrize("name", ["./no/such/folder", "~no-such-user-of-mine/folder"])
 def test_a_source_that_is_none_exits_with_3(name: str, tmp_path: Path) -> None:
-    assert "no such folder" in refused(name, tmp_path / "out")
+    assert "There is no folder or file" in refused(name, tmp_path / "out")
 
 
 @pytest.mark.parametrize(
@@ -294,7 +296,7 @@ def test_a_source_that_is_none_exits_with_3(name: str, tmp_path: Path) -> None:
         pytest.param((64, 64), 1.0, "border", "does not keep the proportions", id="border"),
         pytest.param((64, 64), 1.0, "squash", None, id="squashed, nothing cut"),
         pytest.param((65, 65), 0.92, "squash", None, id="squashed, an odd length cut at an even place"),
-        pytest.param((64, 64), 0.95, "squash", "cuts pictures one pixel beside", id="squashed, cut at an odd place"),
+        pytest.param((64, 64), 0.95, "squash", "crops pictures one pixel off", id="squashed, cut at an odd place"),
     ],
 )
 def test_a_crop_that_transformers_cannot_make_is_said(
@@ -314,7 +316,7 @@ def test_the_preprocessing_of_transformers_is_kept(tmp_path: Path) -> None:
 
 def test_the_difference_is_that_of_the_outputs(tmp_path: Path) -> None:
     source, out = Checkpoint.read(GOLDENS / "hf-vit"), tmp_path / "out"
-    found = convert(source, out, torch.bfloat16)
+    found = convert_checkpoint(source, out, torch.bfloat16)
     pixels = torch.randn(1, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     before, after = load_network(source)(pixels), load_network(Checkpoint.read(out))(pixels)
     assert found.largest == pytest.approx((before - after).abs().max().item(), rel=1e-3)

@@ -229,13 +229,13 @@ def test_a_network_without_a_head_exits_with_3(pictures: list[list[int]]) -> Non
 def test_the_image_size_reaches_the_network(pictures: list[list[int]]) -> None:
     assert run("labelled", "--image-size", "64").stdout == run("labelled").stdout
     done = run("labelled", "--image-size", "4", "-m", str(Path(MODEL).parent / "hf-vit"))
-    assert "--image-size 4 is less than the" in done.stderr
+    assert "pixels, not 4. Raise --image-size." in done.stderr
     assert (done.exit_code, done.stdout) == (2, "")
 
 
 def test_a_model_that_is_not_there_exits_with_3(pictures: list[list[int]]) -> None:
     done = run("labelled", "-m", "./nowhere")
-    assert "no such folder" in done.stderr
+    assert "There is no folder or file" in done.stderr
     assert (done.exit_code, done.stdout) == (3, "")
 
 

@@ -291,7 +291,7 @@ def test_a_pickle_is_refused_with_the_reason(folder: Path) -> None:
 
 def test_a_model_that_is_not_there_exits_with_3() -> None:
     done = run("./no/such/folder")
-    assert "There is no folder" in done.stderr
+    assert "There is no folder or file" in done.stderr
     assert (done.exit_code, done.stdout) == (3, "")
 
 

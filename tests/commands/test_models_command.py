@@ -133,7 +133,7 @@ def test_a_limit_that_is_no_number_is_wrong_usage_with_an_example(limit: str) ->
     result = invoke(f"--max-params={limit}")
     assert (result.exit_code, result.stdout) == (2, "")
     assert result.stderr == (
-        f"vithybrid: --max-params {limit!r} is no number of parameters. Give one such as 40M or 40000000.\n"
+        f"vithybrid: {limit!r} is no number of parameters. Give --max-params as 40M or 40000000.\n"
     )
 
 

@@ -230,7 +230,7 @@ def test_wrong_usage_says_what_and_exits_with_2(place: Path, arguments: list[str
 @pytest.mark.parametrize(
     ("start", "says"),
     [
-        pytest.param(["-c", "nowhere/at/all"], "no such folder", id="no such config"),
+        pytest.param(["-c", "nowhere/at/all"], "There is no folder or file", id="no such config"),
         pytest.param(["-m", "./small"], "holds no model.safetensors", id="no weights"),
         pytest.param(["-c", "./train"], "holds no config.json", id="no config"),
     ],

@@ -49,8 +49,8 @@ def test_the_size_is_that_of_the_parameters_in_float32(entry: catalog.Entry) -> 
     assert entry.size_bytes == pytest.approx(4 * entry.parameters, abs=500_000)
 
 
-@pytest.mark.parametrize("family", [pytest.param(family, id=family) for family in catalog.Family])
-def test_the_rows_of_a_family_are_together(family: catalog.Family) -> None:
+@pytest.mark.parametrize("family", [pytest.param(family, id=family) for family in catalog.CatalogFamily])
+def test_the_rows_of_a_family_are_together(family: catalog.CatalogFamily) -> None:
     places = [place for place, entry in enumerate(catalog.ENTRIES) if entry.family is family]
     assert places == list(range(places[0], places[0] + len(places)))
 

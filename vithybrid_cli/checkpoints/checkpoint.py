@@ -1,4 +1,4 @@
-"""What a checkpoint says about itself, apart from its weights: layout, network, labels, preprocessing. No torch."""
+"""What a checkpoint says about itself: layout, network, labels, preprocessing; no weights. No torch."""
 
 import json
 from collections.abc import Mapping
@@ -29,10 +29,11 @@ from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
 _TIMM_MODEL_TYPES = (None, "timm_wrapper")  # of timm itself, and of transformers around it
 _PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
 INERT = "relative_position_index"  # ends the names of buffers in older files of BEiT, which are no weights
+_AGAIN = "Fetch the checkpoint again."
 
 
 class Layout(StrEnum):
-    """Whose names and files a checkpoint has."""
+    """Which library's names and files a checkpoint has."""
 
     TRANSFORMERS = "transformers"
     TIMM = "timm"
@@ -41,11 +42,11 @@ class Layout(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """A folder or a single file: where it is, whose layout it has, and what its files say.
+    """A folder or a single file: where it is, its layout, and what its files say.
 
-    ``config`` is the network that is to be run; ``stored_size`` is the image size (height, width) for which its weights
-    are, where that is another one. ``descriptions`` are the files beside the weights that it was read from.
-    ``problem_type`` is transformers' word for what the labels are, None where it is not said.
+    ``config`` is the network to run; ``stored_size`` is the image size (height, width) of its weights where that is
+    another one. ``descriptions`` are the files beside the weights that it was read from. ``problem_type`` is
+    transformers' field of that name.
     """
 
     path: Path
@@ -60,8 +61,8 @@ class Checkpoint:
     def read(cls, path: Path, image_size: int | None = None) -> "Checkpoint":
         """Read what ``path``, a folder or a weights file, says of its network.
 
-        ``image_size`` has it take pictures of another size than the one it is for. Raises ModelError when there is no
-        readable checkpoint, UsageError when the network cannot take pictures of that size.
+        With an ``image_size`` the network takes pictures of that size. Raises ModelError when there is no readable
+        checkpoint, UsageError when the network cannot take pictures of that size.
         """
         checkpoint = _read_npz(path) if is_npz(path) else _read_described(path)
         return checkpoint if image_size is None else checkpoint.at(image_size)
@@ -69,11 +70,11 @@ class Checkpoint:
     def at(self, image_size: int) -> "Checkpoint":
         """The same for pictures of another size, in pixels. Raises UsageError for one that is too small or large."""
         if image_size < (least := self.config.least_size):
-            raise UsageError(f"--image-size {image_size} is less than the {least} pixels that {self.path} needs.")
+            raise UsageError(f"{self.path} needs pictures of {least} pixels, not {image_size}.", "Raise {image_size}.")
         size = (image_size, image_size)
         preprocessing = self.preprocessing.at(size) if image_size**2 <= MAX_RESIZED_PIXELS else None
         if preprocessing is None or preprocessing.resized_pixels > MAX_RESIZED_PIXELS:
-            raise UsageError(f"--image-size {image_size} makes pictures of {image_size}² pixels. Give a smaller one.")
+            raise UsageError(f"Pictures of {image_size}² pixels are too large.", "Lower {image_size}.")
         config, stored = replace(self.config, image_size=size), self.stored_size or self.config.image_size
         return replace(self, config=config, preprocessing=preprocessing, stored_size=stored)
 
@@ -116,18 +117,20 @@ def weight_files(path: Path) -> list[Path]:
 
 
 def _absent(folder: Path, name: str) -> ModelError:
-    """What to say of a folder without its config or weights, which a single file of weights may do without."""
+    """The error for a folder without its config or weights; some single files of weights need neither."""
     others = sorted(file.name for file in folder.glob("*") if file.suffix in (".npz", ".safetensors"))
     if others and (name == WEIGHTS or is_npz(folder / others[0])):
-        return ModelError(f"{folder} holds no {name}, but {others[0]}. Give that file instead of its folder.")
-    return ModelError(f"{folder} holds no {name}, so it is no checkpoint folder. Give one, or a file of weights.")
+        return ModelError(f"{folder} holds no {name}, but {others[0]}.", "Name that file instead of its folder.")
+    return ModelError(
+        f"{folder} holds no {name}, so it is no checkpoint folder.", "Name another folder, or a file of weights."
+    )
 
 
 def _read_npz(path: Path) -> Checkpoint:
     try:
         config = jax_layout.read_config(jax_layout.without_prefix(npz_outlines(path)))
     except NotThisLayout as error:
-        raise ModelError(f"{path} cannot be used: {error} Give a ViT or hybrid of Google's.") from error
+        raise ModelError(f"{path} cannot be used: {error.cause}", "Use a ViT or hybrid of Google's.") from error
     return Checkpoint(path, config, jax_layout.default_preprocessing(config.image_size), Layout.JAX)
 
 
@@ -149,13 +152,15 @@ class _Described:
 
     @classmethod
     def by(cls, path: Path) -> "_Described":
-        """What a folder's files say; of a single file its header, or else the files beside it."""
+        """From a folder's files; for a single file from its header, or else from the files beside it."""
         if not path.is_file():
             return cls._in_folder(path)
         if path.suffix in PICKLE_SUFFIXES:
             raise _pickle(path)
         if path.suffix != ".safetensors":
-            raise ModelError(f"{path} is no weights file. Give a .safetensors or .npz file, or a folder with {CONFIG}.")
+            raise ModelError(
+                f"{path} is no weights file.", f"Name a .safetensors or .npz file, or a folder with {CONFIG}."
+            )
         inside = metadata(path)
         texts = {name: inside[name] for name in (CONFIG, "config", PREPROCESSOR_CONFIG) if name in inside}
         parsed = {name: _parsed(text, path) for name, text in texts.items()}
@@ -164,7 +169,7 @@ class _Described:
             return cls(config, parsed.get(PREPROCESSOR_CONFIG))
         if (path.parent / CONFIG).is_file():
             return cls._in_folder(path.parent)
-        raise ModelError(f"{path} does not say what network it is for. Put its {CONFIG} beside it.")
+        raise ModelError(f"{path} does not say what network it is for.", f"Put its {CONFIG} beside it.")
 
     @classmethod
     def _in_folder(cls, folder: Path) -> "_Described":
@@ -181,14 +186,14 @@ def _read_timm(path: Path, described: _Described) -> Checkpoint:
     try:
         network = timm_layout.read_config(described.config, shapes)
     except NotThisLayout as error:
-        raise ModelError(f"{path} cannot be used: {error} Fetch the checkpoint again.") from error
+        raise ModelError(f"{path} cannot be used: {error.cause}", _AGAIN) from error
     preprocessing = timm_layout.read_preprocessing(described.config, network.image_size)
     return Checkpoint(path, network, preprocessing, Layout.TIMM, descriptions=described.files[:1])
 
 
 def _read_transformers(path: Path, described: _Described) -> Checkpoint:
-    """Without a preprocessor config pictures are brought to the network's own image size with mean and standard
-    deviation 0.5, as those of all published hybrids are.
+    """Without a preprocessor config pictures are resized to the network's image size, with mean and standard deviation
+    0.5, as for all published hybrids.
     """
     network = transformers_config.read_config(described.config, (lambda: _names(path)) if _has_weights(path) else None)
     if described.preprocessor is None:
@@ -214,14 +219,14 @@ def _parsed(text: str, path: Path) -> Mapping[str, Any]:
     try:
         content = json.loads(text)
     except (ValueError, RecursionError) as error:
-        raise ModelError(f"the config in the header of {path} cannot be read: {error}") from error
+        raise ModelError(f"The config in the header of {path} cannot be read ({error}).", _AGAIN) from error
     if not isinstance(content, dict):
-        raise ModelError(f"the config in the header of {path} is no JSON object.")
+        raise ModelError(f"The config in the header of {path} is no JSON object.", _AGAIN)
     return content
 
 
 def _pickle(path: Path) -> ModelError:
     return ModelError(
-        f"{path} holds its weights as a pickle, which can run any code when it is loaded and is never read. "
-        f"Convert it to {WEIGHTS} where you trust it, or use a revision that has one."
+        f"{path} holds its weights as a pickle, which can run any code when it is loaded and is never read.",
+        f"Convert it to {WEIGHTS} where you trust it, or use a revision that has one.",
     )

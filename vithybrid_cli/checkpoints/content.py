@@ -1,4 +1,4 @@
-"""What a checkpoint's weights are, told by their content and not by their name or age. No torch."""
+"""Identifies a checkpoint's weights by their content, not by their name or age. No torch."""
 
 import hashlib
 import re
@@ -12,8 +12,8 @@ from vithybrid_cli.errors import ModelError
 from vithybrid_cli.user_cache import cache_folder
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
-# A file system notes times to some hundredths of a second, the coarsest (FAT) to two seconds: within these a file may
-# be written once more and look the same.
+# File systems keep times to some hundredths of a second, the coarsest (FAT) to two seconds: within these a file may be
+# written once more and look the same.
 _SETTLED = 2_000_000_000  # nanoseconds
 
 
@@ -23,7 +23,7 @@ def weights_sha256(checkpoint: Checkpoint) -> tuple[str, ...]:
 
 
 def file_sha256(file: Path) -> str:
-    """The SHA-256 of a file's content, in hexadecimal; read from a note if the file is as it was when that was taken.
+    """The SHA-256 of a file's content, in hexadecimal; from a note if the file has not changed since that was written.
 
     Hashing the 400 MB of a large network takes a third of a second, so the result is noted in the user's cache for the
     file's path, inode, size and times. Raises ModelError when the file cannot be read.
@@ -38,7 +38,9 @@ def file_sha256(file: Path) -> str:
         if _state(file) == state:
             _note(state, sha256)
     except OSError as error:
-        raise ModelError(f"{file} cannot be read: {error.strerror}. Make it readable, or fetch it again.") from error
+        raise ModelError(
+            f"{file} cannot be read ({error.strerror}).", "Make it readable, or fetch it again."
+        ) from error
     return sha256
 
 
@@ -46,7 +48,7 @@ _State = tuple[str, int, int, int, int, int]
 
 
 def _state(file: Path) -> _State:
-    """What differs after the file was written again, were it with the same length and an old date."""
+    """What changes when the file is written again, even with the same length and an old date."""
     found = file.stat()
     return (str(file.resolve()), found.st_dev, found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
 
@@ -56,7 +58,7 @@ def _note_for(state: _State) -> Path:
 
 
 def _noted(state: _State) -> str | None:
-    # Nothing there, no cache at all, or a broken note: the file itself tells.
+    # No note, no cache, another user's cache or a broken note: the file is hashed.
     with suppress(OSError, UnicodeDecodeError):
         text = _note_for(state).read_text(encoding="ascii")
         return text if _SHA256.fullmatch(text) else None

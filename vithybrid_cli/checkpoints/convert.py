@@ -1,4 +1,4 @@
-"""A checkpoint of any layout becomes a folder for transformers, which is checked before it gets its name."""
+"""A checkpoint of any layout becomes a folder for transformers, which is checked before it appears."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,33 +11,33 @@ from torch import Tensor
 
 from vithybrid_cli.atomic import UNFINISHED, replacing_folder
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.layouts.transformers import architecture
+from vithybrid_cli.checkpoints.layouts.transformers import class_of
 from vithybrid_cli.checkpoints.load import load_network, read_weights
 from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub.files import CONFIG
 
-# How far outputs may be off, as a part of the largest, for each rounding error (half of eps) that a shorter type makes
-# of a weight. The reference checkpoints stay within 6, and what is wrongly converted is off by hundreds.
+# How far outputs may differ, as a part of the largest, in units of the rounding error (half of eps) that a shorter type
+# makes in a weight. The reference checkpoints stay within 6, and wrong conversions are off by hundreds.
 _ROUNDINGS = 16
 
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """Between what source and result compute: the largest one of their outputs, and what was allowed."""
+    """The largest difference between an output of the source and of the result, and what was allowed."""
 
     largest: float
     allowed: float
 
 
-def convert(source: Checkpoint, out: Path, dtype: torch.dtype | None = None) -> Difference:
-    """Write ``source`` to the folder ``out``, which must not exist or be empty, and compare what both compute.
+def convert_checkpoint(source: Checkpoint, out: Path, dtype: torch.dtype | None = None) -> Difference:
+    """Write ``source`` to the folder ``out``, which must be empty or not exist, and compare the outputs of both.
 
-    Weights keep their types where no ``dtype`` is given. The folder is there when it is whole and has been compared, or
-    not at all. Raises UsageError when it cannot be written, ModelError where transformers has no such network, or where
-    the result computes something else.
+    Weights keep their types unless a ``dtype`` is given. The files appear once they are whole and compared, or not at
+    all. Raises UsageError when they cannot be written, ModelError where transformers has no such network, or the result
+    has other outputs.
     """
-    architecture(source.config)
+    class_of(source.config)  # raises ModelError, before anything is read or written
     with _appearing(out) as unfinished:
         weights = read_weights(source)
         write_checkpoint(unfinished, source.config, source.preprocessing, weights, dtype, source.problem_type)
@@ -45,43 +45,44 @@ def convert(source: Checkpoint, out: Path, dtype: torch.dtype | None = None) -> 
         difference = _difference(_outputs(Checkpoint.read(unfinished)), expected, _error(weights, dtype))
         if not difference.largest <= difference.allowed:  # NaN is not
             raise ModelError(
-                f"{source.path} was not converted: the result computes something else, off by {difference.largest:.3g} "
-                f"where {difference.allowed:.3g} is allowed. Keep the type of its weights, or take float32."
+                f"{source.path} was not converted: outputs of the result are off by {difference.largest:.3g} "
+                f"where {difference.allowed:.3g} is allowed.",
+                "Keep the type of its weights, or take float32.",
             )
     return difference
 
 
 def crop_difference(source: Checkpoint) -> str | None:
-    """What transformers' preprocessing does otherwise than that of ``source``; None if it is the same.
+    """How transformers' preprocessing differs from that of ``source``; None if it does not.
 
-    timm rounds half a pixel to the even side, where transformers rounds down, and has ways of resizing of its own.
+    timm rounds half a pixel to even where transformers rounds down, and resizes in ways of its own.
     """
     timm, crop = source.preprocessing.timm, source.preprocessing.crop_size
     if timm is None:
         return None
     size = source.preprocessing.size
     if isinstance(size, int):
-        return "transformers may cut a picture one pixel beside where timm does"
+        return "transformers may crop a picture one pixel off from timm"
     if timm.mode != "squash":
         return f"transformers does not keep the proportions of pictures, as timm does here (crop mode {timm.mode})"
     if any(timm.start(*side) != (side[0] - side[1]) // 2 for side in zip(size, crop, strict=True)):
-        return "transformers cuts pictures one pixel beside where timm does"
+        return "transformers crops pictures one pixel off from timm"
     return None
 
 
 def _error(weights: dict[str, Tensor], dtype: torch.dtype | None) -> float:
-    """The largest relative error that the ``dtype`` makes of a weight; 0 where it holds them all."""
+    """The largest relative error that the ``dtype`` makes in a weight; 0 where it holds them all."""
     if dtype is None or all(torch.promote_types(tensor.dtype, dtype) is dtype for tensor in weights.values()):
         return 0.0
     return torch.finfo(dtype).eps / 2
 
 
 def _outputs(checkpoint: Checkpoint) -> Tensor:
-    """What its network makes of a fixed random picture."""
+    """The outputs of its network for a fixed random picture."""
     pixels = torch.randn(1, 3, *checkpoint.config.image_size, generator=torch.Generator().manual_seed(0))
     network = load_network(checkpoint)
     for parameter in network.parameters():
-        parameter.data = parameter.data.clone()  # memory-mapped numbers lie anywhere, and MKL's sums depend on that
+        parameter.data = parameter.data.clone()  # MKL's sums depend on how numbers are aligned, and mapped ones are not
     with torch.inference_mode():
         outputs: Tensor = network(pixels)
     return outputs

@@ -44,8 +44,8 @@ _HEADS = ("head.", "head_dist.")
 def load_network(checkpoint: Checkpoint, attention: AttentionImplementation = "sdpa", *, head: bool = True) -> Network:
     """The float32 network of a checkpoint in evaluation mode, weight standardisation folded in.
 
-    Without its ``head`` it gives the features that the head would read. Raises ModelError when the weights are missing,
-    damaged, or do not fit the config.
+    Without its ``head`` its outputs are the features that the head would read. Raises ModelError when the weights are
+    missing, damaged, or do not fit the config.
     """
     tensors = resized(read_weights(checkpoint), checkpoint.stored_config, checkpoint.config)
     config = checkpoint.config
@@ -59,7 +59,7 @@ def load_network(checkpoint: Checkpoint, attention: AttentionImplementation = "s
 
 
 def without_head(config: NetworkConfig) -> NetworkConfig:
-    """The same network as one that gives features."""
+    """The same network without its head, whose outputs are features."""
     if isinstance(config, BitClassifierConfig):
         return replace(config, labels=())
     return replace(config, labels=(), distillation_head=False)
@@ -80,7 +80,7 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
 
 def transformers_map(config: NetworkConfig, *, nested: bool = True) -> KeyMap:
-    """Transformers' names for the tensors of a network; those of a classifier's inner network are ``nested`` in it."""
+    """Transformers' names for the tensors of a network; in a classifier those of the inner network are ``nested``."""
     base = FAMILIES[family_name(config)].base if nested else ""
     if isinstance(config, BitClassifierConfig):
         return key_maps.transformers_bit(base)
@@ -96,7 +96,7 @@ def _key_map(checkpoint: Checkpoint, names: Collection[str]) -> KeyMap:
         case Layout.TIMM:
             backbone = None if isinstance(config, BitClassifierConfig) else config.backbone
             return key_maps.timm(stem_only=backbone is not None and not backbone.depths)
-    # A network that was saved without a head has none of the classifier's names around its own.
+    # A network that was saved without a head is not nested in a classifier.
     nested = bool(config.labels) or not any(name.startswith(("embeddings.", "embedder.")) for name in names)
     return transformers_map(config, nested=nested)
 
@@ -146,16 +146,16 @@ def _read_npz(file: Path) -> dict[str, Tensor]:
 
 
 def _tensor(array: npt.NDArray[np.generic]) -> Tensor:
-    """The same numbers in the same memory, if they are in this machine's byte order."""
+    """The array as a tensor: in the same memory, if it is in this machine's byte order."""
     if array.dtype == BFLOAT16:
         return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16)
     return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False))
 
 
 def _contiguous(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The same numbers in the order in which they are used: transposed weights make a network slower, and sums others.
+    """The same tensors, contiguous: transposed weights make a network slower, and change the order of its sums.
 
-    After stacking, which puts its parts in order by itself. By several threads, since torch transposes on one core.
+    After stacking, which makes its parts contiguous anyway. In several threads, since torch transposes on one core.
     """
     with ThreadPoolExecutor(available_cores()) as pool:
         return dict(zip(tensors, pool.map(Tensor.contiguous, tensors.values()), strict=True))
@@ -176,7 +176,7 @@ def _check_fit(
 ) -> None:
     """Raise one ModelError that names all missing, unexpected and misshapen tensors, if there are any.
 
-    Before they are renamed: so a name of ours is no published one, and no shape is lost by stacking.
+    Before they are renamed, so that it names them as the file does, and checks them before they are stacked.
     """
     expected = {name: list(part.shape) for name, part in key_map.from_ours(network.state_dict()).items()}
     found = {name: list(shape) for name, shape in published.items()}
@@ -193,7 +193,9 @@ def _check_fit(
     if listed:
         jax = checkpoint.layout is Layout.JAX
         what = "make no network (shapes are in torch's order)" if jax else "do not fit its config.json"
-        raise ModelError(f"The weights in {checkpoint.path} {what}; {'; '.join(listed)}.")
+        raise ModelError(
+            f"The weights in {checkpoint.path} {what}; {'; '.join(listed)}.", "Fetch the checkpoint again."
+        )
 
 
 def _listed(names: list[str]) -> str:

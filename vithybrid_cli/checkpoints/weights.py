@@ -35,7 +35,7 @@ _CHUNK = 1 << 20  # bytes that are unpacked at a time
 # What the standard library and NumPy raise for archives that are damaged or encrypted, besides zipfile.BadZipFile.
 _BAD_ARCHIVE = (OSError, EOFError, ValueError, OverflowError, RuntimeError, zlib.error, struct.error)
 
-BFLOAT16 = np.dtype("V2")  # NumPy has no such type, and JAX's arrays of it are saved as two bytes of anything
+BFLOAT16 = np.dtype("V2")  # NumPy has no bfloat16; JAX's arrays of it are saved as two bytes of anything
 # Types in which weights are stored, as safetensors spells them.
 _TYPES = {np.dtype("f2"): "F16", np.dtype("f4"): "F32", np.dtype("f8"): "F64", BFLOAT16: "BF16"}
 
@@ -115,8 +115,8 @@ def holds_weights(dtype: np.dtype[np.generic]) -> bool:
 
 
 def damaged(file: Path, error: Exception) -> ModelError:
-    """What to say of a file that is not what its name says."""
-    return ModelError(f"{file} cannot be read: {str(error) or type(error).__name__}. Fetch the checkpoint again.")
+    """The error for a file that is not what its name says."""
+    return ModelError(f"{file} cannot be read ({str(error) or type(error).__name__}).", "Fetch the checkpoint again.")
 
 
 @contextmanager

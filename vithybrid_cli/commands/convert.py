@@ -42,7 +42,7 @@ def convert(
 ) -> None:
     """Convert a checkpoint (of timm, of Google's JAX code, or of transformers) into a folder that transformers loads.
 
-    The folder has safetensors weights, a config and the preprocessing. It is loaded again and has to give the source's
+    The folder has safetensors weights, a config and the preprocessing. It is loaded again and must give the source's
     outputs for a fixed random picture; else nothing is written.
 
     Example: vithybrid convert timm/vit_base_r50_s16_384.orig_in21k_ft_in1k base-384
@@ -50,7 +50,7 @@ def convert(
     import torch
 
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-    from vithybrid_cli.checkpoints.convert import convert as convert_checkpoint
+    from vithybrid_cli.checkpoints.convert import convert_checkpoint
 
     checkpoint = read_checkpoint(source, revision=revision, offline=offline, quiet=quiet)
     dtype = None if weights_dtype is None else getattr(torch, weights_dtype)
@@ -86,7 +86,7 @@ def _sigterm_raised() -> Iterator[None]:
 def _described(checkpoint: "Checkpoint") -> dict[str, Any]:
     """Where a checkpoint is and what it holds."""
     from vithybrid_cli.checkpoints.checkpoint import Layout
-    from vithybrid_cli.checkpoints.layouts.transformers import architecture, readers
+    from vithybrid_cli.checkpoints.layouts.transformers import class_of, readers
 
     tensors = checkpoint.tensors()
     described = {
@@ -96,12 +96,12 @@ def _described(checkpoint: "Checkpoint") -> dict[str, Any]:
         "parameters": sum(tensor.elements for tensor in tensors),
     }
     if checkpoint.layout is Layout.TRANSFORMERS:
-        described |= {"class": architecture(checkpoint.config), "read_by": readers(checkpoint.config)}
+        described |= {"class": class_of(checkpoint.config), "read_by": readers(checkpoint.config)}
     return described
 
 
 def _checked(source: "Checkpoint", difference: "Difference") -> dict[str, Any]:
-    """How far the outputs are apart, and what can set results on pictures apart besides."""
+    """How far the outputs differ, and what else can make results on pictures differ."""
     from vithybrid_cli.checkpoints.convert import crop_difference
 
     found = crop_difference(source)

@@ -1,4 +1,4 @@
-"""Facts that are no rows, written for people or for programs: what `info` and `convert` say."""
+"""Facts about one thing, written for people or for programs: what `info` and `convert` say."""
 
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,19 +14,19 @@ from vithybrid_cli.output.json_records import to_json
 
 
 class FactsFormat(StrEnum):
-    """How facts that are no rows are written."""
+    """How facts are written."""
 
     TEXT = "text"
     JSON = "json"
 
     @classmethod
     def default(cls, stream: TextIO) -> "FactsFormat":
-        """Text where a person reads along, JSON into a pipe."""
+        """Text on a terminal, JSON into a pipe."""
         return cls.TEXT if stream.isatty() else cls.JSON
 
 
 def write_facts(facts: dict[str, Any], chosen: FactsFormat | None, in_words: Mapping[str, str]) -> None:
-    """Write facts by section to stdout; in text the sections that ``in_words`` names read as it says.
+    """Write facts by section to stdout; text has what ``in_words`` says in place of the sections that it names.
 
     Raises UsageError when the disk is full.
     """
@@ -39,7 +39,7 @@ def write_facts(facts: dict[str, Any], chosen: FactsFormat | None, in_words: Map
 
 
 def _print_text(facts: Mapping[str, Any]) -> None:
-    """One line for each fact, with nothing that could steer the terminal and only what its encoding has."""
+    """One line for each fact, with everything escaped that could control the terminal or that it cannot show."""
     for line in _lines(facts):
         typer.secho(visible(line, sys.stdout.encoding), bold=line in facts)
 

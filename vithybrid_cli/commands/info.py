@@ -1,4 +1,4 @@
-"""``vithybrid info``: what a checkpoint is, told from its files without loading it."""
+"""``vithybrid info``: describes a checkpoint by its files, without loading it."""
 
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -59,13 +59,13 @@ def describe(checkpoint: "Checkpoint", *, all_labels: bool) -> dict[str, Any]:
 
 
 def _convertible(config: "NetworkConfig") -> str:
-    """What `vithybrid convert` would do."""
-    from vithybrid_cli.checkpoints.layouts.transformers import architecture, readers
+    """What `vithybrid convert` would write, or why it cannot."""
+    from vithybrid_cli.checkpoints.layouts.transformers import class_of, readers
 
     try:
-        return f"would write a {architecture(config)} folder for {readers(config)}"
+        return f"would write a {class_of(config)} folder for {readers(config)}"
     except ModelError as error:
-        return f"not possible: {error}"
+        return f"not possible: {error.cause}"
 
 
 _NO_LABELS = "none: no head; `embed` gives its features"
@@ -108,7 +108,7 @@ def _backbone(backbone: "BitConfig") -> str:
 
 
 def _preprocessing(checkpoint: "Checkpoint") -> dict[str, Any]:
-    """The options of the steps that are switched on."""
+    """The settings of the steps that are switched on."""
     from PIL import Image  # imported where it is used: `vithybrid --help` must not pay for it
 
     options_ = checkpoint.preprocessing.to_dict()

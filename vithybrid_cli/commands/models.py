@@ -1,4 +1,4 @@
-"""`vithybrid models`: lists the catalog, or a part of it, for people as a table, for programs as JSON or CSV."""
+"""``vithybrid models``: lists the catalog or a part of it, as a table for people, as JSON or CSV for programs."""
 
 import re
 import sys
@@ -11,7 +11,7 @@ import typer
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub import catalog
-from vithybrid_cli.hub.catalog import Entry, Family
+from vithybrid_cli.hub.catalog import CatalogFamily, Entry
 from vithybrid_cli.hub.locate import is_cached
 from vithybrid_cli.output import Format, default_format
 from vithybrid_cli.output.delimited import RowWriter
@@ -47,7 +47,7 @@ MinAccuracy = Annotated[
     float | None,
     typer.Option(metavar="PERCENT", min=0, max=100, help="Only models of at least this top-1 accuracy on ImageNet-1k."),
 ]
-FamilyOption = Annotated[Family | None, typer.Option("--family", help="Only models of this kind.")]
+FamilyOption = Annotated[CatalogFamily | None, typer.Option("--family", help="Only models of this kind.")]
 Sort = Annotated[
     SortKey,
     typer.Option(help="Order: by family and size, by alias, fewest parameters, best accuracy or least work first."),
@@ -93,13 +93,13 @@ def parse_count(text: str) -> int:
     """A number of parameters that may end in K, M or G. Raises UsageError for anything else."""
     match = _COUNT.fullmatch(text.strip())
     if match is None:
-        raise UsageError(f"--max-params {text!r} is no number of parameters. Give one such as 40M or 40000000.")
+        raise UsageError(f"{text!r} is no number of parameters.", "Give {max_params} as 40M or 40000000.")
     number, unit = match.groups()
     return round(float(number) * _UNITS[unit.upper()])
 
 
-def _wanted(entry: Entry, max_params: int | None, min_accuracy: float | None, family: Family | None) -> bool:
-    """Compared as the table rounds them, so that what it shows can be given as a limit."""
+def _wanted(entry: Entry, max_params: int | None, min_accuracy: float | None, family: CatalogFamily | None) -> bool:
+    """Limits are compared with the numbers as the table rounds them, so that what it shows can be given."""
     small = max_params is None or min(entry.parameters, round(entry.parameters, -5)) <= max_params
     top1 = entry.comparable_top1
     exact = min_accuracy is None or (top1 is not None and max(top1, round(top1, 1)) >= min_accuracy)
@@ -107,7 +107,7 @@ def _wanted(entry: Entry, max_params: int | None, min_accuracy: float | None, fa
 
 
 def _ordered(entries: Sequence[Entry], sort: SortKey) -> list[Entry]:
-    """What is not known comes last; what is equal stays in the order of the catalog."""
+    """Unknown values come last; equal ones stay in the order of the catalog."""
     match sort:
         case SortKey.CATALOG:
             return list(entries)
@@ -122,7 +122,7 @@ def _ordered(entries: Sequence[Entry], sort: SortKey) -> list[Entry]:
 
 
 def _record(entry: Entry) -> dict[str, Any]:
-    """What is known about a model, by the names in the catalog, and whether it needs no network."""
+    """The catalog's row of a model, and whether it can be used without a network."""
     return asdict(entry) | {"cached": entry.hub_id is None or is_cached(entry.hub_id)}
 
 
@@ -130,20 +130,20 @@ _KEYS = (*(field.name for field in fields(Entry)), "cached")
 
 
 def _cell(value: object) -> str:
-    """JSON's words for truth values, nothing for what is not known."""
+    """JSON's words for truth values, nothing for unknown values."""
     if isinstance(value, bool):
         return "true" if value else "false"
     return "" if value is None else str(value)
 
 
-def _remedies(max_params: str | None, min_accuracy: float | None, family: Family | None) -> str:
-    """What to do with the options that were given so that more models match."""
+def _remedies(max_params: str | None, min_accuracy: float | None, family: CatalogFamily | None) -> str:
+    """How to change the options that were given so that more models match."""
     remedies = {"raise --max-params": max_params, "lower --min-accuracy": min_accuracy, "drop --family": family}
     return " or ".join(remedy for remedy, given in remedies.items() if given is not None)
 
 
 def _write_table(stream: TextIO, records: list[dict[str, Any]], remedies: str) -> None:
-    """Two lines for each model: its numbers under headings, and what it is. Below, what the headings mean."""
+    """Two lines for each model: its numbers under headings, and a description; below, what the headings mean."""
     from rich.text import Text
 
     from vithybrid_cli.output.terminal import open_terminal  # imports rich
@@ -180,7 +180,7 @@ def _megabytes(record: dict[str, Any]) -> str:
 
 
 def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
-    """One line: words to the left of their columns, numbers to the right."""
+    """One line, with words aligned to the left and numbers to the right."""
     cells = zip(HEADINGS, row, widths, strict=True)
     return _GAP.join(
         cell.ljust(width) if heading in _LEFT_ALIGNED else cell.rjust(width) for heading, cell, width in cells

@@ -1,15 +1,15 @@
-"""The checkpoints this version can load by name, with what is known about each; a new one is a new row.
+"""The checkpoints that this version loads by name, and what is known about each; a new one is a new row.
 
 Where the numbers of the published ones come from:
 
-- Parameters: counted in our network, as its file stores them; tests/checkpoints/test_architectures.py holds them
-  against what was published. The file's size is four bytes for each, rounded to a megabyte, where it is not known.
+- Parameters: counted in our network, as its file stores them; tests/checkpoints/test_architectures.py compares them
+  with what was published. A file's size that is not known is taken as four bytes for each, rounded to a megabyte.
 - GMACs, billions of multiply-additions for one picture: timm's benchmark of inference (``infer_gmacs``, in
   https://github.com/huggingface/pytorch-image-models/tree/main/results). It counts all tokens through all layers; our
-  networks leave those out of the last layer that nothing reads. What timm's tables do not have is counted in our
-  network, in the same way.
-- Accuracy: timm's results (``results-imagenet.csv``, same place) for the same weights, which Google's in the layout of
-  transformers are too; for DeiT and BEiT the tables of their own repositories. DINO has no head and thus none.
+  networks compute only those of the last layer that the head reads. What timm's tables lack is counted in our network,
+  in the same way.
+- Accuracy: timm's results (``results-imagenet.csv``, same place) for the same weights, also for Google's in the layout
+  of transformers; for DeiT and BEiT the tables of their own repositories. DINO has no head and thus no accuracy.
 - Licence: the model cards, and ``license`` in timm's ``pretrained_cfg``.
 """
 
@@ -23,8 +23,8 @@ BUILT_IN: Final = "tiny"
 IMAGENET: Final = "ImageNet-1k"
 
 
-class Family(StrEnum):
-    """What kind of network it is, or how it was trained."""
+class CatalogFamily(StrEnum):
+    """The kind of a network, or how it was trained."""
 
     HYBRID = "hybrid"
     VIT = "vit"
@@ -39,16 +39,16 @@ class Entry:
     """One known checkpoint.
 
     ``revision`` is the (shortened) commit at which ``sha256``, the digest of ``model.safetensors``, was read; both are
-    ``None`` where they are not known. ``hub_id`` is ``None`` for the model that is part of the package, and so is
-    ``architecture``, the name in `vithybrid_cli.checkpoints.layouts.architectures`, since its own config says that.
+    ``None`` where they are not known. ``hub_id`` is ``None`` for the model that is part of the package; so is
+    ``architecture``, the name in `vithybrid_cli.checkpoints.layouts.architectures`, which its own config replaces.
     ``size_bytes`` is what a first use fetches; ``gmacs`` are billions of multiply-additions for one picture;
     ``image_size`` is in pixels. It was trained or fine-tuned on ``dataset``; ``top1`` and ``top5`` are percentages on
-    the pictures for validation there.
+    its validation set.
     """
 
     alias: str
     hub_id: str | None
-    family: Family
+    family: CatalogFamily
     architecture: str | None
     revision: str | None
     sha256: str | None
@@ -70,7 +70,7 @@ class Entry:
 
     @property
     def comparable_top1(self) -> float | None:
-        """``top1`` where it is on ImageNet-1k: to be right among ten labels is easier than among a thousand."""
+        """``top1`` if it is on ImageNet-1k: with ten labels it is easier to be right than with a thousand."""
         return self.top1 if self.dataset == IMAGENET else None
 
 
@@ -79,7 +79,7 @@ class Entry:
 TINY: Final = Entry(
     alias=BUILT_IN,
     hub_id=None,
-    family=Family.HYBRID,
+    family=CatalogFamily.HYBRID,
     architecture=None,
     revision=None,
     sha256=None,
@@ -100,7 +100,7 @@ TINY: Final = Entry(
 BASE_384: Final = Entry(
     alias="base-384",
     hub_id=DEFAULT_MODEL,
-    family=Family.HYBRID,
+    family=CatalogFamily.HYBRID,
     architecture="vit_base_r50_s16_384",
     revision="e8cc9d5",
     sha256="0dc3dcb8990acc23def4b732654e19b4cb23af44ab776ca3c6038ec0971b2531",
@@ -118,7 +118,7 @@ BASE_384: Final = Entry(
 
 
 def _published(
-    family: Family,
+    family: CatalogFamily,
     alias: str,
     hub_id: str,
     image_size: int,
@@ -129,7 +129,7 @@ def _published(
 ) -> Entry:
     """A row for a checkpoint of ImageNet-1k whose digest is not known; ``accuracy`` is ``top1`` and ``top5``.
 
-    Its architecture is what it is called on the hub, up to a dot: what comes after that is how it was trained.
+    Its architecture is its name on the hub up to the first dot; the rest says how it was trained.
     """
     top1, top5 = accuracy or (None, None)
     return Entry(
@@ -153,7 +153,7 @@ def _published(
 
 
 def _augreg(
-    family: Family,
+    family: CatalogFamily,
     alias: str,
     name: str,
     parameters: int,
@@ -166,8 +166,10 @@ def _augreg(
     return _published(family, alias, hub_id, image_size, parameters, gmacs, accuracy, description)
 
 
-_hybrid, _vit = partial(_augreg, Family.HYBRID), partial(_augreg, Family.VIT)
-_google, _deit, _dino = (partial(_published, family) for family in (Family.VIT, Family.DEIT, Family.DINO))
+_hybrid, _vit = partial(_augreg, CatalogFamily.HYBRID), partial(_augreg, CatalogFamily.VIT)
+_google, _deit, _dino = (
+    partial(_published, family) for family in (CatalogFamily.VIT, CatalogFamily.DEIT, CatalogFamily.DINO)
+)
 
 _HYBRIDS: Final = (
     _hybrid("r-ti16-224", "vit_tiny_r_s16_p8_224", 6_337_704, 0.44, (71.80, 90.81), "the least work for ImageNet"),
@@ -176,7 +178,7 @@ _HYBRIDS: Final = (
     _hybrid("r26-s32-384", "vit_small_r26_s32_384", 36_468_392, 10.43, (84.07, 97.31), "a sixth of base-384's work"),
     BASE_384,
     _published(
-        Family.HYBRID,
+        CatalogFamily.HYBRID,
         "r50-b16-384",
         "timm/vit_base_r50_s16_384.orig_in21k_ft_in1k",
         384,
@@ -282,7 +284,7 @@ _DINOS: Final = (
 )
 _BEITS: Final = (
     _published(
-        Family.BEIT,
+        CatalogFamily.BEIT,
         "beit-base",
         "microsoft/beit-base-patch16-224",
         224,
@@ -294,7 +296,14 @@ _BEITS: Final = (
 )
 _BITS: Final = (
     _published(
-        Family.BIT, "bit-50", "google/bit-50", 448, 25_549_352, 16.4, (80.38, 95.70), "a ResNet without a transformer"
+        CatalogFamily.BIT,
+        "bit-50",
+        "google/bit-50",
+        448,
+        25_549_352,
+        16.4,
+        (80.38, 95.70),
+        "a ResNet without a transformer",
     ),
 )
 ENTRIES: Final = (TINY, *_HYBRIDS, *_VITS, *_DEITS, *_DINOS, *_BEITS, *_BITS)

@@ -14,7 +14,7 @@ from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub import cache
 from vithybrid_cli.hub.errors import cache_errors_as_model_errors, client_calls, disk_full
 from vithybrid_cli.hub.files import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS, WEIGHTS_INDEX, shards
-from vithybrid_cli.hub.listing import LIBRARY, Remote, Request, list_files, wanted
+from vithybrid_cli.hub.listing import LIBRARY, Remote, HubModel, list_files, wanted
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a file's name, its bytes so far, and its bytes in all where the hub says how many."""
@@ -24,14 +24,14 @@ Progress = Callable[[str, int, int | None], None]
 class _Download:
     """One commit of a model on its way into the cache."""
 
-    request: Request
+    model: HubModel
     commit: str
     listing: dict[str, Remote]
     verify_all: bool
     progress: Progress | None
 
 
-def fetch(request: Request, *, verify_all: bool, progress: Progress | None) -> Path:
+def fetch(model: HubModel, *, verify_all: bool, progress: Progress | None) -> Path:
     """Fetch what is missing of the model and return its folder in the cache.
 
     All files come from one commit. The name of the revision is pointed at it last, so that a download that breaks off
@@ -43,9 +43,9 @@ def fetch(request: Request, *, verify_all: bool, progress: Progress | None) -> P
         HubUnreachable: no network, an outage, or a connection that broke.
         ModelError: the hub refuses, the disk is full, or the weights are missing, damaged, changed, or a pickle.
     """
-    commit, listing = list_files(request)
-    download = _Download(request, commit, listing, verify_all, progress)
-    paths = [_fetch_file(download, name) for name in wanted(request, listing)]
+    commit, listing = list_files(model)
+    download = _Download(model, commit, listing, verify_all, progress)
+    paths = [_fetch_file(download, name) for name in wanted(model, listing)]
     if paths[-1].name == WEIGHTS_INDEX:
         _fetch_shards(download, paths[-1])
     _remember(download)
@@ -56,7 +56,7 @@ def _fetch_shards(download: _Download, index: Path) -> None:
     for shard in shards(index):
         if shard not in download.listing:
             raise ModelError(
-                f"{download.request.repo_id} lacks {shard}, which its {WEIGHTS_INDEX} names.",
+                f"{download.model.repo_id} lacks {shard}, which its {WEIGHTS_INDEX} names.",
                 "Ask the owner of the model for it.",
             )
         _fetch_file(download, shard)
@@ -64,20 +64,20 @@ def _fetch_shards(download: _Download, index: Path) -> None:
 
 def _fetch_file(download: _Download, name: str) -> Path:
     """The path of one file in the cache, after its download if it is not there."""
-    request, remote = download.request, download.listing[name]
+    model, remote = download.model, download.listing[name]
     bar = _bar_class(name, download.progress)
-    known = cache.has_file(request.repo_id, download.commit, name)
+    known = cache.has_file(model.repo_id, download.commit, name)
     if not known:
-        _check_room(request, remote)
+        _check_room(model, remote)
     try:
-        with client_calls(request.repo_id, request.revision):
-            path = _cached_or_downloaded(request.repo_id, name, download.commit, remote.size, known, bar)
+        with client_calls(model.repo_id, model.revision):
+            path = _cached_or_downloaded(model.repo_id, name, download.commit, remote.size, known, bar)
     except Exception:
         if bar.failure is not None:  # the caller's mistake and not the hub's, though it came through the client
             raise bar.failure from None
         raise
     if download.verify_all or not known:
-        _verify(request, path, remote.sha256 or (request.sha256 if name == WEIGHTS else None))
+        _verify(model, path, remote.sha256 or (model.sha256 if name == WEIGHTS else None))
     return path
 
 
@@ -116,7 +116,7 @@ def _without_bars() -> Iterator[None]:
             enable_progress_bars()
 
 
-def _check_room(request: Request, remote: Remote) -> None:
+def _check_room(model: HubModel, remote: Remote) -> None:
     """Ask the disk before the download rather than after most of it."""
     from huggingface_hub import constants
 
@@ -124,10 +124,10 @@ def _check_room(request: Request, remote: Remote) -> None:
     with cache_errors_as_model_errors():
         usage = shutil.disk_usage(next(path for path in (folder, *folder.parents) if path.exists()))
     if usage.total and usage.free < remote.size:  # some file systems, which hold no files of ours, do not say
-        raise disk_full(request.repo_id, remote.size)
+        raise disk_full(model.repo_id, remote.size)
 
 
-def _verify(request: Request, path: Path, sha256: str | None) -> None:
+def _verify(model: HubModel, path: Path, sha256: str | None) -> None:
     """Compare the file with the sha256 it should have, and drop it from the cache if it has another.
 
     Raises:
@@ -138,7 +138,7 @@ def _verify(request: Request, path: Path, sha256: str | None) -> None:
             return
         cache.remove(path)
     raise ModelError(
-        f"{path.name} of {request.repo_id} arrived damaged (its sha256 is not {sha256[:12]}…) and was removed from the "
+        f"{path.name} of {model.repo_id} arrived damaged (its sha256 is not {sha256[:12]}…) and was removed from the "
         "cache.",
         "Run the command again to fetch it anew.",
     )
@@ -152,13 +152,13 @@ def _remember(download: _Download) -> None:
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    request = download.request
-    with client_calls(request.repo_id, request.revision), _without_bars():
+    model = download.model
+    with client_calls(model.repo_id, model.revision), _without_bars():
         if PREPROCESSOR_CONFIG not in download.listing:
             with suppress(EntryNotFoundError):
-                hf_hub_download(request.repo_id, PREPROCESSOR_CONFIG, revision=download.commit)
-        if request.revision != download.commit:
-            hf_hub_download(request.repo_id, CONFIG, revision=request.revision)
+                hf_hub_download(model.repo_id, PREPROCESSOR_CONFIG, revision=download.commit)
+        if model.revision != download.commit:
+            hf_hub_download(model.repo_id, CONFIG, revision=model.revision)
 
 
 class _Bar:

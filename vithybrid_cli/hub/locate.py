@@ -9,7 +9,7 @@ from vithybrid_cli.hub import cache, catalog, environment
 from vithybrid_cli.hub.errors import HubUnreachable, not_cached
 from vithybrid_cli.hub.fetch import Progress, fetch
 from vithybrid_cli.hub.files import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_SUFFIXES
-from vithybrid_cli.hub.listing import Request, changed
+from vithybrid_cli.hub.listing import HubModel, changed
 
 __all__ = ["Progress", "is_cached", "locate"]
 
@@ -50,19 +50,19 @@ def locate(
             )
         return local
     environment.check_import()
-    request = _request(os.fspath(name), revision)
-    found = cache.find(request.repo_id, request.revision)
-    cached = None if found is None or _other_weights(request, found) else found
+    model = _hub_model(os.fspath(name), revision)
+    found = cache.find(model.repo_id, model.revision)
+    cached = None if found is None or _other_weights(model, found) else found
     if cached is not None and (offline or (cached.certain and not update)):
         return cached.folder
     try:
         if offline:
-            raise not_cached(request.repo_id, request.revision)
-        return fetch(request, verify_all=update, progress=progress)
+            raise not_cached(model.repo_id, model.revision)
+        return fetch(model, verify_all=update, progress=progress)
     except HubUnreachable:
         if found is None:
             raise
-        return _checked(request, found)
+        return _checked(model, found)
 
 
 def is_cached(name: str, *, revision: str | None = None) -> bool:
@@ -75,9 +75,9 @@ def is_cached(name: str, *, revision: str | None = None) -> bool:
     if _local(name) is not None:
         return True
     environment.check_import()
-    request = _request(name, revision)
-    found = cache.find(request.repo_id, request.revision)
-    return found is not None and _other_weights(request, found) is None
+    model = _hub_model(name, revision)
+    found = cache.find(model.repo_id, model.revision)
+    return found is not None and _other_weights(model, found) is None
 
 
 def _local(name: str | os.PathLike[str]) -> Path | None:
@@ -130,11 +130,11 @@ def _looks_like_a_path(text: str) -> bool:
     )
 
 
-def _request(name: str, revision: str | None) -> Request:
+def _hub_model(name: str, revision: str | None) -> HubModel:
     entry = catalog.resolve(name)
     if entry is None:
-        return Request(_hub_id(name), revision or _MAIN, None)
-    return Request(entry.name, revision or _MAIN, None if revision else entry.sha256)
+        return HubModel(_hub_id(name), revision or _MAIN, None)
+    return HubModel(entry.name, revision or _MAIN, None if revision else entry.sha256)
 
 
 def _hub_id(name: str) -> str:
@@ -162,15 +162,15 @@ def _unknown(name: str) -> ModelError:
     return ModelError(f"{name!r} is no folder, no known model and no hub id.", f"{hint} See `vithybrid models`.")
 
 
-def _other_weights(request: Request, found: cache.Cached) -> str | None:
+def _other_weights(model: HubModel, found: cache.Cached) -> str | None:
     """The sha256 of weights in the cache that are not those of the catalog."""
     sha256 = cache.recorded_sha256(found.folder / WEIGHTS)
-    return sha256 if request.sha256 not in (None, sha256) else None
+    return sha256 if model.sha256 not in (None, sha256) else None
 
 
-def _checked(request: Request, found: cache.Cached) -> Path:
+def _checked(model: HubModel, found: cache.Cached) -> Path:
     """The folder of the model in the cache. Raises ModelError where its weights are not those of the catalog."""
-    sha256 = _other_weights(request, found)
+    sha256 = _other_weights(model, found)
     if sha256 is not None:
-        raise changed(request, sha256)
+        raise changed(model, sha256)
     return found.folder

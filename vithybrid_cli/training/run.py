@@ -9,7 +9,7 @@ from pathlib import Path
 import torch
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-from vithybrid_cli.checkpoints.layouts.transformers import architecture, write_config
+from vithybrid_cli.checkpoints.layouts.transformers import class_of, write_config
 from vithybrid_cli.checkpoints.load import read_weights
 from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
@@ -95,7 +95,7 @@ class TrainingRun:
         self.out, self.recipe, self.dtype = out, recipe, dtype
         self.preprocessing = start.checkpoint.preprocessing
         self.config = replace(start.config, labels=data.labels)
-        architecture(self.config)  # raises ModelError for what could not be written after the first epoch
+        class_of(self.config)  # raises ModelError for what could not be written after the first epoch
         self.epochs_done = 0
         torch.manual_seed(recipe.seed)
         weights = start.weights(data.labels) if start.with_weights else None

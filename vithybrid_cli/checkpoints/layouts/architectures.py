@@ -1,6 +1,6 @@
-"""The published networks by name: what each is made of and which pictures it takes, known without its files. No torch.
+"""The published networks by name: their parts and preprocessing, known without their files. No torch.
 
-Names are timm's but for DINO's and BiT's, which are called after their checkpoints. Sizes are those of the ViT paper
+Names are timm's, except that DINO's and BiT's are those of their checkpoints. Sizes are those of the ViT paper
 (https://arxiv.org/abs/2010.11929) and, for the smaller ones and the hybrids, of "How to train your ViT?"
 (https://arxiv.org/abs/2106.10270).
 """
@@ -14,7 +14,7 @@ from vithybrid_cli.checkpoints.layouts.imagenet import imagenet_labels
 from vithybrid_cli.checkpoints.layouts.timm import IMAGENET_STATISTICS
 from vithybrid_cli.checkpoints.layouts.transformers import read_config
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.hub.catalog import Entry, Family
+from vithybrid_cli.hub.catalog import CatalogFamily, Entry
 from vithybrid_cli.hub.files import CONFIG, read_checkpoint_json
 from vithybrid_cli.hub.locate import built_in_folder
 from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
@@ -26,7 +26,7 @@ from vithybrid_cli.model.config import (
     VitConfig,
 )
 
-# What the configs of transformers' checkpoints say, and what timm builds its networks with.
+# From the configs of transformers' checkpoints, and from timm's constructors.
 _LAYER_NORM_EPS = {"transformers": 1e-12, "timm": 1e-6}
 
 
@@ -102,13 +102,14 @@ _BACKBONES: Final[dict[str, NetworkConfig]] = {
 def architecture(name: str, layer_norm_eps: float) -> NetworkConfig:
     """The network of that name; classifiers have ImageNet's labels. Raises ModelError for a name that is not known.
 
-    ``layer_norm_eps`` is not the network's own: it differs from one library to the other.
+    ``layer_norm_eps`` differs from library to library for the same network.
     """
     if name in _BACKBONES:
         return _with_eps(_BACKBONES[name], layer_norm_eps)
     if name in _CLASSIFIERS:
         return replace(_with_eps(_CLASSIFIERS[name], layer_norm_eps), labels=imagenet_labels())
-    raise ModelError(f"no network is called {name!r}; known: {', '.join([*_CLASSIFIERS, *_BACKBONES])}.")
+    known = ", ".join([*_CLASSIFIERS, *_BACKBONES])
+    raise ModelError(f"There is no network {name!r}.", f"Name one of these: {known}.")
 
 
 def _with_eps(config: NetworkConfig, layer_norm_eps: float) -> NetworkConfig:
@@ -118,26 +119,26 @@ def _with_eps(config: NetworkConfig, layer_norm_eps: float) -> NetworkConfig:
 
 
 def config_of(entry: Entry) -> NetworkConfig:
-    """The network of a row of the catalog, without its files but for the built-in one's."""
+    """The network of a row of the catalog; only for the built-in model from a file."""
     if entry.architecture is None:
         return read_config(read_checkpoint_json(built_in_folder(entry) / CONFIG))
     return architecture(entry.architecture, _LAYER_NORM_EPS[entry.layout])
 
 
 def preprocessing_of(entry: Entry) -> Preprocessing:
-    """What a published row's own files ask to be done with a picture, without them.
+    """How the files of a published row ask for pictures to be prepared, known without them.
 
-    Those are ``pretrained_cfg`` of timm's checkpoints and ``preprocessor_config.json`` of the others.
+    The files are ``pretrained_cfg`` of timm's checkpoints and ``preprocessor_config.json`` of the others.
     """
     size = (entry.image_size, entry.image_size)
     if entry.layout == "timm":
         return timm_preprocessing(size, crop_pct=0.9 if entry.image_size == 224 else 1.0)
     match entry.family:
-        case Family.HYBRID:
+        case CatalogFamily.HYBRID:
             return Preprocessing.default(size)
-        case Family.BIT:
+        case CatalogFamily.BIT:
             return replace(Preprocessing.default(size), resample=Image.Resampling.BILINEAR.value)
-        case Family.DEIT:
+        case CatalogFamily.DEIT:
             edge = int(256 / 224 * entry.image_size)  # as transformers converted them
             return Preprocessing(
                 size=(edge, edge),
@@ -146,6 +147,6 @@ def preprocessing_of(entry: Entry) -> Preprocessing:
                 image_std=IMAGENET_STATISTICS["std"],
             )
     squashed = Preprocessing(size=size, crop_size=size, do_center_crop=False, resample=Image.Resampling.BILINEAR.value)
-    if entry.family is not Family.DINO:
+    if entry.family is not CatalogFamily.DINO:
         return squashed
     return replace(squashed, image_mean=IMAGENET_STATISTICS["mean"], image_std=IMAGENET_STATISTICS["std"])

@@ -6,17 +6,16 @@ Field names and defaults are those of transformers 4.57's ``BitConfig``.
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from vithybrid_cli.checkpoints.layouts.fields import Fields
-from vithybrid_cli.errors import ModelError
+from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error
 from vithybrid_cli.model.config import STEM_STRIDE, Activation, BitConfig, bottleneck_width
 
 ACTIVATIONS = get_args(Activation)
 
 
 def read_bit(config: Mapping[str, Any], where: str, layer_type: str) -> BitConfig:
-    """The network of these fields, whose blocks must be of ``layer_type``.
+    """The network of these fields, whose blocks must be of ``layer_type``; errors call the fields ``where``.
 
-    Raises ModelError, which calls the fields ``where``, for one that is wrong or not supported.
+    Raises ModelError for a field that is wrong or not supported.
     """
     fields = Fields(config, where)
     fields.require("model_type", ("bit",), default="bit")
@@ -59,7 +58,7 @@ def check_groups(config: BitConfig, where: str) -> None:
     """Raise ModelError where the groups of GroupNorm do not divide the channels."""
     widths = {config.embedding_size, *config.hidden_sizes, *map(bottleneck_width, config.hidden_sizes)}
     if uneven := sorted(width for width in widths if width % config.num_groups):
-        raise ModelError(f"{where}: num_groups {config.num_groups} does not divide {uneven[0]} channels.")
+        raise field_error(where, f"num_groups {config.num_groups} does not divide {uneven[0]} channels")
 
 
 def _stages(fields: Fields) -> tuple[tuple[int, ...], tuple[int, ...]]:
@@ -69,9 +68,9 @@ def _stages(fields: Fields) -> tuple[tuple[int, ...], tuple[int, ...]]:
     depths = fields.integers("depths", (3, 4, 6, 3))
     hidden_sizes = fields.integers("hidden_sizes", (256, 512, 1024, 2048))[: len(depths)]
     if len(hidden_sizes) < len(depths):
-        raise ModelError(f"{fields.where}: {len(depths)} depths, but only {len(hidden_sizes)} hidden_sizes.")
+        raise field_error(fields.where, f"{len(depths)} depths, but only {len(hidden_sizes)} hidden_sizes")
     if (stride := fields.integer("output_stride", 32)) < STEM_STRIDE * 2 ** (len(depths) - 1):
-        raise ModelError(f"{fields.where}: output_stride {stride} needs dilation, which is not supported.")
+        raise field_error(fields.where, f"output_stride {stride} needs dilation, which is not supported")
     return depths, hidden_sizes
 
 
@@ -81,7 +80,7 @@ def _pads_same(padding: Any, where: str, *, required: bool) -> bool:
     if padding is None and not required:
         return False
     known = "'SAME'" if required else "'SAME', null"
-    raise ModelError(f"{where}: global_padding {padding!r} is not supported; known: {known}.")
+    raise field_error(where, f"global_padding {padding!r} is not supported; known: {known}")
 
 
 def _out_stage(fields: Fields, stages: int) -> int:
@@ -95,5 +94,5 @@ def _out_stage(fields: Fields, stages: int) -> int:
         name = names[-1]
     known = names[1:] if stages else names
     if name not in known:
-        raise ModelError(f"{fields.where}: output {name!r} is not supported; known: {', '.join(known)}.")
+        raise field_error(fields.where, f"output {name!r} is not supported; known: {', '.join(known)}")
     return names.index(name)

@@ -1,4 +1,4 @@
-"""Reads checked values out of a JSON object, with one error for what is wrong. No torch."""
+"""Checked values out of a JSON object, with one error for what is wrong. No torch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,10 +7,15 @@ from typing import Any
 from vithybrid_cli.errors import ModelError
 
 
+def field_error(where: str, problem: str) -> ModelError:
+    """The error for a field that is wrong or not supported; ``where`` names its file or object."""
+    return ModelError(f"{where}: {problem}.", "Correct it, or use another checkpoint (`vithybrid models` lists some).")
+
+
 class Fields:
     """Reads checked values out of one JSON object; ``where`` names it in errors.
 
-    ``null`` stands for an absent field only where there is no default to give, as in transformers.
+    ``null`` counts as absent only for fields without a default, as in transformers.
     """
 
     def __init__(self, config: Mapping[str, Any], where: str) -> None:
@@ -22,48 +27,48 @@ class Fields:
     def integers(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
         values = self.config.get(name, default)
         if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-            raise ModelError(f"{self.where}: {name} must be a list of positive integers, not {values!r}.")
+            raise field_error(self.where, f"{name} must be a list of positive integers, not {values!r}")
         return tuple(self._positive(name, value) for value in values)
 
     def size(self, name: str, default: int) -> tuple[int, int]:
         value = self.config.get(name, default)
         sides = self.integers(name, ()) if isinstance(value, Sequence) else (self._positive(name, value),) * 2
         if len(sides) != 2:
-            raise ModelError(f"{self.where}: {name} must be one length or height and width, not {value!r}.")
+            raise field_error(self.where, f"{name} must be one length or height and width, not {value!r}")
         return sides[0], sides[1]
 
     def number(self, name: str, default: float) -> float:
         value = self.config.get(name, default)
         if not isinstance(value, int | float) or isinstance(value, bool) or not 0 <= value < math.inf:
-            raise ModelError(f"{self.where}: {name} must be a number that is not negative, not {value!r}.")
+            raise field_error(self.where, f"{name} must be a number that is not negative, not {value!r}")
         return float(value)
 
     def boolean(self, name: str, default: bool) -> bool:
         value = self.config.get(name, default)
         if not isinstance(value, bool):
-            raise ModelError(f"{self.where}: {name} must be true or false, not {value!r}.")
+            raise field_error(self.where, f"{name} must be true or false, not {value!r}")
         return value
 
     def mapping(self, name: str) -> Mapping[str, Any] | None:
         value = self.config.get(name)
         if value is not None and not isinstance(value, Mapping):
-            raise ModelError(f"{self.where}: {name} must be an object, not {value!r}.")
+            raise field_error(self.where, f"{name} must be an object, not {value!r}")
         return value
 
     def sequence(self, name: str) -> Sequence[Any] | None:
         value = self.config.get(name)
         if value is not None and (not isinstance(value, Sequence) or isinstance(value, str)):
-            raise ModelError(f"{self.where}: {name} must be a list, not {value!r}.")
+            raise field_error(self.where, f"{name} must be a list, not {value!r}")
         return value
 
     def require(self, name: str, known: tuple[Any, ...], default: Any) -> Any:
         value = self.config.get(name, default)
         if value not in known:
             listed = ", ".join(repr(item) for item in known)
-            raise ModelError(f"{self.where}: {name} {value!r} is not supported; known: {listed}.")
+            raise field_error(self.where, f"{name} {value!r} is not supported; known: {listed}")
         return value
 
     def _positive(self, name: str, value: Any) -> int:
         if not isinstance(value, int) or isinstance(value, bool) or value < 1:
-            raise ModelError(f"{self.where}: {name} must be a positive integer, not {value!r}.")
+            raise field_error(self.where, f"{name} must be a positive integer, not {value!r}")
         return value

@@ -1,4 +1,4 @@
-"""ImageNet-1k's thousand labels, for layouts that name their classes by number alone."""
+"""ImageNet-1k's thousand labels, for layouts that only number their classes."""
 
 from functools import cache
 from pathlib import Path
@@ -15,10 +15,10 @@ def imagenet_labels() -> tuple[str, ...]:
 
 
 def labels_by_count(count: int) -> tuple[str, ...]:
-    """ImageNet's labels for a thousand classes; any other number has no names: ``LABEL_0`` …"""
+    """ImageNet's labels for a thousand classes; ``LABEL_0`` … for any other number."""
     return imagenet_labels() if count == CLASSES else unnamed_labels(count)
 
 
 def unnamed_labels(count: int) -> tuple[str, ...]:
-    """What transformers calls classes that have no names."""
+    """``LABEL_0`` …, as transformers calls classes without names."""
     return tuple(f"LABEL_{index}" for index in range(count))

@@ -1,4 +1,4 @@
-"""A ViT's config, told from the shapes of its tensors, for layouts whose files do not say all of it. No torch."""
+"""A ViT's config, inferred from the shapes of its tensors, for layouts whose files do not give all of it. No torch."""
 
 import math
 import re
@@ -13,12 +13,12 @@ Shapes = Mapping[str, tuple[int, ...]]
 
 
 class NotThisLayout(ModelError):
-    """Tensors that are no network of the layout they are read as; the message does not name their file."""
+    """Tensors that are no network of the layout they are read as; the cause does not name their file."""
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
-    """What a layout calls the tensors that tell the config; ``*`` stands for an index.
+class TensorNames:
+    """What a layout calls the tensors from which the config is inferred; ``*`` stands for an index.
 
     ``block`` is the last convolution of a backbone's block, whose two indices count up from ``first``.
     """
@@ -36,7 +36,7 @@ class Spelling:
 
 def infer(
     shapes: Shapes,
-    spelling: Spelling,
+    names: TensorNames,
     *,
     labels: tuple[str, ...],
     num_attention_heads: int,
@@ -45,63 +45,63 @@ def infer(
 ) -> VitConfig:
     """The config of the network with tensors of these shapes, in torch's order of axes.
 
-    Norms, activation and padding are those of the ViT paper's hybrids (LayerNorm 1e-6, 32 groups, SAME). Without
-    ``image_size`` it is the one of the square that the positions are for. Raises NotThisLayout where tensors are
-    missing or do not go together, ModelError where GroupNorm does not divide the channels.
+    Norms, activation and padding are those of the ViT paper's hybrids (LayerNorm 1e-6, 32 groups, SAME). Without an
+    ``image_size`` the positions must be for a square, whose size is taken. Raises NotThisLayout where tensors are
+    missing or do not fit each other, ModelError where GroupNorm's groups do not divide the channels.
     """
-    width, channels, *patch_size = _shape(shapes, spelling.projection, 4)
-    layers = _count(shapes, spelling.layer, 0)
-    backbone = _backbone(shapes, spelling)
+    width, channels, *patch_size = _shape(shapes, names.projection, 4)
+    layers = _count(shapes, names.layer, 0)
+    backbone = _backbone(shapes, names)
     if backbone is not None and channels != backbone.out_channels:
         raise NotThisLayout(
-            f"{spelling.projection} takes {channels} channels, the backbone gives {backbone.out_channels}."
+            f"{names.projection} takes {channels} channels, the backbone gives {backbone.out_channels}."
         )
     stride = 1 if backbone is None else backbone.stride
-    side = _side(shapes, spelling, prefix_tokens, square=image_size is None)
+    side = _side(shapes, names, prefix_tokens, square=image_size is None)
     return VitConfig(
         EncoderConfig(
             hidden_size=width,
             num_hidden_layers=layers,
             num_attention_heads=num_attention_heads,
-            intermediate_size=_shape(shapes, spelling.layer.replace("*", "0"), 2)[0],
+            intermediate_size=_shape(shapes, names.layer.replace("*", "0"), 2)[0],
             layer_norm_eps=1e-6,
-            qkv_bias=spelling.qkv_bias in shapes,
+            qkv_bias=names.qkv_bias in shapes,
         ),
         labels=labels,
         image_size=image_size or (side * patch_size[0] * stride, side * patch_size[1] * stride),
         patch_size=(patch_size[0], patch_size[1]),
         backbone=backbone,
         family="vit" if backbone is None else "hybrid",
-        pooler=spelling.pooler in shapes,
+        pooler=names.pooler in shapes,
     )
 
 
-def width_of(shapes: Shapes, spelling: Spelling) -> int:
-    """The width of the encoder. Raises NotThisLayout where the tensor that tells it is missing."""
-    return _shape(shapes, spelling.projection, 4)[0]
+def encoder_width(shapes: Shapes, names: TensorNames) -> int:
+    """The width of the encoder. Raises NotThisLayout where the projection, which has it, is missing."""
+    return _shape(shapes, names.projection, 4)[0]
 
 
-def _side(shapes: Shapes, spelling: Spelling, prefix_tokens: int, *, square: bool) -> int:
-    """Patches along a side of the grid that the positions are for, which must be a ``square`` one if that is asked."""
-    patches = _shape(shapes, spelling.positions, 3)[1] - prefix_tokens
+def _side(shapes: Shapes, names: TensorNames, prefix_tokens: int, *, square: bool) -> int:
+    """Patches along a side of the grid that the positions are for. Raises NotThisLayout where it must be ``square``."""
+    patches = _shape(shapes, names.positions, 3)[1] - prefix_tokens
     if patches < 1:
-        raise NotThisLayout(f"{spelling.positions} is {list(shapes[spelling.positions])}, which has room for no patch.")
+        raise NotThisLayout(f"{names.positions} is {list(shapes[names.positions])}, which leaves no room for patches.")
     side = math.isqrt(patches)
     if square and side * side != patches:
-        raise NotThisLayout(f"{spelling.positions} is for {patches} patches, which are no square.")
+        raise NotThisLayout(f"{names.positions} is for {patches} patches, which make no square.")
     return side
 
 
-def _backbone(shapes: Shapes, spelling: Spelling) -> BitConfig | None:
-    stem = next((name for name in spelling.stem if name in shapes), None)
+def _backbone(shapes: Shapes, names: TensorNames) -> BitConfig | None:
+    stem = next((name for name in names.stem if name in shapes), None)
     if stem is None:
         return None
     depths, hidden_sizes = [], []
-    for stage in range(spelling.first, spelling.first + 16):
-        block = spelling.block.replace("*", str(stage), 1)
-        if depth := _count(shapes, block, spelling.first):
+    for stage in range(names.first, names.first + 16):
+        block = names.block.replace("*", str(stage), 1)
+        if depth := _count(shapes, block, names.first):
             depths.append(depth)
-            hidden_sizes.append(_shape(shapes, block.replace("*", str(spelling.first)), 4)[0])
+            hidden_sizes.append(_shape(shapes, block.replace("*", str(names.first)), 4)[0])
     backbone = BitConfig(
         embedding_size=_shape(shapes, stem, 4)[0],
         hidden_sizes=tuple(hidden_sizes),
@@ -114,7 +114,7 @@ def _backbone(shapes: Shapes, spelling: Spelling) -> BitConfig | None:
 
 
 def _count(shapes: Shapes, pattern: str, first: int) -> int:
-    """How many indices from ``first`` on, without a gap, have a tensor."""
+    """How many indices, from ``first`` on and without a gap, have a tensor."""
     regex = re.compile(re.escape(pattern).replace(r"\*", r"(\d+)"))
     found = {int(match[1]) for name in shapes if (match := regex.fullmatch(name))}
     count = 0

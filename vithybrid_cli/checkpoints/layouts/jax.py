@@ -1,4 +1,4 @@
-"""Google's ``.npz`` files: what their names and shapes say, and how their axes become torch's. No torch.
+"""Google's ``.npz`` files: their names and shapes, and how their axes become torch's. No torch.
 
 The files of https://github.com/google-research/vision_transformer: convolution kernels are HWIO, dense ones (in, out),
 those of query, key and value (D, heads, d) and of the attention's output (heads, d, D); GroupNorm's arrays may have
@@ -12,17 +12,17 @@ import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.checkpoints.layouts.imagenet import labels_by_count
-from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout, Spelling, infer
+from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout, TensorNames, infer
 from vithybrid_cli.images.preprocess import Preprocessing, timm_preprocessing
 from vithybrid_cli.model.config import VitConfig
 
-_FULL_CROP = 384  # pixels, from which on nothing is cut off
+_FULL_CROP = 384  # pixels; pictures of this size and more are not cropped
 _LISTED = 3  # names of arrays in an error message
 _PREFIXES = ("opt/target/", "params/")
 _QUERY = "Transformer/encoderblock_0/MultiHeadDotProductAttention_1/query/kernel"
 _QKV = ("/query", "/key", "/value")
 
-_SPELLING = Spelling(
+_NAMES = TensorNames(
     stem=("conv_root/kernel",),
     block="block*/unit*/conv3/kernel",
     first=1,
@@ -38,19 +38,19 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 
 def prefix_of(names: Iterable[str]) -> str:
-    """What begins the names of the network's arrays; those of other parts of a training state begin otherwise."""
+    """The prefix of the network's arrays; other parts of a training state have other ones."""
     given = tuple(names)
     return next((prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in given)), "")
 
 
 def without_prefix(arrays: Arrays) -> Arrays:
-    """The network's arrays under the names that the tables know."""
+    """The network's arrays, without the prefix of their names."""
     prefix = prefix_of(arrays)
     return {name.removeprefix(prefix): array for name, array in arrays.items() if name.startswith(prefix)}
 
 
 def in_torch_order(name: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.generic]:
-    """A view of ``array`` with the axes of the tensor that it becomes."""
+    """A view of ``array`` with its axes in the order of torch's tensor."""
     module, _, kind = name.rpartition("/")
     match kind, array.ndim:
         case "kernel", 4:
@@ -67,7 +67,7 @@ def in_torch_order(name: str, array: npt.NDArray[np.generic]) -> npt.NDArray[np.
 
 
 def default_preprocessing(image_size: tuple[int, int]) -> Preprocessing:
-    """How timm evaluates these files: bicubic, mean and standard deviation 0.5, and below 384 a crop of nine tenths."""
+    """As timm evaluates these files: bicubic, mean and standard deviation 0.5, a crop of nine tenths below 384."""
     return timm_preprocessing(image_size, crop_pct=1.0 if min(image_size) >= _FULL_CROP else 0.9)
 
 
@@ -77,10 +77,10 @@ def read_config(arrays: Arrays) -> VitConfig:
     if query is None or query.ndim != 3:
         some = ", ".join(sorted(arrays)[:_LISTED]) or "nothing"
         raise NotThisLayout(
-            f"its arrays are no Vision Transformer of Google's: {_QUERY}, which has three axes, is not among them "
+            f"its arrays are no Vision Transformer of Google's: {_QUERY} with three axes is not among them "
             f"({len(arrays)} arrays: {some}{', …' if len(arrays) > _LISTED else ''})."
         )
     shapes = {name: in_torch_order(name, array).shape for name, array in arrays.items()}
-    head = shapes.get(_SPELLING.head)
+    head = shapes.get(_NAMES.head)
     labels = labels_by_count(head[0]) if head else ()
-    return infer(shapes, _SPELLING, labels=labels, num_attention_heads=query.shape[1])
+    return infer(shapes, _NAMES, labels=labels, num_attention_heads=query.shape[1])

@@ -1,7 +1,7 @@
 """One table per published layout: what other libraries call each tensor of our networks.
 
 A row names one of our modules or parameters and its counterpart; ``*`` stands for an index that both share, ``#`` for
-one that they count from 1, and ``.weight`` and ``.bias`` are understood. Where the counterpart is a list, our tensor is
+one that they count from 1; ``.weight`` and ``.bias`` are added to both. Where the counterpart is a list, our tensor is
 theirs stacked along the first axis; ``ZEROS`` in it stands for a part that they leave out. A table may have rows for
 parts that a network lacks.
 """
@@ -51,7 +51,7 @@ class KeyMap:
         self.rows = tuple(Row(ours, (theirs,) if isinstance(theirs, str) else tuple(theirs)) for ours, theirs in rows)
 
     def to_ours(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Rename and stack a complete set of published tensors, the parts of each stack alike in shape.
+        """Rename and stack a complete set of published tensors; the parts of a stack must have equal shapes.
 
         Raises KeyError for a name that no row knows and for a part that is missing.
         """
@@ -95,7 +95,7 @@ def _pattern(name: str) -> re.Pattern[str]:
 
 
 def _fill(name: str, match: re.Match[str], step: int) -> str:
-    """Put the indices of a match in their places; those at a ``#`` are counted on by ``step``."""
+    """``name`` with the indices and the suffix of a match; ``step`` is added to those at a ``#``."""
     *indices, suffix = match.groups()
     for index in indices:
         before, place, after = re.split(r"([*#])", name, maxsplit=1)
@@ -120,8 +120,8 @@ def _transformers_bit(ours: str, theirs: str) -> Rows:
 def transformers_vit(base: str, *, head: str = "classifier", key_bias: bool = True) -> KeyMap:
     """Transformers' names for a ViT, Hybrid ViT, DeiT or BEiT.
 
-    All but the heads are in a module ``base``, in none if that is empty. Without ``key_bias`` queries and values have a
-    bias and keys have none.
+    All but the heads are in a module ``base``, unless that is empty. Without ``key_bias`` keys have no bias, while
+    queries and values do.
     """
     inside = f"{base}." if base else ""
     layer, attention = f"{inside}encoder.layer.*", f"{inside}encoder.layer.*.attention.attention"

@@ -1,6 +1,6 @@
-"""timm's folders: a ``config.json`` that names an architecture, and tensors that tell the rest. No torch.
+"""timm's folders: a ``config.json`` that names an architecture, and tensors whose shapes tell the rest. No torch.
 
-What timm 1.0 does with a picture is in ``timm.data.transforms_factory.transforms_imagenet_eval``.
+timm 1.0 prepares pictures in ``timm.data.transforms_factory.transforms_imagenet_eval``.
 """
 
 import math
@@ -9,10 +9,9 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
-from vithybrid_cli.checkpoints.layouts.fields import Fields
+from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error
 from vithybrid_cli.checkpoints.layouts.imagenet import labels_by_count
-from vithybrid_cli.checkpoints.layouts.inferred import Shapes, Spelling, infer, width_of
-from vithybrid_cli.errors import ModelError
+from vithybrid_cli.checkpoints.layouts.inferred import Shapes, TensorNames, encoder_width, infer
 from vithybrid_cli.hub.files import CONFIG as _FILE
 from vithybrid_cli.images.preprocess import INTERPOLATIONS, Preprocessing, timm_preprocessing
 from vithybrid_cli.images.timm_crop import CROP_MODES
@@ -25,7 +24,7 @@ _KNOWN = re.compile(
 # Where a file names none: ``DEFAULT_CROP_PCT``, ``IMAGENET_DEFAULT_MEAN`` and ``…_STD`` in timm.data.constants.
 _CROP_PCT = 0.875
 IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
-# Arguments of timm's constructors that are used here, that tensors tell, or that say nothing of inference.
+# Arguments of timm's constructors that are read here, follow from the tensors, or do not matter for inference.
 _HARMLESS = {
     *("img_size", "num_heads", "patch_size", "embed_dim", "depth", "mlp_ratio", "qkv_bias", "num_classes", "in_chans"),
     *("drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate"),
@@ -33,7 +32,7 @@ _HARMLESS = {
 }
 _HEAD_WIDTH = 64  # of every architecture that is known here: width over heads
 
-_SPELLING = Spelling(
+_NAMES = TensorNames(
     stem=("patch_embed.backbone.stem.conv.weight", "patch_embed.backbone.conv.weight"),
     block="patch_embed.backbone.stages.*.blocks.*.conv3.weight",
     first=0,
@@ -51,28 +50,29 @@ def read_config(config: Mapping[str, Any], shapes: Shapes) -> VitConfig:
     fields = Fields(config, _FILE)
     architecture = config.get("architecture")
     if not isinstance(architecture, str) or not _KNOWN.fullmatch(architecture.split(".")[0]):
-        raise ModelError(
-            f"{_FILE}: architecture {architecture!r} is not supported; known are timm's vit_*_patch* and deit_*, and "
-            "the hybrids vit_tiny_r_s16_p8, vit_small_r26_s32, vit_base_r50_s16 and vit_large_r50_s32."
+        raise field_error(
+            _FILE,
+            f"architecture {architecture!r} is not supported; known are timm's vit_*_patch* and deit_*, and hybrids "
+            "vit_tiny_r_s16_p8, vit_small_r26_s32, vit_base_r50_s16 and vit_large_r50_s32",
         )
     distilled = "dist_token" in shapes
     arguments = Fields(fields.mapping("model_args") or {}, f"{_FILE}, model_args")
     for name in arguments.config.keys() - _HARMLESS:
-        raise ModelError(f"{arguments.where}: {name} = {arguments.config[name]!r} is not supported.")
+        raise field_error(arguments.where, f"{name} = {arguments.config[name]!r} is not supported")
     pool = _pool(arguments, default=_pool(fields, default=_pool(pretrained_cfg(config), default="token")))
-    heads = arguments.integer("num_heads", max(width_of(shapes, _SPELLING) // _HEAD_WIDTH, 1))
+    heads = arguments.integer("num_heads", max(encoder_width(shapes, _NAMES) // _HEAD_WIDTH, 1))
     network = infer(
         shapes,
-        _SPELLING,
+        _NAMES,
         labels=_labels(config, fields, shapes),
         num_attention_heads=heads,
         image_size=_image_size(fields, arguments),
         prefix_tokens=2 if distilled else 1,
     )
     if network.encoder.hidden_size % heads:
-        raise ModelError(f"{_FILE}: {heads} heads do not divide a width of {network.encoder.hidden_size}.")
+        raise field_error(_FILE, f"{heads} heads do not divide a width of {network.encoder.hidden_size}")
     if network.labels and not pool:
-        raise ModelError(f"{_FILE}: global_pool '' has a head label every patch, which is not supported.")
+        raise field_error(_FILE, "global_pool '' gives every patch logits of its own, which is not supported")
     return replace(
         network,
         family="deit" if distilled else network.family,
@@ -83,18 +83,18 @@ def read_config(config: Mapping[str, Any], shapes: Shapes) -> VitConfig:
 
 
 def read_preprocessing(config: Mapping[str, Any], image_size: tuple[int, int]) -> Preprocessing:
-    """What timm does with a picture, by its ``config.json``: ``resolve_data_config`` and ``create_transform``.
+    """How timm prepares a picture by its ``config.json``: ``resolve_data_config`` and ``create_transform``.
 
     ``image_size`` is the (height, width) that the network takes. Sizes and crops for tests (``test_input_size``,
     ``test_crop_pct``), which timm applies only where it is asked to, are passed over. Raises ModelError for what is not
     supported.
     """
     described = pretrained_cfg(config)
-    # To timm null, 0 and an empty text say as little as an absent field does.
+    # timm takes null, 0 and an empty text for an absent field.
     fields = Fields({name: value for name, value in described.config.items() if value}, described.where)
     mean, std = _channels(fields, "mean"), _channels(fields, "std")
     if min(std) <= 0:
-        raise ModelError(f"{fields.where}: std must be above zero, not {list(std)}.")
+        raise field_error(fields.where, f"std must be above zero, not {list(std)}")
     return timm_preprocessing(
         image_size,
         crop_pct=fields.number("crop_pct", _CROP_PCT),
@@ -110,7 +110,7 @@ def _channels(fields: Fields, name: str) -> tuple[float, float, float]:
     if values is None:
         return IMAGENET_STATISTICS[name]
     if len(values) != 3 or not all(type(value) in (int, float) and math.isfinite(value) for value in values):
-        raise ModelError(f"{fields.where}: {name} must be a list of three numbers, not {list(values)!r}.")
+        raise field_error(fields.where, f"{name} must be a list of three numbers, not {list(values)!r}")
     red, green, blue = map(float, values)
     return red, green, blue
 
@@ -131,12 +131,12 @@ def _image_size(fields: Fields, arguments: Fields) -> tuple[int, int]:
         return arguments.size("img_size", 224)
     size = pretrained_cfg(fields.config).integers("input_size", (3, 224, 224))
     if len(size) != 3 or size[0] != 3:
-        raise ModelError(f"{_FILE}: input_size {list(size)} is not supported; known: [3, height, width].")
+        raise field_error(_FILE, f"input_size {list(size)} is not supported; known: [3, height, width]")
     return size[1], size[2]
 
 
 def _labels(config: Mapping[str, Any], fields: Fields, shapes: Shapes) -> tuple[str, ...]:
-    head = shapes.get(_SPELLING.head)
+    head = shapes.get(_NAMES.head)
     if not head:
         return ()
     names = fields.sequence("label_names") or pretrained_cfg(config).sequence("label_names")
@@ -145,5 +145,5 @@ def _labels(config: Mapping[str, Any], fields: Fields, shapes: Shapes) -> tuple[
     if names is None:
         return labels_by_count(head[0])
     if len(names) != head[0]:
-        raise ModelError(f"{_FILE}: label_names has {len(names)} labels, but the head has {head[0]} classes.")
+        raise field_error(_FILE, f"label_names has {len(names)} labels, but the head has {head[0]} classes")
     return tuple(map(str, names))

@@ -1,8 +1,8 @@
 """The ``config.json`` of transformers, read into our configs and written from them.
 
 Field names and defaults are those of transformers 4.57's ``ViTHybridConfig``, ``ViTConfig``, ``DeiTConfig``,
-``BeitConfig`` and ``BitConfig``, so that a file with absent fields means here what it means there. What this package
-cannot compute, or transformers not express, is named in a ``ModelError``.
+``BeitConfig`` and ``BitConfig``, so that a file with absent fields means here what it means there. A ``ModelError``
+names what this package cannot compute, or transformers cannot express.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vithybrid_cli.checkpoints.layouts.bit_config import ACTIVATIONS, read_bit, write_bit
-from vithybrid_cli.checkpoints.layouts.fields import Fields
+from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error
 from vithybrid_cli.checkpoints.layouts.imagenet import unnamed_labels
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.files import CONFIG as _FILE
@@ -26,22 +26,22 @@ from vithybrid_cli.model.config import (
 
 
 @dataclass(frozen=True, slots=True)
-class Spelling:
+class FamilyNames:
     """What transformers calls a family."""
 
     model_types: tuple[str, ...]  # the first is the one that is written
-    base: str  # the network inside of a classifier
+    base: str  # the network inside a classifier
     classes: str  # how the names of its classes begin
 
 
-# The published hybrid's ``model_type`` has a hyphen; transformers' own map has an underscore, and its ``Auto`` classes
-# and ``pipeline`` open no other.
+# The published hybrid's ``model_type`` has a hyphen; the ``Auto`` classes and ``pipeline`` of transformers need the
+# underscore.
 FAMILIES = {
-    "hybrid": Spelling(("vit_hybrid", "vit-hybrid"), "vit", "ViTHybrid"),
-    "vit": Spelling(("vit",), "vit", "ViT"),
-    "deit": Spelling(("deit",), "deit", "DeiT"),
-    "beit": Spelling(("beit",), "beit", "Beit"),
-    "bit": Spelling(("bit",), "bit", "Bit"),
+    "hybrid": FamilyNames(("vit_hybrid", "vit-hybrid"), "vit", "ViTHybrid"),
+    "vit": FamilyNames(("vit",), "vit", "ViT"),
+    "deit": FamilyNames(("deit",), "deit", "DeiT"),
+    "beit": FamilyNames(("beit",), "beit", "Beit"),
+    "bit": FamilyNames(("bit",), "bit", "Bit"),
 }
 _CLASSIFIER, _TEACHER = "ForImageClassification", "ForImageClassificationWithTeacher"
 _PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
@@ -51,8 +51,8 @@ _HEADS = {"classifier.weight", "classifier.1.weight", "cls_classifier.weight"}
 def read_config(config: Mapping[str, Any], names: Callable[[], AbstractSet[str]] | None = None) -> NetworkConfig:
     """The network of a ``config.json``. Raises ModelError for a field that is wrong or not supported.
 
-    ``names`` gives the names of the tensors, where there are any: a class that is no classifier leaves it to them
-    whether the network has a head, a pooler and a mask token.
+    ``names`` gives the names of the tensors, where there are any: they decide whether the network has a head, a pooler
+    and a mask token if the config names a class that is no classifier.
     """
     family = family_of(config)
     fields = Fields(config, _FILE)
@@ -79,15 +79,13 @@ def read_config(config: Mapping[str, Any], names: Callable[[], AbstractSet[str]]
 def family_of(config: Mapping[str, Any]) -> Any:
     """The family that ``model_type`` names. Raises ModelError for one that is not known."""
     given = config.get("model_type")
-    for family, spelling in FAMILIES.items():
-        if given in spelling.model_types:
+    for family, names in FAMILIES.items():
+        if given in names.model_types:
             return family
     if given is None:
-        raise ModelError(
-            f"{_FILE} has no model_type, as transformers', and no architecture, as timm's; it names no ViT."
-        )
-    known = ", ".join(repr(name) for spelling in FAMILIES.values() for name in spelling.model_types)
-    raise ModelError(f"{_FILE}: model_type {given!r} is not supported; known: {known}.")
+        raise field_error(_FILE, "neither a model_type (transformers) nor an architecture (timm) is given")
+    known = ", ".join(repr(name) for names in FAMILIES.values() for name in names.model_types)
+    raise field_error(_FILE, f"model_type {given!r} is not supported; known: {known}")
 
 
 def processor_of(config: Mapping[str, Any]) -> str:
@@ -123,7 +121,7 @@ class _Parts:
 def _hybrid(fields: Fields) -> VitConfig:
     for name in ("backbone", "use_pretrained_backbone", "use_timm_backbone", "backbone_kwargs"):
         if given := fields.config.get(name):
-            raise ModelError(f"{_FILE}: {name} = {given!r} is not supported; a backbone_config is.")
+            raise field_error(_FILE, f"{name} = {given!r} is not supported; a backbone_config is")
     described = fields.mapping("backbone_config")
     backbone = read_bit(_DEFAULT_BACKBONE if described is None else described, "backbone_config", "bottleneck")
     size = fields.size("image_size", 224)
@@ -167,16 +165,16 @@ def _encoder(fields: Fields, family: VitFamily) -> EncoderConfig:
         qkv_bias=family == "beit" or fields.boolean("qkv_bias", True),
     )
     if encoder.hidden_size % encoder.num_attention_heads:
-        raise ModelError(
-            f"{_FILE}: hidden_size {encoder.hidden_size} is no multiple "
-            f"of num_attention_heads {encoder.num_attention_heads}."
+        raise field_error(
+            _FILE,
+            f"hidden_size {encoder.hidden_size} is no multiple of num_attention_heads {encoder.num_attention_heads}",
         )
     if family != "beit":
         return encoder
     each = fields.boolean("use_relative_position_bias", False)
     shared = fields.boolean("use_shared_relative_position_bias", False)
     if each and shared:
-        raise ModelError(f"{_FILE}: relative position biases of each layer and a shared one at once are not supported.")
+        raise field_error(_FILE, "relative position biases both for each layer and shared are not supported")
     return replace(
         encoder,
         layer_scale=fields.number("layer_scale_init_value", 0.1) > 0,
@@ -197,9 +195,10 @@ _DEFAULT_BACKBONE = {
 def _check_feature_map(shape: Sequence[Any] | None, backbone: BitConfig, image_size: tuple[int, int]) -> None:
     expected = [backbone.out_channels, *backbone.feature_size(image_size)]
     if shape is not None and list(shape[-3:]) != expected:
-        raise ModelError(
-            f"{_FILE}: backbone_featmap_shape is {list(shape)}, but the backbone gives "
-            f"{[1, *expected]} for an image of {image_size[0]}×{image_size[1]}."
+        raise field_error(
+            _FILE,
+            f"backbone_featmap_shape is {list(shape)}, but the backbone gives {[1, *expected]} for an image of "
+            f"{image_size[0]}×{image_size[1]}",
         )
 
 
@@ -216,30 +215,34 @@ def read_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
         by_index = {int(index): str(label) for index, label in names.items()}
         return tuple(by_index[index] for index in range(len(names)))
     except (KeyError, TypeError, ValueError) as error:
-        raise ModelError(f"{_FILE}: id2label must name the classes 0 to {len(names) - 1}: {error}.") from error
+        raise field_error(_FILE, f"id2label must name the classes 0 to {len(names) - 1}: {error}") from error
 
 
 def read_problem_type(config: Mapping[str, Any]) -> str | None:
-    """Which problem the labels are for; None where transformers takes the best of several. Raises ModelError."""
+    """Transformers' ``problem_type``; None where the file has none. Raises ModelError for one that is not known."""
     problem: str | None = Fields(config, _FILE).require("problem_type", (None, *_PROBLEMS), default=None)
     return problem
 
 
-def architecture(config: NetworkConfig) -> str:
-    """The class of transformers that has this network. Raises ModelError where there is none."""
+def class_of(config: NetworkConfig) -> str:
+    """The class of transformers for this network. Raises ModelError where there is none."""
     begins = FAMILIES[family_name(config)].classes
     if isinstance(config, VitConfig):
         if config.pooler and config.labels:
-            raise ModelError(f"transformers has no {begins} with a layer (pre_logits) between encoder and head.")
+            raise _no_class(f"transformers has no {begins} with a layer (pre_logits) between encoder and head.")
         if config.mean_pooling and config.family != "beit":
-            raise ModelError(f"transformers has no {begins} whose head reads the mean of the patches (avg pooling).")
+            raise _no_class(f"transformers has no {begins} whose head reads the mean of the patches (avg pooling).")
         if config.distillation_head:
             return begins + _TEACHER
     return begins + (_CLASSIFIER if config.labels else "Model")
 
 
+def _no_class(cause: str) -> ModelError:
+    return ModelError(cause, "Use the checkpoint as it is, or another one.")
+
+
 def readers(config: NetworkConfig) -> str:
-    """Which versions of transformers have that class: the hybrid's was removed in version 5."""
+    """Which versions of transformers have that class: version 5 dropped the hybrid's."""
     return "transformers up to 4.57" if family_name(config) == "hybrid" else "transformers"
 
 
@@ -254,7 +257,7 @@ def write_config(config: NetworkConfig) -> dict[str, Any]:
     Raises ModelError where transformers has no such network.
     """
     family = family_name(config)
-    named = {"architectures": [architecture(config)], "model_type": FAMILIES[family].model_types[0]}
+    named = {"architectures": [class_of(config)], "model_type": FAMILIES[family].model_types[0]}
     if isinstance(config, BitClassifierConfig):
         return {**named, **write_bit(config.backbone), **_write_labels(config.labels)}
     return {
