@@ -278,7 +278,7 @@ FC1 = "Transformer/encoderblock_1/MlpBlock_3/Dense_0/kernel"
 @pytest.mark.parametrize(
     ("arrays", "says"),
     [
-        pytest.param({}, f"{QUERY}, with three axes is not among them (0 arrays: nothing)", id="no arrays"),
+        pytest.param({}, f"{QUERY} with three axes is not among them (0 arrays: nothing)", id="no arrays"),
         pytest.param(
             {f"MixerBlock_{index}/kernel": np.zeros(1) for index in range(5)},
             "(5 arrays: MixerBlock_0/kernel, MixerBlock_1/kernel, MixerBlock_2/kernel, …). Use a ViT",

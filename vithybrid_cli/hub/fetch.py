@@ -14,7 +14,7 @@ from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub import cache
 from vithybrid_cli.hub.errors import cache_errors_as_model_errors, client_calls, disk_full
 from vithybrid_cli.hub.files import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS, WEIGHTS_INDEX, shards
-from vithybrid_cli.hub.listing import LIBRARY, Remote, HubModel, list_files, wanted
+from vithybrid_cli.hub.listing import LIBRARY, HubModel, Remote, list_files, wanted
 
 Progress = Callable[[str, int, int | None], None]
 """Called with a file's name, its bytes so far, and its bytes in all where the hub says how many."""
