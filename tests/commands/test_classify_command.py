@@ -218,7 +218,7 @@ def test_no_model_and_no_network_is_one_line_that_names_tiny(pictures: Path) -> 
     assert done.returncode == 3
     assert done.stdout == ""
     assert len(done.stderr.splitlines()) == 1
-    assert "-m tiny" in done.stderr
+    assert "use the built-in model, tiny" in done.stderr
 
 
 def test_only_data_reaches_stdout_of_the_real_program(pictures: Path) -> None:

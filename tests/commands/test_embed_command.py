@@ -177,7 +177,7 @@ def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> Non
         pytest.param(["0.png", "-o", "no/such/folder.npy"], "there is no folder", id="no output folder"),
         pytest.param(["0.png", "--feature", "max"], "max", id="unknown feature"),
         pytest.param(["0.png", "--feature", "cls", "-m", str(GOLDENS / "hf-bit")], "no CLS token", id="CLS of a BiT"),
-        pytest.param(["0.png", "--image-size", "4"], "less than the 8 pixels that", id="too small"),
+        pytest.param(["0.png", "--image-size", "4"], "pixels, not 4. Raise --image-size.", id="too small"),
         pytest.param(["0.png", "--device", "tpu"], "not a device", id="unknown device"),
     ],
 )
