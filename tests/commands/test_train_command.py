@@ -196,7 +196,7 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        pytest.param(["-o", "out", "-m", str(GOLDEN)], "Give one of them", id="config and model"),
+        pytest.param(["-o", "out", "-m", str(GOLDEN)], "Give --config or --model, not both.", id="config and model"),
         pytest.param(["-o", "train/red/0.png"], "Give another --output", id="output is a file"),
         pytest.param(["-o", "train/red/0.png/below"], "Give another --output", id="output below a file"),
         pytest.param(["-o", "small"], "small holds a checkpoint already. Give another --output", id="foreign output"),

@@ -232,6 +232,6 @@ def test_where_torch_cannot_compile_one_line_says_why_and_what_to_do(
     network = CompiledNetwork(nn.Identity(), torch.device(device))
     with pytest.raises(UsageError) as caught:
         network(torch.zeros(1, 3, 4, 4), 1)
-    assert str(caught.value).startswith(f"torch cannot compile the network for {device} {says}")
+    assert str(caught.value).startswith(f"PyTorch cannot compile the network for {device} {says}")
     assert str(caught.value).endswith(" compile=True.")
     assert "\n" not in str(caught.value)

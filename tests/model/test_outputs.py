@@ -319,16 +319,16 @@ def test_a_loss_reaches_every_parameter(parts: dict[str, Any]) -> None:
 REFUSED = [
     pytest.param(make, {"bool_masked_pos": torch.ones(2, 4)}, "This network has no mask token", id="no mask token"),
     pytest.param(make, {"head_mask": torch.ones(3)}, r"shape \[3\]. Give one of shape \[4\] or \[3, 4\]", id="heads"),
-    pytest.param(make, {"head_mask": torch.ones(4, 3)}, r"head_mask has the shape \[4, 3\]", id="layers"),
+    pytest.param(make, {"head_mask": torch.ones(4, 3)}, r"`head_mask` has the shape \[4, 3\]", id="layers"),
     pytest.param(make, {"labels": torch.ones(2)}, "5 classes need class indices", id="values for classes"),
     pytest.param(
-        make, {"labels": torch.tensor([1])}, r"labels has the shape \[1\] for 2 pictures", id="too few labels"
+        make, {"labels": torch.tensor([1])}, r"`labels` has the shape \[1\] for 2 pictures", id="too few labels"
     ),
     pytest.param(
-        make, {"labels": torch.tensor([[0, 1, 2]])}, r"labels has the shape \[1, 3\] for 2", id="labels in a row"
+        make, {"labels": torch.tensor([[0, 1, 2]])}, r"`labels` has the shape \[1, 3\] for 2", id="labels in a row"
     ),
     pytest.param(
-        make, {"labels": torch.tensor([[0], [1], [2]])}, r"labels has the shape \[3, 1\] for 2", id="too many labels"
+        make, {"labels": torch.tensor([[0], [1], [2]])}, r"`labels` has the shape \[3, 1\] for 2", id="too many labels"
     ),
     pytest.param(make_bit, {"attentions": True}, "A BiT has no attentions", id="attentions of a BiT"),
     pytest.param(make_bit, {"head_mask": torch.ones(4)}, "A BiT has no attentions, heads", id="heads of a BiT"),
@@ -347,14 +347,14 @@ def test_what_a_network_cannot_do_is_refused(
 
 def test_a_label_is_one_of_a_list() -> None:
     network = make()
-    with pytest.raises(UsageError, match=r"labels has the shape \[\] for 1 pictures. Give labels of shape \[1\]."):
+    with pytest.raises(UsageError, match=r"`labels` has the shape \[\] for 1 pictures. Give labels of shape \[1\]."):
         outputs(network, pictures(network, 1), labels=torch.tensor(1))
 
 
 @pytest.mark.parametrize("shape", [(2, 3), (1, 4), (2, 4, 1)])
 def test_a_mask_for_other_patches_is_refused(shape: tuple[int, ...]) -> None:
     network = make(mask_token=True)
-    with pytest.raises(UsageError, match=r"bool_masked_pos has the shape .* Give one of shape \[2, 4\]"):
+    with pytest.raises(UsageError, match=r"`bool_masked_pos` has the shape .* Give one of shape \[2, 4\]"):
         outputs(network, pictures(network), bool_masked_pos=torch.ones(shape, dtype=torch.bool))
 
 

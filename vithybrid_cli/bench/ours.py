@@ -127,4 +127,4 @@ def whole_way(
 
 
 def _failed(path: str, error: ImageError) -> UsageError:
-    return UsageError(f"{path} cannot be labelled: {error}")
+    return UsageError(f"{path} cannot be labelled: {error.cause}", "Give pictures that can be read.")

@@ -82,7 +82,7 @@ def train(
     from vithybrid_cli.training.trainer import Recipe
 
     if config is not None and model is not None:
-        raise UsageError("--config starts with random weights, and --model with trained ones.", "Give one of them.")
+        raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
     data = read_folder(folder)
     if held_out is not None:
         read_folder(held_out, data.labels)  # what is wrong with it should not show after hours

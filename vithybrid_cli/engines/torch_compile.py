@@ -93,4 +93,4 @@ def _not_here(device: torch.device, cause: Exception) -> UsageError:
         "cuda": "Install Triton (`pip install triton`) and a C compiler, or leave out {compile=True}.",
     }
     remedy = needs.get(device.type, "Leave out {compile=True}.")
-    return UsageError(f"torch cannot compile the network for {device} ({type(cause).__name__}: {reason}).", remedy)
+    return UsageError(f"PyTorch cannot compile the network for {device} ({type(cause).__name__}: {reason}).", remedy)

@@ -45,7 +45,7 @@ class Embeddings(nn.Module):
             raise UsageError("This network has no mask token.", "Use a checkpoint that has one, or mask no patches.")
         if where.shape != patches.shape[:2]:
             raise UsageError(
-                f"bool_masked_pos has the shape {list(where.shape)}.",
+                f"`bool_masked_pos` has the shape {list(where.shape)}.",
                 f"Give one of shape {list(patches.shape[:2])}.",
             )
         return torch.where(where.bool().unsqueeze(-1), self.mask_token, patches)

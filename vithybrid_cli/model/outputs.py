@@ -97,14 +97,14 @@ def _check_pixels(network: Network, pixel_values: Tensor) -> None:
     if isinstance(network, BitClassifier):
         if len(shape) != 4 or shape[1] != 3:
             raise UsageError(
-                f"pixel_values has the shape {shape}, but this network takes [B, 3, H, W].",
+                f"`pixel_values` has the shape {shape}, but this network takes [B, 3, H, W].",
                 "Give a batch of RGB pictures.",
             )
         return
     height, width = network.config.image_size
     if len(shape) != 4 or shape[1:] != [3, height, width]:
         raise UsageError(
-            f"pixel_values has the shape {shape}, but this network takes [B, 3, {height}, {width}].",
+            f"`pixel_values` has the shape {shape}, but this network takes [B, 3, {height}, {width}].",
             "Resize the pictures, or load the checkpoint with another {image_size}.",
         )
 
@@ -116,7 +116,8 @@ def _layer_masks(network: VisionTransformer, head_mask: Tensor | None) -> list[T
         return [None] * layers
     if head_mask.shape not in ((heads,), (layers, heads)):
         raise UsageError(
-            f"head_mask has the shape {list(head_mask.shape)}.", f"Give one of shape [{heads}] or [{layers}, {heads}]."
+            f"`head_mask` has the shape {list(head_mask.shape)}.",
+            f"Give one of shape [{heads}] or [{layers}, {heads}].",
         )
     return list(head_mask.expand(layers, heads))
 
@@ -127,10 +128,10 @@ def _loss(logits: Tensor, labels: Tensor, classes: int) -> Tensor:
     count = len(logits)
     if labels.shape not in ((count,), (count, 1)):
         raise UsageError(
-            f"labels has the shape {list(labels.shape)} for {count} pictures.", f"Give labels of shape [{count}]."
+            f"`labels` has the shape {list(labels.shape)} for {count} pictures.", f"Give labels of shape [{count}]."
         )
     if classes == 1:
         return F.mse_loss(logits.flatten(), labels.flatten().to(logits.dtype))
     if labels.is_floating_point():
-        raise UsageError(f"labels are {labels.dtype}, but {classes} classes need class indices.", "Give integers.")
+        raise UsageError(f"`labels` are {labels.dtype}, but {classes} classes need class indices.", "Give integers.")
     return F.cross_entropy(logits, labels.flatten().long())

@@ -121,7 +121,7 @@ class Classifier(Pipeline):
         """
         require_at_least_one("top_k", top_k)
         if not 0 <= threshold <= 1:
-            raise UsageError(f"threshold is {threshold}, which is no probability.", "Give a {threshold} from 0 to 1.")
+            raise UsageError(f"The threshold {threshold} is no probability.", "Give a {threshold} from 0 to 1.")
         outputs = self.outputs(
             paths,
             batch_size=batch_size,

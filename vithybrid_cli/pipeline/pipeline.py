@@ -92,7 +92,10 @@ class Pipeline:
         for name, value in {"batch_size": batch_size, "workers": workers, "max_pixels": max_pixels}.items():
             require_at_least_one(name, value)
         if not decode_timeout > 0:
-            raise UsageError(f"decode_timeout is {decode_timeout}, but has to be above 0.", "Give it in seconds.")
+            raise UsageError(
+                f"The time limit for decoding is {decode_timeout}, but has to be above 0.",
+                "Give {decode_timeout} in seconds.",
+            )
         reader = PixelReader(self.image_preprocessing, self.engine.image_size, max_pixels, fast_jpeg)
         reading = _in_processes(reader, decode_timeout) if isolate else nullcontext(_within_budget(reader))
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers

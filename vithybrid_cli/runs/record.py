@@ -14,7 +14,7 @@ from vithybrid_cli.output.destination import DISK_ERRORS, is_plain_file, unwrita
 from vithybrid_cli.output.read_back import READABLE
 
 SUFFIX = ".run.json"
-START_OVER = "or leave out {resume} to start over."
+START_OVER = "or leave out {resume} to start over"
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +74,7 @@ class RunRecord:
         was = self.earlier.settings
         if made := [line for name, now in self._settings.items() for line in _differences(name, was.get(name), now)]:
             raise UsageError(
-                f"{self.output} was made with {'; '.join(made)}.", f"Do as the first run did, {START_OVER}"
+                f"{self.output} was made with {'; '.join(made)}.", f"Do as the first run did, {START_OVER}."
             )
 
     def note(self, **facts: object) -> None:
@@ -154,12 +154,12 @@ def _read(output: Path) -> EarlierRun:
         return EarlierRun.of(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{file} is missing, so nothing tells how {output} was made.", f"Bring it back, {START_OVER}"
+            f"{file} is missing, so nothing tells how {output} was made.", f"Bring it back, {START_OVER}."
         ) from error
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.", f"Make it readable, {START_OVER}") from error
+        raise UsageError(f"{file} cannot be read: {error.strerror}.", f"Make it readable, {START_OVER}.") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(f"{file} is no record of a run.", f"Bring that back, {START_OVER}") from error
+        raise UsageError(f"{file} is no record of a run.", f"Bring that back, {START_OVER}.") from error
 
 
 def _differences(name: str, was: object, now: object) -> Iterator[str]:

@@ -77,7 +77,7 @@ def read_config(arrays: Arrays) -> VitConfig:
     if query is None or query.ndim != 3:
         some = ", ".join(sorted(arrays)[:_LISTED]) or "nothing"
         raise NotThisLayout(
-            f"its arrays are no Vision Transformer of Google's: {_QUERY} with three axes is not among them "
+            f"Its arrays are no Vision Transformer of Google's: {_QUERY} with three axes is not among them "
             f"({len(arrays)} arrays: {some}{', …' if len(arrays) > _LISTED else ''})."
         )
     shapes = {name: in_torch_order(name, array).shape for name, array in arrays.items()}
