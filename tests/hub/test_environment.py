@@ -106,6 +106,12 @@ def test_certificates_that_are_not_there_are_named(run: Run, tmp_path: Path) -> 
         assert f"SSL_CERT_FILE names {file}, which holds no certificates" in said
 
 
+@pytest.mark.skipif(not REQUESTS, reason="later versions do without the package")
+def test_a_package_that_is_asked_for_and_missing_is_named(run: Run) -> None:
+    said = refusal(run("download", "-q", NAME, HF_HUB_ENABLE_HF_TRANSFER="1"))
+    assert "HF_HUB_ENABLE_HF_TRANSFER asks for the package hf_transfer" in said
+
+
 @pytest.mark.parametrize("command", ["classify", "info", "download"])
 def test_every_command_says_so_in_one_line(run: Run, command: str) -> None:
     arguments = ["-m", NAME, str(GOLDEN)] if command == "classify" else [NAME]

@@ -37,6 +37,7 @@ def fault() -> Fault | None:
         _header_fault,
         _token_file_fault,
         _certificate_fault,
+        _transfer_fault,
     )
     return next((found for check in checks if (found := check())), None)
 
@@ -173,6 +174,13 @@ def _certificate_fault() -> Fault | None:
             reason = error.strerror or error
             return f"{name} names {value}, which holds no certificates ({reason}).", "Correct it, or unset it."
     return None
+
+
+def _transfer_fault() -> Fault | None:
+    name, package = "HF_HUB_ENABLE_HF_TRANSFER", "hf_transfer"
+    if _http_library() != "requests" or name not in os.environ or find_spec(package) is not None:
+        return None  # later versions warn of the variable, and do without the package
+    return f"{name} asks for the package {package}, which is missing.", f"Run `pip install {package}`, or unset {name}."
 
 
 def _http_library() -> str:
