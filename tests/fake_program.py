@@ -57,6 +57,5 @@ def open_fake(checkpoint: object, how: Running, batch_limit: int | None = None) 
 
 
 if __name__ == "__main__":
-    opens = patch("vithybrid_cli.runs.label.open_classifier", open_fake)
-    with opens, patch("vithybrid_cli.pipeline.loader.PAUSE", 60):  # a machine that is busy must end no batch early
+    with patch("vithybrid_cli.runs.label.open_classifier", open_fake):
         main()

@@ -34,7 +34,6 @@ from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.errors import options_spelt
 from vithybrid_cli.output import Format, open_writer
 from vithybrid_cli.output.read_back import READABLE, DamagedOutput, read_back
-from vithybrid_cli.pipeline import loader
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import ImageResult, Prediction
 from vithybrid_cli.runs.interrupts import Interrupted, Interrupts
@@ -64,10 +63,9 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def no_network(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """What runs in this process has the engine of fake_program, batches that end only when full, and its own cache."""
+    """What runs in this process has the engine of fake_program, and a cache of its own."""
     monkeypatch.setenv("VITHYBRID_CACHE", str(tmp_path / ".cache"))
     monkeypatch.setattr("vithybrid_cli.runs.label.open_classifier", open_fake)
-    monkeypatch.setattr(loader, "PAUSE", 60)
 
 
 def run(*arguments: str, stdin: bytes | None = None) -> Any:
