@@ -1,4 +1,4 @@
-"""What is known about one picture, and how a row of logits becomes labels."""
+"""The result for one picture, and how a row of logits becomes labels."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 
 class Outcome(Protocol):
-    """What is known about one input, whatever was asked: the ``error`` is the reason why there is nothing else."""
+    """The result for one input, labels or a feature; with an ``error`` there is nothing else."""
 
     @property
     def path(self) -> str: ...
@@ -23,7 +23,7 @@ class Outcome(Protocol):
     def error(self) -> ImageError | None: ...
 
     def record(self) -> dict[str, Any]:
-        """The outcome as plain values, in the shape of the JSON output."""
+        """The result as plain values, in the shape of the JSON output."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Prediction:
 
 @dataclass(frozen=True, slots=True)
 class ImageResult:
-    """What is known about one input: its predictions, best first, or the reason why there are none."""
+    """The result for one picture: its predictions, best first, or the error that prevented them."""
 
     path: str
     predictions: tuple[Prediction, ...] = ()
@@ -51,16 +51,16 @@ class ImageResult:
         return {"path": self.path, "predictions": predictions}
 
 
-@dataclass(frozen=True, slots=True, eq=False)  # arrays have no one answer to whether they are equal
+@dataclass(frozen=True, slots=True, eq=False)  # comparing arrays gives arrays
 class EmbeddingResult:
-    """What is known about one input: its feature float32 [D], or the reason why there is none."""
+    """The result for one picture: its feature float32 [D], or the error that prevented it."""
 
     path: str
     embedding: npt.NDArray[np.float32] | None = None
     error: ImageError | None = None
 
     def record(self) -> dict[str, Any]:
-        """The result as plain values; each number is the shortest that gives the same float32 back."""
+        """The result as plain values; each number is the shortest one that is read back as the same float32."""
         if self.error is not None:
             return _error_record(self.path, self.error)
         numbers = [] if self.embedding is None else [float(str(number)) for number in self.embedding]

@@ -159,6 +159,17 @@ def test_what_is_held_is_given_back_after_an_exception() -> None:
     assert budget.waiting == 0
 
 
+def test_what_malloc_may_keep_of_earlier_pictures_counts_too() -> None:
+    released: list[int] = []
+    budget = MemoryBudget(100, lambda: released.append(len(taken)))
+    taken: list[int] = []
+    for size in (40, 40, 40, 10, 90, 1):
+        with budget.part() as take:
+            take(size)
+            taken.append(size)
+    assert released == [2, 4]  # before 40 + 40 + 40 and 40 + 10 + 90 bytes would be used and kept
+
+
 def test_an_estimate_counts_the_size_that_a_draft_leaves(tmp_path: Path) -> None:
     Image.new("RGB", (800, 600)).save(tmp_path / "a.jpg")
     with Image.open(tmp_path / "a.jpg") as image:

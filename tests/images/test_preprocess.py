@@ -382,7 +382,7 @@ def test_output_size_is_known_when_it_does_not_depend_on_the_image(
 
 
 def test_an_extremely_elongated_image_is_refused_before_it_takes_gigabytes() -> None:
-    with pytest.raises(ImageTooLarge, match=r"1 × 5000 pixels would become 384 × 1920000"):
+    with pytest.raises(ImageTooLarge, match=r"1 × 5000 pixels would be resized to 384 × 1920000"):
         Preprocessing.default((384, 384)).pixels(gradient(1, 5000))
 
 

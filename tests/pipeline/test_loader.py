@@ -307,3 +307,36 @@ def test_a_pause_of_the_paths_is_told_after_all_that_came_before_it() -> None:
         assert next(item for item in results if item is not None)[0] == "2"
         arrived.put(None)
         assert [item for item in results if item is not None] == []
+
+
+MANY_AT_ONCE = """
+import sys
+from pathlib import Path
+from vithybrid_cli.images.memory import MemoryBudget, release_free_memory
+from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.images.read import PixelReader
+from vithybrid_cli.pipeline.loader import load
+
+def bytes_of(name):
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(name))
+
+budget = MemoryBudget(int(sys.argv[1]), release_free_memory)
+reader = PixelReader(Preprocessing.default((64, 64)), (64, 64))
+
+def read(path):
+    with budget.part() as reserve:
+        return reader.read(path, reserve)
+
+before = bytes_of("VmRSS")
+assert sum(1 for _ in load([sys.argv[2]] * 24, read, workers=8, look_ahead=24)) == 24
+print((bytes_of("VmHWM") - before) / int(sys.argv[1]))
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+def test_many_workers_share_the_budget_for_large_pictures(tmp_path: Path) -> None:
+    Image.linear_gradient("L").resize((4000, 3000)).convert("RGB").save(tmp_path / "a.png")  # 48 MB in Pillow
+    command = [sys.executable, "-c", MANY_AT_ONCE, str(200 * 2**20), str(tmp_path / "a.png")]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
+    assert float(done.stdout) < 1.3

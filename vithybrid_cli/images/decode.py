@@ -19,7 +19,7 @@ from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFil
 from vithybrid_cli.images import heif
 from vithybrid_cli.settings import DEFAULT_MAX_PIXELS
 
-# What Pillow's plugins were seen to raise on damaged data. A Warning comes as an exception under `python -W error`.
+# What Pillow's plugins were seen to raise on damaged data. `python -W error` raises a Warning.
 _DAMAGE = (
     ArithmeticError,
     AssertionError,
@@ -37,7 +37,7 @@ _DAMAGE = (
     zlib.error,
 )
 
-# EXIF 2.32, table 6: what brings a picture of this orientation upright; 1 is upright already.
+# EXIF 2.32, table 6: what turns a picture of this orientation upright; 1 is upright already.
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -137,8 +137,8 @@ def _is_deep(image: Image.Image) -> bool:
 def _to_8_bits(samples: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
     """Grey samples [H, W] of 16 or 32 bits, integer or float, as 8 bits.
 
-    16 bits keep their high byte, which is what Pillow does with a 16-bit RGB file. For 32 bits no range is
-    agreed on, so it is told by the values: 0–1 (float), 0–255, 0–65535, or else from the smallest to the largest.
+    16 bits keep their high byte, as Pillow does with a 16-bit RGB file. For 32 bits there is no convention, so the
+    range is guessed from the values: 0–1 (float), 0–255, 0–65535, or else from the smallest to the largest.
     """
     if samples.dtype.itemsize == 2:
         return (samples >> 8).astype(np.uint8)
@@ -152,7 +152,7 @@ def _to_8_bits(samples: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1, upright, also where there is none or it cannot be read."""
+    """The EXIF orientation; 1, which is upright, if there is none or it cannot be read."""
     try:
         value = image.getexif().get(ExifTags.Base.Orientation, 1)
     except _DAMAGE:
@@ -161,7 +161,7 @@ def _orientation(image: Image.Image) -> int:
 
 
 def _opened(stream: BinaryIO) -> Image.Image:
-    """``Image.open``, and once more with all plugins: while another thread loads them it finds too few of them."""
+    """``Image.open``, and once more with all plugins: while another thread loads them, some are missing."""
     image: Image.Image
     try:
         image = Image.open(stream)
@@ -177,7 +177,7 @@ def _opened(stream: BinaryIO) -> Image.Image:
 
 
 def _opened_phone_picture(stream: BinaryIO) -> Image.Image:
-    """A HEIC or HEIF file by its own library; raises UnreadableImage for what is nothing of the kind."""
+    """A HEIC or HEIF file, opened by its own library. Raises UnreadableImage for any other file."""
     stream.seek(0)
     if not heif.is_heif(stream.read(heif.HEAD)):
         raise UnreadableImage(
@@ -201,7 +201,7 @@ def _too_large(cause: str, max_pixels: int) -> ImageTooLarge:
 
 
 def _require_regular_file(path: str | os.PathLike[str]) -> None:
-    """Raises the ImageError for what is no regular file with at least one byte, without opening it."""
+    """Raise ImageError for anything but a regular file with at least one byte, without opening it."""
     try:
         status = os.stat(path)  # noqa: PTH116 (Path("") would be the current folder)
     except OSError as error:
@@ -258,8 +258,8 @@ def _explained(error: BaseException) -> ImageError:
 class _Ceiling(int):
     """A value for ``Image.MAX_IMAGE_PIXELS`` that is an exact limit.
 
-    Pillow warns above the value and refuses above twice the value; here both stand at the same number, so there is
-    nothing to warn of. Pillow's own check is kept since it also guards pictures inside of pictures (ICO, ICNS).
+    Pillow warns above the value and refuses above twice the value; here both limits are the same number, so it never
+    warns. Pillow's own check is kept since it also covers pictures inside of pictures (ICO, ICNS).
     """
 
     def __rmul__(self, other: int) -> int:
@@ -272,7 +272,7 @@ class _Ceiling(int):
 class _PillowLimit:
     """Sets Pillow's process-wide pixel limit while pictures are being decoded, and puts it back after the last.
 
-    With several limits at a time the largest holds; ``_require_size`` keeps each to its own.
+    With several limits at a time the largest holds; ``_require_size`` applies each picture's own.
     """
 
     def __init__(self) -> None:

@@ -5,7 +5,7 @@ from importlib.util import find_spec
 
 # ISO/IEC 23008-12: the brands of HEIF files, at byte 8, after `ftyp`.
 _BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"}
-HEAD = 12  # bytes that tell a HEIF file
+HEAD = 12  # bytes that identify a HEIF file
 
 INSTALL = "pip install 'vithybrid-cli[heif]'"
 
@@ -22,6 +22,6 @@ def register() -> bool:
         return False
     import pillow_heif
 
-    pillow_heif.options.DECODE_THREADS = 1  # pictures are decoded side by side already
+    pillow_heif.options.DECODE_THREADS = 1  # pictures are decoded in parallel already
     pillow_heif.register_heif_opener()
     return True

@@ -1,5 +1,6 @@
 """How much memory decoding takes, and a budget that all pictures being decoded at a time share."""
 
+import ctypes
 import threading
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -21,7 +22,7 @@ _DEEP = 30  # 32 bits per sample, which are scaled in float64
 _PROGRESSIVE = 6  # more, for the coefficients of a progressive JPEG
 _BY_FORMAT = {"BMP": 5, "GIF": 6, "JPEG": 5, "MPO": 5, "PNG": 5, "PPM": 5, "TGA": 5, "QOI": 8, "TIFF": 8, "AVIF": 13}
 _OTHER_FORMAT = 20  # WebP 18.2, JPEG 2000 19.5
-_SPARE = 256 * 2**20  # bytes for what does not depend on the size, such as libraries that are loaded on first use
+_SPARE = 2**30  # bytes for what does not depend on the size: libraries loaded on first use, stacks of AVIF's threads
 
 
 def decoding_bytes(image: Image.Image) -> int:
@@ -61,6 +62,15 @@ def decoding_limit(max_pixels: int) -> int:
     return _DEEP * max_pixels + _SPARE
 
 
+def release_free_memory() -> None:
+    """Give memory that is free, but that malloc keeps for its threads, back to the system. glibc only.
+
+    Each thread has memory of its own there, which could be as much as the largest picture that it has decoded.
+    """
+    with suppress(OSError, AttributeError, TypeError):  # another system or another C library
+        ctypes.CDLL(None).malloc_trim(0)
+
+
 def available_memory() -> int:
     """The free memory of the machine, but no more than a container may use; 8 GiB where the system does not say."""
     return min([_UNKNOWN if (free := _free()) is None else free, *_granted()])
@@ -89,9 +99,15 @@ class MemoryBudget:
     one that goes on.
     """
 
-    def __init__(self, total: int) -> None:
-        """``total`` in bytes."""
+    def __init__(self, total: int, release: Callable[[], None] = lambda: None) -> None:
+        """``total`` in bytes. ``release`` gives free memory back to the system, as `release_free_memory` does.
+
+        It is called before what was given back, which malloc may have kept for its thread, and what is in use would
+        come to more than ``total``.
+        """
         self._total = self._free = max(total, 1)
+        self._release = release
+        self._kept = 0  # bytes at most that malloc keeps of what was given back
         self._changed = threading.Condition()
         self._waiting: deque[object] = deque()
 
@@ -127,6 +143,9 @@ class MemoryBudget:
             try:
                 self._changed.wait_for(lambda: self._waiting[0] is turn and self._free >= size)
                 self._free -= size
+                if self._kept > self._free:
+                    self._release()
+                    self._kept = 0
             finally:
                 self._waiting.remove(turn)
                 self._changed.notify_all()
@@ -135,4 +154,5 @@ class MemoryBudget:
     def _give_back(self, size: int) -> None:
         with self._changed:
             self._free += size
+            self._kept += size
             self._changed.notify_all()

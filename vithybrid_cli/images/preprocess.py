@@ -2,7 +2,7 @@
 
 The arithmetic is that of transformers 4.57.6, ``image_transforms.py`` (``resize``, ``center_crop``, ``rescale``,
 ``normalize``) and ``ViTHybridImageProcessor``: resize with Pillow on 8 bits → centre crop → × 1/255 → (x − mean)/std.
-timm 1.0.31 takes the same steps; what it rounds in another way is in ``timm_crop``.
+timm 1.0.31 takes the same steps; where it rounds differently is in ``timm_crop``.
 """
 
 from collections.abc import Mapping
@@ -36,10 +36,10 @@ class Normalization:
         return out
 
     def table(self) -> npt.NDArray[np.float32]:
-        """What each of the 256 values becomes in each channel, [3, 256].
+        """The normalised value of each of the 256 values in each channel, [3, 256].
 
-        As transformers' ``rescale`` and ``normalize``: the product in float64, rounded to float32, the rest in float32.
-        With 1/255 that is also what torchvision's quotient x / 255 in float32 gives, for each of the 256 values.
+        As transformers' ``rescale`` and ``normalize``: multiplied in float64, rounded to float32, the rest in float32.
+        With 1/255 this equals torchvision's x / 255 in float32 for all 256 values.
         """
         scaled = (np.arange(256, dtype=np.float64) * self.scale).astype(np.float32)
         mean, std = (np.array(values, np.float32)[:, None] for values in (self.mean, self.std))
@@ -66,9 +66,9 @@ class Preprocessing:
 
     @classmethod
     def default(cls, image_size: tuple[int, int]) -> "Preprocessing":
-        """What the published hybrid checkpoint does, at the (height, width) of the checkpoint at hand.
+        """What the published hybrid checkpoint does, for a network that takes pictures of this (height, width).
 
-        For a checkpoint without ``preprocessor_config.json``. The class defaults of transformers (224, CLIP's mean
+        It is for checkpoints without ``preprocessor_config.json``. The class defaults of transformers (224, CLIP's mean
         and std) fit no published checkpoint.
         """
         return cls(size=edge_or_pair(image_size), crop_size=image_size)
@@ -98,10 +98,9 @@ class Preprocessing:
         )
 
     def at(self, image_size: tuple[int, int]) -> "Preprocessing":
-        """The same for a network that takes pictures of another (height, width): as much of each picture is seen.
+        """The same for a network that takes pictures of another (height, width), keeping the same part of a picture.
 
-        Where pictures are not resized a larger crop shows more of them. Raises ModelError where nothing of a picture
-        would be left.
+        Without resizing, a larger crop keeps more of it. Raises ModelError if nothing of a picture would be left.
         """
         return replace(self, size=self._size_at(image_size), crop_size=image_size)
 
@@ -115,7 +114,7 @@ class Preprocessing:
 
     @property
     def normalization(self) -> Normalization:
-        """The part of the work that is left after ``pixels``."""
+        """What remains to be done after `pixels`."""
         scale = self.rescale_factor if self.do_rescale else 1.0
         if not self.do_normalize:
             return Normalization(scale)
@@ -130,15 +129,15 @@ class Preprocessing:
 
     @property
     def resized_pixels(self) -> int:
-        """How many pixels a picture has at least that was resized, before it is cut; 0 if none is resized."""
+        """The least number of pixels of a resized picture, before it is cropped; 0 without resizing."""
         height, width = _pair_of(self.size) if self.do_resize else (0, 0)
         return height * width
 
     @property
     def draft_side(self) -> int | None:
-        """The length in pixels that both sides of a picture should keep before they are resized: twice what is needed.
+        """The least length in pixels of both sides of a JPEG that is decoded at a part of its size: twice the target.
 
-        With less the resizing has little left to smooth. None where pictures are not resized.
+        From less, resizing would differ visibly from that of the whole picture. None without resizing.
         """
         if not self.do_resize:
             return None
@@ -148,7 +147,7 @@ class Preprocessing:
         """An RGB image resized and cropped, [H, W, 3], C-contiguous and writable.
 
         An image smaller than the crop gets a border of zeros, or of timm's fill colour. Raises ImageTooLarge for an
-        image so elongated that resized it would take gigabytes, or that nothing of it would be left.
+        image so elongated that it would take gigabytes once resized, or that nothing of it would be left.
         """
         height, width = self.resized_size(image)
         _require_moderate(image, height, width)
@@ -187,8 +186,8 @@ class Preprocessing:
     def to_dict(self) -> dict[str, Any]:
         """The options in the layout of ``preprocessor_config.json``, which ``from_dict`` reads back.
 
-        transformers passes over ``timm``: its crop may lie one pixel beside, and it has neither timm's border nor sizes
-        of unequal sides that keep the proportions.
+        transformers ignores ``timm``: its crop may be off by one pixel, and it has no border and no resizing in
+        proportion to a size of unequal sides.
         """
         size = {"shortest_edge": self.size} if isinstance(self.size, int) else _height_width(self.size)
         return {
@@ -231,7 +230,7 @@ def timm_preprocessing(
     """What timm's ``create_transform`` does with a picture for a network that takes (height, width) pixels.
 
     ``crop_pct`` is above 0; ``interpolation`` is one of ``INTERPOLATIONS``. Raises ModelError for a ``crop_pct`` so
-    large that nothing would be left of a picture.
+    large that nothing of a picture would be left.
     """
     crop = TimmCrop(crop_pct, crop_mode)
     return Preprocessing(
@@ -253,10 +252,13 @@ def _start(length: int, crop: int) -> int:
 
 
 def _require_moderate(image: Image.Image, height: int, width: int) -> None:
-    """Raises ImageTooLarge where resizing would make gigabytes, or nothing, of an image that is extremely elongated."""
+    """Raise ImageTooLarge for an image so elongated that resizing would make gigabytes, or nothing, of it."""
     if min(height, width) < 1 or height * width > max(MAX_RESIZED_PIXELS, image.height * image.width):
-        cause = f"its {image.width} × {image.height} pixels would become {width} × {height} on the way to the model"
-        raise ImageTooLarge(f"{cause}; crop it to a less elongated shape")
+        raise ImageTooLarge(
+            f"The picture is too elongated: its {image.width} × {image.height} pixels would be resized to "
+            f"{width} × {height}.",
+            "Crop it to a less elongated shape.",
+        )
 
 
 def _height_width(size: tuple[int, int]) -> dict[str, int]:

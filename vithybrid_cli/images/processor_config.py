@@ -1,6 +1,6 @@
 """The options of a ``preprocessor_config.json``, as transformers 4.57.6 reads those that are published.
 
-Each kind of image processor reads in its own way what a file leaves open or writes in an older form.
+Kinds of image processors differ in their defaults and in how they read older forms.
 """
 
 import math
@@ -16,7 +16,7 @@ from vithybrid_cli.images.timm_crop import CROP_MODES, TimmCrop
 
 @dataclass(frozen=True, slots=True)
 class _Family:
-    """How one kind of processor in transformers reads what a config leaves open."""
+    """What one kind of processor in transformers does by default."""
 
     int_size_is_edge: bool
     center_crop: bool
@@ -84,19 +84,19 @@ def _refuse_unknown(options: Mapping[str, Any]) -> None:
 
 
 def _unsupported(what: str) -> ModelError:
-    return ModelError(f"preprocessor_config.json asks for what is not supported: {what}; correct or remove it")
+    return ModelError(f"Unsupported setting in preprocessor_config.json: {what}.", "Correct or remove it.")
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessorOptions:
-    """The options that are set, read by kind; each method raises ModelError for a value that makes no sense."""
+    """The options that a file sets, by type; each method raises ModelError for an invalid value."""
 
     values: Mapping[str, Any]
     family: _Family
 
     @classmethod
     def of(cls, config: Mapping[str, Any], processor: str) -> "ProcessorOptions":
-        """Those of a file; ``processor`` is the type where it names none. Raises ModelError for an unknown option."""
+        """The options of a file; ``processor`` is its type if it has none. Raises ModelError for an unknown one."""
         values = {key: value for key, value in config.items() if value is not None}
         family = _family(values.get("image_processor_type", values.get("feature_extractor_type", processor)))
         _refuse_unknown(values)
@@ -134,23 +134,23 @@ class ProcessorOptions:
         return int(value)
 
     def size(self, default: tuple[int, int]) -> int | tuple[int, int]:
-        """What is resized to: the shortest edge, or (height, width)."""
+        """The size to resize to: the shortest edge, or (height, width)."""
         return self._size("size", default, self.switch("default_to_square", not self.family.int_size_is_edge))
 
     def crop_size(self, default: tuple[int, int]) -> tuple[int, int]:
         """(height, width) of the crop."""
         size = self._size("crop_size", default, square=True)
         if isinstance(size, int):
-            raise _unsupported("crop_size with a shortest edge; height and width are needed")
+            raise _unsupported("crop_size with a shortest edge instead of height and width")
         return size
 
     def timm(self) -> TimmCrop | None:
-        """What this package writes where pictures are cropped as timm does it; transformers passes over it."""
+        """What this package writes for timm's way of cropping; transformers ignores it."""
         value = self.values.get("timm")
         if value is None:
             return None
         if not isinstance(value, Mapping) or value.keys() != {"crop_pct", "crop_mode"}:
-            raise _unsupported(f"timm = {value!r}; crop_pct and crop_mode are needed")
+            raise _unsupported(f"timm = {value!r}, which needs crop_pct and crop_mode")
         pct, mode = value["crop_pct"], value["crop_mode"]
         if not _is_number(pct) or pct <= 0 or mode not in CROP_MODES:
             raise _unsupported(f"timm = {value!r}")

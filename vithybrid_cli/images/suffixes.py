@@ -1,4 +1,4 @@
-"""Which files of a folder are pictures, told by their suffixes."""
+"""Which files of a folder are pictures, by their suffixes."""
 
 import functools
 
@@ -6,13 +6,13 @@ import functools
 _NO_PICTURES = {"MPEG", "EPS"}
 # Pillow opens these as another format, so they have no entry of their own in its table of readers.
 _READ_AS_ANOTHER = {"MPO"}
-# Pictures of phones: not listed by Pillow without a plugin, yet a folder must not lose them silently.
+# Pictures of phones: Pillow needs a plugin for them, but they must not be left out of a folder silently.
 _PHONE_SUFFIXES = frozenset({".heic", ".heif"})
 
 
 @functools.cache
 def picture_suffixes() -> frozenset[str]:
-    """The suffixes, in lower case with their dot, of the files that are taken from a folder."""
+    """The suffixes, in lower case with their dot, of the files of a folder that are read."""
     from PIL import Image  # imported where it is used, here and below: ``vithybrid --help`` must not pay for Pillow
 
     readable = {name for name, (factory, _) in _readers().items() if not _is_stub(factory)}
@@ -29,7 +29,7 @@ def _readers() -> dict[str, tuple[object, object]]:
 
 
 def _is_stub(factory: object) -> bool:
-    """Whether Pillow only names the format (HDF5, GRIB, …) and leaves the decoding to others."""
+    """Whether Pillow only identifies the format (HDF5, GRIB, …) and does not decode it."""
     from PIL import ImageFile
 
     return isinstance(factory, type) and issubclass(factory, ImageFile.StubImageFile)

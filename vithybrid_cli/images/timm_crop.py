@@ -1,4 +1,4 @@
-"""Where timm puts a picture: how large it becomes, what is cut off and what is put around it.
+"""How timm resizes and crops: the size of the picture, where it is cut, and its border.
 
 The arithmetic is that of timm 1.0.31, ``transforms_imagenet_eval``, ``ResizeKeepRatio`` and ``center_crop_or_pad``, and
 of torchvision's ``center_crop``.
@@ -12,30 +12,30 @@ from vithybrid_cli.errors import ModelError
 
 CropMode = Literal["center", "squash", "border"]
 CROP_MODES: tuple[CropMode, ...] = get_args(CropMode)
-_MAX_SIDE = 2**16  # no network takes as much, and a JPEG has less
+_MAX_SIDE = 2**16  # more than any network takes, and than a JPEG can have
 
 
 @dataclass(frozen=True, slots=True)
 class TimmCrop:
     """timm's ``crop_pct``, the share of the resized picture that is kept, and ``crop_mode``, how it is resized.
 
-    ``center`` keeps the proportions and covers the whole size, ``border`` keeps them and stays inside of it, ``squash``
-    gives up the proportions.
+    ``center`` keeps the proportions and covers the whole size, ``border`` keeps them and stays within it, ``squash``
+    does not keep them.
     """
 
     pct: float
     mode: CropMode = "center"
 
     def size(self, image_size: tuple[int, int]) -> int | tuple[int, int]:
-        """What pictures are resized to, so that a crop of ``image_size`` (height, width) is the share to be kept.
+        """The size to resize to, so that a crop of ``image_size`` (height, width) keeps the wanted share.
 
-        The shortest edge, or (height, width). Raises ModelError where nothing would be left of a picture, or more than
-        fits into memory.
+        It is the shortest edge, or (height, width). Raises ModelError if nothing of a picture would be left, or more
+        than fits into memory.
         """
         lengths = [length / self.pct for length in image_size]
         if not all(1 <= length <= _MAX_SIDE for length in lengths):
             height, width = image_size
-            raise ModelError(f"crop_pct {self.pct} makes no sense for {height}×{width} pixels; give one up to 1")
+            raise ModelError(f"crop_pct {self.pct} makes no sense for {height}×{width} pixels.", "Give one up to 1.")
         height, width = map(math.floor, lengths)
         return height if self.mode == "center" and height == width else (height, width)
 
@@ -48,14 +48,15 @@ class TimmCrop:
         return round(picture[0] / ratio), round(picture[1] / ratio)
 
     def start(self, length: int, crop: int) -> int:
-        """Where the crop begins on a side of ``length`` pixels: before 0 by the width of the border that it needs.
+        """Where the crop begins on a side of ``length`` pixels; negative where it needs a border of that width.
 
-        Half a pixel goes to the even side where something is cut off, and to the far border where something is added.
+        Where something is cut off, half a pixel is rounded to even; where a border is added, its right or lower part
+        gets the odd pixel.
         """
         return round((length - crop) / 2) if length > crop else -((crop - length) // 2)
 
     def fill(self, mean: tuple[float, float, float]) -> tuple[int, int, int]:
-        """The colour of the border: the mean of the pictures, or black where none is asked for."""
+        """The colour of the border: the mean of the pictures, or black unless a border is asked for."""
         if self.mode != "border":
             return 0, 0, 0
         red, green, blue = (min(max(round(255 * value), 0), 255) for value in mean)  # Pillow's limits for a colour

@@ -5,7 +5,6 @@ pixels lie in memory that both share. Nothing that comes back is unpickled: the 
 for.
 """
 
-import contextlib
 import json
 import math
 import mmap
@@ -15,6 +14,7 @@ import socket
 import traceback
 from base64 import b64decode
 from collections.abc import Callable
+from contextlib import suppress
 from typing import Any, BinaryIO
 
 import numpy as np
@@ -37,7 +37,8 @@ def main(channel: int, shared: int, reader: str, memory: int) -> None:
     limit_address_space(memory)
     reading: PixelReader = pickle.loads(b64decode(reader))
     pixels = shared_pixels(shared, reading.size)
-    with socket.socket(fileno=channel) as stream, stream.makefile("rb") as requests:
+    # Nobody is left to be told when the program has ended.
+    with suppress(ConnectionError), socket.socket(fileno=channel) as stream, stream.makefile("rb") as requests:
         _serve(reading, pixels, stream, requests)
 
 
@@ -86,6 +87,6 @@ def _end_with_the_parent() -> None:
         return
     import fcntl
 
-    with contextlib.suppress(OSError):
+    with suppress(OSError):
         fcntl.fcntl(0, fcntl.F_SETOWN, os.getpid())
         fcntl.fcntl(0, fcntl.F_SETFL, fcntl.fcntl(0, fcntl.F_GETFL) | os.O_ASYNC)

@@ -37,10 +37,12 @@ _PROGRAM = (
 )
 # What a process does not need, or what makes it slower, unless the user says otherwise: a thread for each core, and
 # memory that goes back to the system after each picture and is mapped and cleared again for the next (glibc's malloc;
-# BENCHMARKS.md, "Decoding in processes"). So a process may keep 64 MiB.
+# BENCHMARKS.md, "Decoding in processes"). So a process may keep 64 MiB. One arena, since each thread's own would count
+# for the limit of its address space.
 _ENVIRONMENT = {
     "OPENBLAS_NUM_THREADS": "1",
     "OMP_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 * 2**20),
     "MALLOC_TRIM_THRESHOLD_": str(64 * 2**20),
 }

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ImageError, ModelError, NonFiniteLogits, UsageError
 from vithybrid_cli.images.decode import to_rgb
-from vithybrid_cli.images.memory import MemoryBudget, decoding_limit, default_budget
+from vithybrid_cli.images.memory import MemoryBudget, decoding_limit, default_budget, release_free_memory
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.images.read import PixelReader
 from vithybrid_cli.pipeline.batches import Batches
@@ -194,7 +194,7 @@ def _in_processes(reader: PixelReader, timeout: float) -> DecodingProcesses:
 
 def _within_budget(reader: PixelReader) -> Read:
     """Read files so that the pictures being decoded at a time fit into a part of the memory."""
-    budget = MemoryBudget(default_budget())
+    budget = MemoryBudget(default_budget(), release_free_memory)
 
     def read(path: str) -> Pixels:
         with budget.part() as reserve:

@@ -15,9 +15,9 @@ def find(inputs: Iterable[str]) -> Iterator[str]:
     """The paths of all pictures that ``inputs`` name, lazily and in the order of the inputs.
 
     A folder gives the pictures in it and below it, in natural order (``img2`` before ``img10``), without hidden
-    files; a text with ``*``, ``?`` or ``[`` that is no existing name gives what it matches, ``**`` any depth.
-    Everything else is given back as it is. Nothing is raised: what is missing, matches nothing or is a folder that
-    cannot be listed comes as a path of its own, and decoding it raises the ImageError.
+    files; a text with ``*``, ``?`` or ``[`` that is no existing name gives what it matches, with ``**`` at any depth.
+    Everything else is given as it is. Nothing is raised: what is missing, matches nothing or is a folder that cannot be
+    listed is given as a path, and decoding it raises ImageError.
     """
     for text in inputs:
         if os.path.isdir(text):  # noqa: PTH112 (Path raises where a parent may not be entered)
@@ -29,7 +29,7 @@ def find(inputs: Iterable[str]) -> Iterator[str]:
 
 
 def natural_key(name: str) -> tuple[str, str]:
-    """Sorts numbers by value and letters without case; names that are equal so far sort by themselves."""
+    """A sort key: numbers by value, letters ignoring case, and names that are equal by that as they are."""
     folded = re.sub("[0-9]+", lambda digits: f"{len(digits[0].lstrip('0')):03}{digits[0].lstrip('0')}", name.casefold())
     return folded, name
 
@@ -57,7 +57,7 @@ class _Pictures:
 class _Pattern:
     """What a pattern matches; ``reached`` are the parts that an entry of this folder may match.
 
-    A folder that the whole pattern matches gives its pictures, as if it were an input itself.
+    A folder that matches the whole pattern gives its pictures, as if it were an input itself.
     """
 
     def __init__(self, parts: Sequence[str], reached: Iterable[int] = (0,)) -> None:
@@ -89,7 +89,7 @@ def _is_pattern(text: str) -> bool:
 
 
 def _first_wildcard(text: str) -> int:
-    """The place of the first wildcard; the length of the text if there is none."""
+    """The index of the first wildcard; the length of the text if there is none."""
     return len(re.split(r"[*?[]", text, maxsplit=1)[0])
 
 
@@ -108,7 +108,7 @@ def _split_pattern(pattern: str) -> tuple[str, list[str]]:
 
 
 def _select(root: str, selector: _Selector) -> Iterator[str]:
-    """The wanted files at and below ``root``, depth first; a folder that cannot be listed is given itself.
+    """The wanted files below ``root``, depth first; a folder that cannot be listed is given as a path.
 
     Links to folders are followed, and no folder is entered twice, so a loop of links ends. Memory: the listings of
     one folder per level, and two numbers per folder.
@@ -134,7 +134,7 @@ class _Entry:
 
 
 def _wanted(folder: str, selector: _Selector, entered: set[tuple[int, int]]) -> Iterator[_Entry]:
-    """The wanted entries of one folder in natural order, its own path last if they could not all be listed."""
+    """The wanted entries of one folder in natural order, and its own path last if not all could be listed."""
     if not _is_new(folder, entered):
         return
     names, complete = _listing(folder)
@@ -150,7 +150,7 @@ def _is_new(folder: str, entered: set[tuple[int, int]]) -> bool:
     try:
         status = Path(folder).stat()
     except OSError:
-        return True  # the listing fails as well, and reports it
+        return True  # listing it fails too, and reports that
     identity = status.st_dev, status.st_ino
     if identity in entered:
         return False
@@ -159,7 +159,7 @@ def _is_new(folder: str, entered: set[tuple[int, int]]) -> bool:
 
 
 def _listing(folder: str) -> tuple[list[tuple[str, bool]], bool]:
-    """The names in a folder in natural order, each with whether it is a folder; and whether these are all."""
+    """The names in a folder in natural order, each with whether it is a folder; and whether they are complete."""
     names: list[tuple[str, bool]] = []
     complete = True
     try:
