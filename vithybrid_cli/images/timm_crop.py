@@ -35,7 +35,7 @@ class TimmCrop:
         lengths = [length / self.pct for length in image_size]
         if not all(1 <= length <= _MAX_SIDE for length in lengths):
             height, width = image_size
-            raise ModelError(f"crop_pct {self.pct} makes no sense for {height}×{width} pixels.", "Give one up to 1.")
+            raise ModelError(f"`crop_pct` {self.pct} makes no sense for {height}×{width} pixels.", "Give one up to 1.")
         height, width = map(math.floor, lengths)
         return height if self.mode == "center" and height == width else (height, width)
 
