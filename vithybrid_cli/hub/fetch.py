@@ -35,8 +35,8 @@ def fetch(model: HubModel, *, verify_all: bool, progress: Progress | None) -> Pa
     """Fetch what is missing of the model and return its folder in the cache.
 
     All files come from one commit. The name of the revision is pointed at it last, so that a download that breaks off
-    leaves an older complete model in use. Within a run the client goes on where a connection broke; for the next run it
-    keeps the files that are complete. Each weights file that is new is hashed once; ``verify_all`` hashes those that
+    leaves an older complete model in use. Within a run newer clients go on where a connection broke; for the next run
+    they keep the files that are complete. Each weights file that is new is hashed once; ``verify_all`` hashes those that
     were there, too.
 
     Raises:
