@@ -36,8 +36,7 @@ def fetch(model: HubModel, *, verify_all: bool, progress: Progress | None) -> Pa
 
     All files come from one commit. The name of the revision is pointed at it last, so that a download that breaks off
     leaves an older complete model in use. Within a run newer clients go on where a connection broke; for the next run
-    they keep the files that are complete. Each weights file that is new is hashed once; ``verify_all`` hashes those that
-    were there, too.
+    they keep the files that are complete. Each new weights file is hashed once; ``verify_all`` hashes the others too.
 
     Raises:
         HubUnreachable: no network, an outage, or a connection that broke.
