@@ -141,7 +141,7 @@ def test_preprocess_equals_the_reference_processor(classifier: Classifier) -> No
         with Image.open(file) as image:
             values = classifier.preprocess(image)
         reference = expected[f"{file.stem}/hybrid"]
-        assert (values.dtype, values.shape) == (np.float32, reference.shape)
+        assert (values.dtype, values.shape) == (np.dtype(np.float32), reference.shape)
         # One grey level, where the goldens' Pillow resizes with other weights (see test_preprocess.py); else nothing.
         tolerance = 0 if file.stem == "02-64x64" else 2.0001 / 255
         np.testing.assert_allclose(values, reference, rtol=0, atol=tolerance)

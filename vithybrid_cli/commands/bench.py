@@ -12,14 +12,16 @@ import typer
 
 from vithybrid_cli.bench.measurements import Part
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.fetching import fetched
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
+from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output import Format, visible
 from vithybrid_cli.output.destination import format_of, opened, require_writable
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
+from vithybrid_cli.runs.model import located
+from vithybrid_cli.settings import Running
 
 if TYPE_CHECKING:
     from vithybrid_cli.bench.result import BenchResult
@@ -134,7 +136,7 @@ def bench(
         repeats=repeats,
         seconds=seconds,
     )
-    folder = None if random_weights else fetched(model, revision=None, offline=False, quiet=quiet)
+    folder = None if random_weights else located(Running(model=model), Stderr(quiet=quiet))
     with (
         log_on_stderr(quiet=quiet) as log,
         prepared(model, folder, inputs or [], pictures, log) as material,

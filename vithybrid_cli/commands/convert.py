@@ -1,19 +1,16 @@
 """``vithybrid convert``: a checkpoint of any layout becomes a folder that transformers loads."""
 
-import signal
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from types import FrameType
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.facts import FactsFormat, write_facts
-from vithybrid_cli.commands.fetching import read_checkpoint
-from vithybrid_cli.runs.interrupts import Interrupted
+from vithybrid_cli.commands.watch import Stderr
+from vithybrid_cli.runs.interrupts import sigterm_raised
+from vithybrid_cli.runs.model import read_checkpoint
+from vithybrid_cli.settings import Running
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
@@ -52,9 +49,10 @@ def convert(
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.checkpoints.convert import convert_checkpoint
 
-    checkpoint = read_checkpoint(source, revision=revision, offline=offline, quiet=quiet)
+    how = Running(model=source, revision=revision, offline=offline)
+    checkpoint = read_checkpoint(how, Stderr(quiet=quiet))
     dtype = None if weights_dtype is None else getattr(torch, weights_dtype)
-    with _sigterm_raised():
+    with sigterm_raised():
         difference = convert_checkpoint(checkpoint, out, dtype)
     facts = {
         "read": _described(checkpoint),
@@ -62,25 +60,6 @@ def convert(
         "check": _checked(checkpoint, difference),
     }
     write_facts(facts, output_format, {})
-
-
-@contextmanager
-def _sigterm_raised() -> Iterator[None]:
-    """Within this context SIGTERM raises Interrupted, so that what is half written is removed; a second one kills."""
-
-    def on_signal(number: int, frame: FrameType | None) -> NoReturn:
-        signal.signal(number, signal.SIG_DFL)
-        raise Interrupted(number)
-
-    before = signal.getsignal(signal.SIGTERM)
-    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
-        yield
-        return
-    signal.signal(signal.SIGTERM, on_signal)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGTERM, before)
 
 
 def _described(checkpoint: "Checkpoint") -> dict[str, Any]:

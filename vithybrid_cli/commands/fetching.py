@@ -1,37 +1,17 @@
-"""A model is located by its name, and its download, if it needs one, is shown on stderr."""
+"""The download of a model is shown on stderr."""
 
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
-from typing import TYPE_CHECKING
 
 import typer
 
-from vithybrid_cli.hub.locate import Progress, locate
+from vithybrid_cli.hub.locate import FetchProgress
 from vithybrid_cli.output import visible
-
-if TYPE_CHECKING:
-    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-
-
-def fetched(model: str, *, revision: str | None, offline: bool, quiet: bool) -> Path:
-    """Where a model is, after its download if it needs one. Raises ModelError and UsageError as `locate` does."""
-    with fetch_progress(shown=not quiet) as progress:
-        return locate(model, revision=revision, offline=offline, progress=progress)
-
-
-def read_checkpoint(
-    model: str, *, revision: str | None, offline: bool, image_size: int | None = None, quiet: bool
-) -> "Checkpoint":
-    """The checkpoint of a model, after its download if it needs one. Raises ModelError and UsageError."""
-    from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # which ``vithybrid --help`` must not pay for
-
-    return Checkpoint.read(fetched(model, revision=revision, offline=offline, quiet=quiet), image_size)
 
 
 @contextmanager
-def fetch_progress(*, shown: bool) -> Iterator[Progress | None]:
+def fetch_progress(*, shown: bool) -> Iterator[FetchProgress | None]:
     """Yield a callback that shows a download on stderr: bars on a terminal, a line for each file elsewhere."""
     if not shown:
         yield None
@@ -43,7 +23,7 @@ def fetch_progress(*, shown: bool) -> Iterator[Progress | None]:
 
 
 @contextmanager
-def _bars() -> Iterator[Progress]:
+def _bars() -> Iterator[FetchProgress]:
     """Draw a bar for each file that is fetched; nothing appears for a model that is already here."""
     from rich.console import Console
     from rich.progress import (
@@ -74,7 +54,7 @@ def _bars() -> Iterator[Progress]:
         yield show
 
 
-def _lines() -> Progress:
+def _lines() -> FetchProgress:
     """Say once for each file that it is being fetched, and how large it is."""
     from rich.filesize import decimal
 

@@ -6,9 +6,11 @@ import typer
 
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.facts import FactsFormat, write_facts
-from vithybrid_cli.commands.fetching import read_checkpoint
+from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
+from vithybrid_cli.runs.model import read_checkpoint
+from vithybrid_cli.settings import Running
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
@@ -32,7 +34,8 @@ def info(
 
     Example: vithybrid info tiny --labels
     """
-    checkpoint = read_checkpoint(model, revision=revision, offline=offline, quiet=quiet)
+    how = Running(model=model, revision=revision, offline=offline)
+    checkpoint = read_checkpoint(how, Stderr(quiet=quiet))
     facts = describe(checkpoint, all_labels=labels)
     write_facts(facts, output_format, {} if checkpoint.config.labels else {"labels": _NO_LABELS})
 

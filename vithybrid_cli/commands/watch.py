@@ -10,9 +10,10 @@ import typer
 
 from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.commands.progress import Progress
+from vithybrid_cli.hub.locate import FetchProgress
 from vithybrid_cli.output import visible
 from vithybrid_cli.results import Outcome
-from vithybrid_cli.runs.watch import Begin, Fetched
+from vithybrid_cli.runs.watch import Begin
 
 
 class Stderr:
@@ -37,7 +38,7 @@ class Stderr:
     ) -> None:
         self._log.end()
 
-    def fetching(self) -> AbstractContextManager[Fetched | None]:
+    def fetching(self) -> AbstractContextManager[FetchProgress | None]:
         """While a model is located; gives what to call as its files arrive."""
         return fetch_progress(shown=self._progress_shown)
 

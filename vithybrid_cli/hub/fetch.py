@@ -16,7 +16,7 @@ from vithybrid_cli.hub.errors import cache_errors_as_model_errors, client_calls,
 from vithybrid_cli.hub.files import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS, WEIGHTS_INDEX, shards
 from vithybrid_cli.hub.listing import LIBRARY, HubModel, Remote, list_files, wanted
 
-Progress = Callable[[str, int, int | None], None]
+FetchProgress = Callable[[str, int, int | None], None]
 """Called with a file's name, its bytes so far, and its bytes in all where the hub says how many."""
 
 
@@ -28,10 +28,10 @@ class _Download:
     commit: str
     listing: dict[str, Remote]
     verify_all: bool
-    progress: Progress | None
+    progress: FetchProgress | None
 
 
-def fetch(model: HubModel, *, verify_all: bool, progress: Progress | None) -> Path:
+def fetch(model: HubModel, *, verify_all: bool, progress: FetchProgress | None) -> Path:
     """Fetch what is missing of the model and return its folder in the cache.
 
     All files come from one commit. The name of the revision is pointed at it last, so that a download that breaks off
@@ -168,7 +168,7 @@ class _Bar:
     """
 
     file = ""
-    report: Progress | None = None
+    report: FetchProgress | None = None
     failure: Exception | None = None
 
     def __init__(self, *, total: int | None = None, initial: int = 0, **_drawing: object) -> None:
@@ -207,7 +207,7 @@ class _Bar:
         pass
 
 
-def _bar_class(name: str, progress: Progress | None) -> type[_Bar]:
+def _bar_class(name: str, progress: FetchProgress | None) -> type[_Bar]:
     """The class of which the client makes its bar for one file."""
 
     class Bar(_Bar):

@@ -7,11 +7,11 @@ from pathlib import Path
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub import cache, catalog, environment
 from vithybrid_cli.hub.errors import HubUnreachable, not_cached
-from vithybrid_cli.hub.fetch import Progress, fetch
+from vithybrid_cli.hub.fetch import FetchProgress, fetch
 from vithybrid_cli.hub.files import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_SUFFIXES
 from vithybrid_cli.hub.listing import HubModel, changed
 
-__all__ = ["Progress", "is_cached", "locate"]
+__all__ = ["FetchProgress", "is_cached", "locate"]
 
 # The branch that the hub, and its client, take when none is named.
 _MAIN = "main"
@@ -24,7 +24,7 @@ def locate(
     revision: str | None = None,
     offline: bool = False,
     update: bool = False,
-    progress: Progress | None = None,
+    progress: FetchProgress | None = None,
 ) -> Path:
     """The absolute path of the model's folder (or weights file), which is fetched first if need be.
 

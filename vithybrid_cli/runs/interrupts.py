@@ -3,8 +3,9 @@
 import signal
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from types import FrameType, TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, NoReturn, Self, TypeVar
 
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import Outcome
@@ -67,3 +68,22 @@ class Interrupts:
         first, self._number = self._number is None, number
         if self._may_stop or not first:
             raise Interrupted(number)
+
+
+@contextmanager
+def sigterm_raised() -> Iterator[None]:
+    """Within this context SIGTERM raises Interrupted, so that what is half written is removed; a second one kills."""
+
+    def on_signal(number: int, frame: FrameType | None) -> NoReturn:
+        signal.signal(number, signal.SIG_DFL)
+        raise Interrupted(number)
+
+    before = signal.getsignal(signal.SIGTERM)
+    if before is signal.SIG_IGN or threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    signal.signal(signal.SIGTERM, on_signal)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)

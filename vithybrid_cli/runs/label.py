@@ -14,7 +14,7 @@ from vithybrid_cli.runs.interrupts import Interrupts
 from vithybrid_cli.runs.model import recorded_checkpoint
 from vithybrid_cli.runs.record import RunRecord, open_record
 from vithybrid_cli.runs.resume import ResumePoint, resume_point
-from vithybrid_cli.runs.watch import Begin, Progress, Tally, Watch
+from vithybrid_cli.runs.watch import Begin, Counter, Tally, Watch
 from vithybrid_cli.settings import Reading, Running, Writing, decisions
 from vithybrid_cli.sources.inputs import Sources
 
@@ -98,7 +98,7 @@ def _label(
 def write_results(
     results: Iterable[Result],
     writer: Writer[Result],
-    progress: Progress,
+    progress: Counter,
     tally: Tally,
     told: Callable[[Outcome], None] | None,
     *,

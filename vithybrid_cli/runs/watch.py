@@ -5,12 +5,11 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from vithybrid_cli.hub.locate import FetchProgress
 from vithybrid_cli.results import Outcome
 
-Fetched = Callable[[str, int, int | None], None]  # a file, how many bytes of it are here, and of how many if known
 
-
-class Progress(Protocol):
+class Counter(Protocol):
     """How far a run is."""
 
     def advance(self, *, failed: bool = False) -> None:
@@ -20,10 +19,10 @@ class Progress(Protocol):
 class Watch(Protocol):
     """Follows one run."""
 
-    def fetching(self) -> AbstractContextManager[Fetched | None]:
+    def fetching(self) -> AbstractContextManager[FetchProgress | None]:
         """While a model is located; gives what to call as its files arrive."""
 
-    def counting(self, begin: "Begin") -> AbstractContextManager[Progress]:
+    def counting(self, begin: "Begin") -> AbstractContextManager[Counter]:
         """While pictures are computed."""
 
     def so_far(self) -> str:
@@ -71,9 +70,9 @@ class Tally:
 
 
 class Silent:
-    """Follows a run and shows nothing of it; it is a `Progress` of its own."""
+    """Follows a run and shows nothing of it; it is a `Counter` of its own."""
 
-    def fetching(self) -> AbstractContextManager[Fetched | None]:
+    def fetching(self) -> AbstractContextManager[FetchProgress | None]:
         """While a model is located."""
         return nullcontext()
 
