@@ -31,6 +31,7 @@ _ROOT, _HEAD = b"<net ", 100  # what the first bytes of a graph contain
 _COMPILED = "compiled"
 _WITHOUT_WEIGHTS = {"CACHE_MODE": "OPTIMIZE_SIZE"}
 _SHA256_BYTES = 32
+_TRIES = 8  # to replace an entry that other processes replace at the same time
 _KEPT = 8  # the graphs used last, of up to 400 MB each, and as many ways to run each
 _ABANDONED = 24 * 60 * 60  # seconds after which nobody is still writing
 
@@ -99,15 +100,17 @@ def compiled(core: openvino.Core, entry: Path, properties: Properties, cores: in
 def write(graph: openvino.Model, entry: Path) -> None:
     """Keep a graph, in place of whatever is in the entry. Raises OSError when that cannot be done."""
     entry.parent.mkdir(parents=True, exist_ok=True)
-    try:
-        with replacing_folder(entry) as unfinished:
-            _save(graph, unfinished)
-            _remove(entry)
-    except FileExistsError as error:
-        if not holds(entry):
-            raise PermissionError(errno.EACCES, "what is there cannot be read or replaced", str(entry)) from error
-        # Else another process was faster, with the same graph.
-    _forget_old(entry.parent)
+    for _ in range(_TRIES):
+        try:
+            with replacing_folder(entry) as unfinished:
+                _save(graph, unfinished)
+                _remove(entry)
+        except FileExistsError:  # another process was faster, or it cannot be removed
+            if not holds(entry):  # or yet another process is just replacing it
+                continue
+        _forget_old(entry.parent)
+        return
+    raise PermissionError(errno.EACCES, "what is there cannot be read or replaced", str(entry))
 
 
 def _remove(path: Path) -> None:
