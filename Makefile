@@ -20,8 +20,11 @@ docs: .venv/installed
 	$(BIN)/python scripts/reference.py docs/commands.md
 	$(BIN)/python scripts/terminal.py docs/terminal.svg
 
+# On all cores, and a file of tests by one process, since what it sets up is shared within it.
+PARALLEL := -n auto --dist loadfile
+
 test: .venv/developer lint
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest $(PARALLEL)
 
 # The full-size network, and small ones of each family, against transformers 4.57.6 and timm, in an environment of
 # their own.
@@ -31,7 +34,7 @@ test-peers: .venv/developer .venv-peers/installed
 # The tests with the oldest libraries that pyproject.toml allows, in an environment of their own. On Linux that torch
 # comes with CUDA: 3 GB to fetch, 6 GB of disk.
 test-lowest: .venv-lowest/installed
-	$(LOWEST)/python -m pytest
+	$(LOWEST)/python -m pytest $(PARALLEL)
 
 # Every published network in its full size with random weights: 1.3 GB of disk and of memory at a time.
 test-full: .venv/developer
