@@ -1,1 +1,1 @@
-"""A path becomes pixels: finding, decoding, preprocessing and loading pictures with Pillow and NumPy."""
+"""A file becomes the pixels that a network takes: decoding, orientation, preprocessing, and which files are pictures."""

@@ -21,9 +21,10 @@ def located(how: Running, watch: Watch) -> Path:
 
 def read_checkpoint(how: Running, watch: Watch) -> "Checkpoint":
     """What the files of the model say, after its download if it needs one. Raises ModelError and UsageError."""
-    from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # which ``vithybrid --help`` must not pay for
+    path = located(how, watch)
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # imports NumPy and Pillow: a wrong name comes first
 
-    return Checkpoint.read(located(how, watch), how.image_size)
+    return Checkpoint.read(path, how.image_size)
 
 
 def recorded_checkpoint(how: Running, record: RunRecord, watch: Watch) -> "Checkpoint":
