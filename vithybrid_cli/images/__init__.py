@@ -1,1 +1,1 @@
-"""A file becomes the pixels that a network takes: decoding, orientation, preprocessing, and which files are pictures."""
+"""A file becomes the pixels that a network takes: decoding, orientation, preprocessing; which files are pictures."""
