@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import os
+import shlex
+import shutil
 import signal
 import subprocess
 import sys
@@ -199,7 +201,7 @@ def test_an_image_size_below_one_patch_is_wrong_usage(pictures: Path) -> None:
 def test_a_picture_is_never_written_over_by_its_labels(pictures: Path) -> None:
     before = Path("0.png").read_bytes()
     done = run("1.png", "0.png", "-f", "csv", "-o", str(pictures / "0.png"))
-    assert "0.png is an input, which would be overwritten. Give another --output." in done.stderr
+    assert "0.png is a picture, which would be overwritten. Give another --output." in done.stderr
     assert (done.exit_code, done.stdout) == (2, "")
     assert Path("0.png").read_bytes() == before
 
@@ -307,3 +309,38 @@ def test_a_closed_stdin_is_wrong_usage(pictures: Path) -> None:
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert "Stdin is closed" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "says"),
+    [
+        pytest.param([".", "-o", "0.png"], "0.png is a picture", id="a picture of a folder"),
+        pytest.param(["0.png", "-o", "1.png"], "1.png is a picture", id="a picture that is no input"),
+        pytest.param(["out.csv.run.json", "-o", "out.csv"], "out.csv.run.json is an input", id="an input of that name"),
+        pytest.param(["0.png", "-m", "model", "-o", "model/config.json"], "belongs to the model", id="the model"),
+    ],
+)
+def test_nothing_that_is_read_is_written_over(pictures: Path, arguments: list[str], says: str) -> None:
+    (pictures / "out.csv.run.json").write_bytes((pictures / "0.png").read_bytes())
+    shutil.copytree(MODEL, pictures / "model")
+    before = {file: file.read_bytes() for file in pictures.rglob("*") if file.is_file()}
+    done = run(*arguments)
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert {file: file.read_bytes() for file in pictures.rglob("*") if file.is_file()} == before
+
+
+def test_a_dash_for_the_output_is_stdout(pictures: Path) -> None:
+    done = run("0.png", "-o", "-")
+    assert json.loads(done.stdout)["path"] == "0.png"
+    assert not Path("-").exists()
+
+
+@pytest.mark.parametrize("command", [["classify", "0.png"], ["embed", "0.png"], ["info"]])
+def test_a_closed_stdout_is_one_line(pictures: Path, command: list[str]) -> None:
+    line = shlex.join([sys.executable, "-m", "vithybrid_cli", *command, *(["-m"] if len(command) > 1 else []), MODEL])
+    done = subprocess.run(f"{line} -q >&-", shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "vithybrid: Stdout is closed, so there is no place for results. Give --output, or leave stdout open.\n",
+    )

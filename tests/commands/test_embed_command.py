@@ -138,7 +138,7 @@ def test_an_input_is_never_written_over(pictures: Path, arguments: list[str]) ->
     (pictures / "f.npy.jsonl").write_text("0.png\n", encoding="utf-8")
     before = {file: file.read_bytes() for file in pictures.iterdir()}
     done = run(*arguments)
-    assert "is an input, which would be overwritten" in done.stderr
+    assert "which would be overwritten" in done.stderr
     assert (done.exit_code, done.stdout) == (2, "")
     assert {file: file.read_bytes() for file in pictures.iterdir()} == before
 

@@ -253,3 +253,12 @@ def test_only_the_report_reaches_stdout_of_the_real_program(pictures: list[list[
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert json.loads(done.stdout)["pictures"] == 6
     assert done.returncode == 1
+
+
+@pytest.mark.usefixtures("pictures")
+def test_a_picture_is_not_written_over() -> None:
+    picture = next(Path("labelled").rglob("*.png"))
+    before = picture.read_bytes()
+    done = run("labelled", "-o", str(picture))
+    assert (done.exit_code, picture.read_bytes()) == (2, before)
+    assert "is a picture, which would be overwritten" in done.stderr

@@ -197,10 +197,12 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
     ("arguments", "says"),
     [
         pytest.param(["-o", "out", "-m", str(GOLDEN)], "Give --config or --model, not both.", id="config and model"),
-        pytest.param(["-o", "train/red/0.png"], "Give another --output", id="output is a file"),
-        pytest.param(["-o", "train/red/0.png/below"], "Give another --output", id="output below a file"),
+        pytest.param(["-o", "small/config.json"], "Give another --output", id="output is a file"),
+        pytest.param(["-o", "small/config.json/below"], "Give another --output", id="output below a file"),
+        pytest.param(["-o", "train"], "train is within train, where each folder is a label", id="output is the data"),
+        pytest.param(["-o", "train/new"], "Give an --output outside of it", id="output among the data"),
         pytest.param(["-o", "small"], "small holds a checkpoint already. Give another --output", id="foreign output"),
-        pytest.param(["-o", "out", "--resume"], "out holds no run to resume", id="nothing to resume"),
+        pytest.param(["-o", "small", "--resume"], "small holds no run to resume", id="nothing to resume"),
         pytest.param(["-o", "out", "--held-out", "nowhere"], "nowhere is no folder", id="no held-out folder"),
         pytest.param(
             ["-o", "out", "--held-out", "odd"], "not labels: green (the labels are blue, red)", id="odd label"
@@ -255,7 +257,7 @@ def test_a_run_is_not_resumed_with_other_options(place: Path) -> None:
     train("-o", "out")
     done = train("-o", "out", "--resume", "--lr", "0.5", "--label-smoothing", "0")
     assert done.stderr == (
-        "vithybrid: out holds another run: its learning_rate is 0.01, not 0.5, its label_smoothing is 0.1, not 0.0. "
+        "vithybrid: out holds another run: learning_rate 0.01, not 0.5, label_smoothing 0.1, not 0.0. "
         "Resume with the options of that run.\n"
     )
     assert done.exit_code == 2
@@ -321,3 +323,10 @@ def test_progress_stays_off_stdout(place: Path, monkeypatch: pytest.MonkeyPatch)
     done = train("-o", "out")
     assert done.stdout == ""
     assert re.search(r"^32 of 32 pictures, ", done.stderr, re.MULTILINE)
+
+
+def test_resume_begins_where_nothing_was_written_yet(place: Path) -> None:
+    Path("out").mkdir()  # as a run leaves it that is killed in its first epoch
+    done = run("train", "train", *RECIPE, "-o", "out", "--resume")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert Path("out", "model.safetensors").is_file()

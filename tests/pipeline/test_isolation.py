@@ -262,3 +262,8 @@ def test_no_process_is_left_when_the_results_are_taken_or_given_up(classifier: C
     assert began
     results.close()
     wait_until(lambda: not any(runs(process) for process in began))
+
+
+def test_a_time_limit_without_processes_is_refused(classifier: Classifier) -> None:
+    with pytest.raises(UsageError, match="Give isolate=True with the limit"):
+        classifier.classify("picture.png", decode_timeout=5)

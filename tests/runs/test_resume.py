@@ -325,7 +325,7 @@ def test_a_run_that_found_how_much_fits_into_memory_goes_on_with_that(
         pytest.param(["-b", "2"], "--batch-size 3, now 2", id="batch size"),
         pytest.param(["--dtype", "float16"], "--dtype float32, now float16", id="dtype"),
         pytest.param(["--attention", "eager"], "--attention sdpa, now eager", id="attention"),
-        pytest.param(["--compile"], "--compile False, now True", id="compile"),
+        pytest.param(["--compile"], "without --compile, now with it", id="compile"),
         pytest.param(["--max-pixels", "9"], "--max-pixels 178956970, now 9", id="limit"),
         pytest.param(["-f", "csv"], "--format jsonl, now csv", id="format"),
         pytest.param(["--engine", "torch"], "--engine fake, now torch", id="engine"),

@@ -283,12 +283,12 @@ def test_steps_count_pictures_and_average_the_loss_of_the_epoch(data: LabelledFo
 @pytest.mark.parametrize(
     ("recipe", "says"),
     [
-        pytest.param({"learning_rate": 0.5}, "its learning_rate is 0.01, not 0.5", id="learning rate"),
-        pytest.param({"epochs": 3}, "its epochs is 2, not 3", id="epochs"),
-        pytest.param({"seed": 7, "min_area": 0.9}, "its min_area is 0.5, not 0.9, its seed is 0, not 7", id="two"),
+        pytest.param({"learning_rate": 0.5}, "learning_rate 0.01, not 0.5", id="learning rate"),
+        pytest.param({"epochs": 3}, "epochs 2, not 3", id="epochs"),
+        pytest.param({"seed": 7, "min_area": 0.9}, "min_area 0.5, not 0.9, seed 0, not 7", id="two"),
         pytest.param(
             {"seed": 7, "min_area": 0.9, "epochs": 5, "batch_size": 3},
-            "its epochs is 2, not 5, its batch_size is 4, not 3, its min_area is 0.5, not 0.9, and 1 more",
+            "epochs 2, not 5, batch_size 4, not 3, min_area 0.5, not 0.9, and 1 more",
             id="many",
         ),
     ],
@@ -308,12 +308,12 @@ def test_a_run_with_other_pictures_labels_or_network_is_not_continued(
             TrainingRun(start, data, RECIPE, trained, device=CPU).resume()
         return str(caught.value)
 
-    assert "its pictures is 16, not 15" in resume(replace(data, paths=data.paths[1:], targets=data.targets[1:]))
-    assert "its fingerprint of the pictures' names is" in resume(replace(data, targets=data.targets[::-1]))
-    assert "its config.id2label.1 is red, not green" in resume(replace(data, labels=("blue", "green")))
+    assert "pictures 16, not 15" in resume(replace(data, paths=data.paths[1:], targets=data.targets[1:]))
+    assert "fingerprint of the pictures' names " in resume(replace(data, targets=data.targets[::-1]))
+    assert "config.id2label.1 red, not green" in resume(replace(data, labels=("blue", "green")))
     wider = replace(CONFIG, encoder=replace(CONFIG.encoder, intermediate_size=64))
     other = StartingPoint(replace(SMALL.checkpoint, config=wider), with_weights=False)
-    assert "its config.intermediate_size is 32, not 64. " in resume(data, other)
+    assert "config.intermediate_size 32, not 64. " in resume(data, other)
 
 
 def test_there_must_be_a_run_to_continue(data: LabelledFolder, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """The Typer app: all subcommands under one name."""
 
+import sys
 import warnings
 from typing import Annotated
 
@@ -12,10 +13,11 @@ from vithybrid_cli.commands.convert import convert
 from vithybrid_cli.commands.download import download
 from vithybrid_cli.commands.embed import embed
 from vithybrid_cli.commands.evaluate import evaluate
-from vithybrid_cli.commands.guard import guarded
+from vithybrid_cli.commands.guard import EXIT_USAGE, guarded
 from vithybrid_cli.commands.info import info
 from vithybrid_cli.commands.models import models
 from vithybrid_cli.commands.train import train
+from vithybrid_cli.output.destination import DISK_ERRORS, discard_stdout
 
 app = typer.Typer(
     name="vithybrid",
@@ -47,4 +49,10 @@ def main() -> None:
     """Run the app on the program's arguments."""
     # Pillow warns of odd metadata in pictures that it reads well; on stderr that would look like a failure.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    app()
+    try:
+        app()
+    except OSError as error:  # of help or a version, which typer writes; commands have their own way
+        if error.errno not in DISK_ERRORS:
+            raise
+        discard_stdout()
+        sys.exit(EXIT_USAGE)

@@ -22,6 +22,7 @@ from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
 from vithybrid_cli.runs.model import located
 from vithybrid_cli.settings import Running
+from vithybrid_cli.sources.inputs import Sources
 
 if TYPE_CHECKING:
     from vithybrid_cli.bench.result import BenchResult
@@ -92,6 +93,19 @@ RandomWeights = Annotated[
 ]
 
 
+BenchFormat = Annotated[
+    Format | None,
+    typer.Option(
+        "--format",
+        "-f",
+        metavar="<table|json|jsonl>",
+        rich_help_panel=options.OUTPUT_PANEL,
+        show_default="table on a terminal, else jsonl",
+        help="How the result is written.",
+    ),
+]
+
+
 def bench(
     inputs: Annotated[
         list[str] | None,
@@ -108,7 +122,7 @@ def bench(
     pictures: Pictures = None,
     device: options.Device = "auto",
     workers: options.Workers = None,
-    output_format: options.OutputFormat = None,
+    output_format: BenchFormat = None,
     output: options.Output = None,
     quiet: options.Quiet = False,
 ) -> None:
@@ -125,6 +139,7 @@ def bench(
     from vithybrid_cli.cores import available_cores
 
     require_format(output, output_format)
+    Sources(tuple(inputs or ())).require_apart(output)
     require_writable(output)
     plan = Plan(
         parts=tuple(dict.fromkeys(only or Part)),

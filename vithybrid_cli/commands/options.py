@@ -140,10 +140,22 @@ DecodeTimeout = Annotated[
         help="With --isolate: give up on a picture that takes longer to decode.",
     ),
 ]
+
+
+def _unless_stdout(output: Path | None) -> Path | None:
+    return None if output == Path("-") else output
+
+
 Output = Annotated[
     Path | None,
     typer.Option(
-        "--output", "-o", metavar="FILE", rich_help_panel=OUTPUT_PANEL, help="Write to this file instead of stdout."
+        "--output",
+        "-o",
+        metavar="FILE",
+        callback=_unless_stdout,
+        rich_help_panel=OUTPUT_PANEL,
+        help="Write to this file; - is stdout.",
+        show_default="stdout",
     ),
 ]
 OutputFormat = Annotated[

@@ -55,7 +55,7 @@ def train(
     weights_dtype: Annotated[
         options.WeightsDtype, typer.Option(help="Number format of the stored weights.")
     ] = options.WeightsDtype.FLOAT32,
-    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the output folder.")] = False,
+    resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the folder, or start it.")] = False,
     device: options.Device = "auto",
     workers: options.Workers = None,
     revision: options.Revision = None,
@@ -86,7 +86,7 @@ def train(
     data = read_folder(folder)
     if held_out is not None:
         read_folder(held_out, data.labels)  # what is wrong with it should not show after hours
-    _check_output(output, resume=resume)
+    _check_output(output, folder, resume=resume)
     recipe = Recipe(
         epochs=epochs,
         batch_size=min(batch_size, len(data.paths)),
@@ -108,7 +108,7 @@ def train(
             dtype=torch_dtype(weights_dtype),
             workers=workers or available_cores(),
         )
-        if resume:
+        if resume and _has_begun(output):
             run.resume()
         all_read = _train(run, watch, progress=not (quiet or no_progress))
         if held_out is not None:
@@ -117,11 +117,22 @@ def train(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _check_output(output: Path, *, resume: bool) -> None:
-    """Raise UsageError rather than write over a checkpoint."""
+def _has_begun(output: Path) -> bool:
+    """Whether a run has written anything there: one that was killed before has left nothing to resume."""
     from vithybrid_cli.hub.files import CONFIG
     from vithybrid_cli.training.state import STATE
 
+    return (output / STATE).exists() or (output / CONFIG).exists()
+
+
+def _check_output(output: Path, folder: Path, *, resume: bool) -> None:
+    """Raise UsageError rather than write over a checkpoint, or among the pictures of ``folder``."""
+    from vithybrid_cli.hub.files import CONFIG
+    from vithybrid_cli.training.state import STATE
+
+    if output.resolve().is_relative_to(folder.resolve()):
+        cause = f"{output} is within {folder}, where each folder is a label."
+        raise UsageError(cause, "Give an {output} outside of it.")
     try:
         if resume or not (output / CONFIG).exists():
             return

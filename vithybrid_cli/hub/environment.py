@@ -106,7 +106,7 @@ def _proxy_fault() -> Fault | None:
         if parts is None or not parts.hostname or not _is_plain(address):
             return f"{name} holds no address of a proxy.", "Give one as http://host:port, or unset it."
         if parts.scheme not in ("http", "https", "socks5", "socks5h", *known):
-            return f"{name} names a {parts.scheme} proxy, which is not supported.", "Name another one, or unset it."
+            return f"{name} names a proxy for {parts.scheme}, which is not supported.", "Name another one, or unset it."
         if parts.scheme.startswith("socks") and missing:
             return (
                 f"{name} names a SOCKS proxy, for which the package {package} is missing.",

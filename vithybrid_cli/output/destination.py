@@ -23,6 +23,8 @@ def opened(output: Path | None, *, keep: int = 0, remedy: str = "give another {o
     Raises UsageError if the file cannot be opened, if another run is writing it, or if the disk fills up in between;
     ``remedy`` is what to do about the last: the end of the sentence "What was written stays; …".
     """
+    if output is None and sys.stdout is None:
+        raise UsageError("Stdout is closed, so there is no place for results.", "Give {output}, or leave stdout open.")
     try:
         stream = sys.stdout if output is None else _open(output, keep)
     except OSError as error:
@@ -66,10 +68,21 @@ def require_writable(output: Path | None) -> None:
         if not exists and not folder.is_dir():
             cause = f"Cannot write to {output}: there is no folder {folder}."
             raise UsageError(cause, "Make that folder, or give another {output}.")
+        if output.is_file() and _is_named_as_a_picture(output):
+            raise UsageError(f"{output} is a picture, which would be overwritten.", "Give another {output}.")
         if not os.access(output if exists else folder, os.W_OK):
             raise unwritable(output, OSError(errno.EACCES, os.strerror(errno.EACCES)))
     except OSError as error:
         raise unwritable(output, error) from error
+
+
+def _is_named_as_a_picture(output: Path) -> bool:
+    suffix = output.suffix.lower()
+    if not suffix or suffix.removeprefix(".") in list(Format):
+        return False
+    from vithybrid_cli.images.suffixes import picture_suffixes  # imports all of Pillow
+
+    return suffix in picture_suffixes()
 
 
 def is_plain_file(output: Path) -> bool:

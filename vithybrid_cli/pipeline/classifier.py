@@ -147,7 +147,12 @@ class Classifier(Pipeline):
         """
         import torch
 
-        return self._torch().run_normalized(torch.as_tensor(pixel_values))
+        values = torch.as_tensor(pixel_values)
+        expected = (3, *self.engine.image_size)
+        if tuple(values.shape[1:]) != expected:
+            given, wanted = list(values.shape), ", ".join(map(str, expected))
+            raise UsageError(f"The pixel values have the shape {given}.", f"Give an array [N, {wanted}].")
+        return self._torch().run_normalized(values)
 
     def _results(
         self, outputs: Generator[Output, None, None], top_k: int, threshold: float

@@ -96,6 +96,8 @@ class Pipeline:
                 f"The time limit for decoding is {decode_timeout}, but has to be above 0.",
                 "Give {decode_timeout} in seconds.",
             )
+        if decode_timeout != DEFAULT_DECODE_TIMEOUT and not isolate:
+            raise UsageError("A thread that decodes a picture cannot be ended.", "Give {isolate=True} with the limit.")
         reader = PixelReader(self.image_preprocessing, self.engine.image_size, max_pixels, fast_jpeg)
         reading = _in_processes(reader, decode_timeout) if isolate else nullcontext(_within_budget(reader))
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
@@ -172,7 +174,7 @@ def _require_fit(takes: tuple[int, int], given: tuple[int, int] | None) -> None:
 def require_at_least_one(name: str, value: int) -> None:
     """Raise UsageError for a ``value`` of the option ``name`` below 1."""
     if value < 1:
-        raise UsageError(f"{name} is {value}, but has to be at least 1.", f"Give a larger {{{name}}}.")
+        raise UsageError(f"{name} is {value}, but has to be at least 1.", f"Give {{{name}}} a larger number.")
 
 
 def _names(paths: Paths) -> Iterator[str]:

@@ -22,7 +22,7 @@ from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import EmbeddingResult
 from vithybrid_cli.runs.interrupts import Interrupts
 from vithybrid_cli.runs.label import write_results
-from vithybrid_cli.runs.model import read_checkpoint
+from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
 from vithybrid_cli.runs.record import forget_run
 from vithybrid_cli.runs.watch import Begin, Tally, Watch
 from vithybrid_cli.settings import Reading, Running, Writing
@@ -43,7 +43,9 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
     for file in _files(where.output, chosen):
         require_writable(file)
         sources.require_apart(file)
-    embedder = Embedder.open(read_checkpoint(how, watch), how, feature)
+    checkpoint = read_checkpoint(how, watch)
+    require_apart_from_model(where.output, checkpoint)
+    embedder = Embedder.open(checkpoint, how, feature)
     batch_size = embedder.engine.batch_size
     outputs = embedder.outputs(
         sources.paths(),

@@ -11,8 +11,8 @@ from vithybrid_cli.output.destination import format_of, format_of_file, is_file,
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import Outcome
 from vithybrid_cli.runs.interrupts import Interrupts
-from vithybrid_cli.runs.model import recorded_checkpoint
-from vithybrid_cli.runs.record import RunRecord, open_record
+from vithybrid_cli.runs.model import recorded_checkpoint, require_apart_from_model
+from vithybrid_cli.runs.record import RunRecord, open_record, record_file
 from vithybrid_cli.runs.resume import ResumePoint, resume_point
 from vithybrid_cli.runs.watch import Begin, Counter, Tally, Watch
 from vithybrid_cli.settings import Reading, Running, Writing, decisions
@@ -38,9 +38,11 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
     require_writable(where.output)
     if not where.resume:  # which keeps what is there
         sources.require_apart(where.output)
+        sources.require_apart(where.output and record_file(where.output))
     record = open_record(where.output, _file_format(where), resume=where.resume)
     record.settle(**decided(what, how, where))
     checkpoint = recorded_checkpoint(how, record, watch)
+    require_apart_from_model(where.output, checkpoint)
     start = resume_point(record, sources.paths(), strict=what.strict)
     if start.complete:
         return _finish(record, start, watch)

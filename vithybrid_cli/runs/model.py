@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.cache import recorded_sha256
 from vithybrid_cli.hub.locate import is_cached, locate
 from vithybrid_cli.runs.record import RunRecord
@@ -25,6 +26,14 @@ def read_checkpoint(how: Running, watch: Watch) -> "Checkpoint":
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # imports NumPy and Pillow: a wrong name comes first
 
     return Checkpoint.read(path, how.image_size)
+
+
+def require_apart_from_model(output: Path | None, checkpoint: "Checkpoint") -> None:
+    """Raise UsageError if ``output`` is a file of the model, which would be overwritten."""
+    if output is None or not output.is_file():
+        return
+    if any(file.exists() and output.samefile(file) for file in checkpoint.files()):
+        raise UsageError(f"{output} belongs to the model, and would be overwritten.", "Give another {output}.")
 
 
 def recorded_checkpoint(how: Running, record: RunRecord, watch: Watch) -> "Checkpoint":

@@ -178,5 +178,7 @@ def _differences(name: str, was: object, now: object) -> Iterator[str]:
             for part in sorted(before.keys() | now.keys()):
                 if before.get(part) != now.get(part):
                     yield f"{part} {before.get(part, 'unknown')}, now {now.get(part, 'unknown')}"
+        case _ if isinstance(now, bool):
+            yield f"{'with' if was else 'without'} {option(name)}, now {'with' if now else 'without'} it"
         case _:
             yield f"{option(name, was)}, now {now}"

@@ -45,9 +45,12 @@ class Sources:
 
     def require_apart(self, output: Path | None) -> None:
         """Raise UsageError if ``output`` is a picture or list that was named as an input: it would be overwritten."""
-        if output is None or not output.is_file():
+        try:
+            written = None if output is None else output.stat()
+        except OSError:  # not there, or a name that none can have
             return
-        written = output.stat()
+        if written is None or not stat.S_ISREG(written.st_mode):
+            return
         named = [text for text in (*self.inputs, str(self.files_from or STDIN)) if text != STDIN]
         if any(_is(text, written) for text in named):
             raise UsageError(f"{output} is an input, which would be overwritten.", "Give another {output}.")

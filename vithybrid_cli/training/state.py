@@ -120,7 +120,7 @@ def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """In which facts two runs differ, in words. A fact that only one of them recorded is no difference."""
     before, now = dict(_facts(theirs)), dict(_facts(ours))
     names = [name for name in now if before.get(name, now[name]) != now[name]]
-    differences = [f"its {name} is {_short(before[name])}, not {_short(now[name])}" for name in names[:_LISTED]]
+    differences = [f"{name} {_short(before[name])}, not {_short(now[name])}" for name in names[:_LISTED]]
     more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
     return ", ".join(differences + more)
 
