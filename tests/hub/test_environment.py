@@ -61,7 +61,7 @@ def refusal(done: subprocess.CompletedProcess[str]) -> str:
     ("variables", "says"),
     [
         pytest.param({"ALL_PROXY": "socks5://127.0.0.1:9"}, "ALL_PROXY names a SOCKS proxy", id="SOCKS"),
-        pytest.param({"HTTP_PROXY": "ftp://127.0.0.1:9"}, "HTTP_PROXY names a proxy for ftp", id="a proxy of another kind"),
+        pytest.param({"HTTP_PROXY": "ftp://127.0.0.1:9"}, "HTTP_PROXY names a proxy for ftp", id="a proxy for ftp"),
         pytest.param({"http_proxy": "http://x:port"}, "http_proxy holds no address of a proxy", id="a proxy's port"),
         pytest.param({"HTTP_PROXY": "http://"}, "HTTP_PROXY holds no address of a proxy", id="a proxy without host"),
         pytest.param({"HTTP_PROXY": "http://a b"}, "HTTP_PROXY holds no address of a proxy", id="a proxy with a space"),
