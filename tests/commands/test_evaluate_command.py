@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -262,3 +263,12 @@ def test_a_picture_is_not_written_over() -> None:
     done = run("labelled", "-o", str(picture))
     assert (done.exit_code, picture.read_bytes()) == (2, before)
     assert "is a picture, which would be overwritten" in done.stderr
+
+
+@pytest.mark.usefixtures("pictures")
+def test_the_model_is_not_written_over(tmp_path: Path) -> None:
+    model = shutil.copytree(MODEL, tmp_path / "model")
+    before = (model / "config.json").read_bytes()
+    done = run("labelled", "-m", str(model), "-o", str(model / "config.json"))
+    assert (done.exit_code, (model / "config.json").read_bytes()) == (2, before)
+    assert "belongs to the model" in done.stderr

@@ -3,7 +3,7 @@
 import logging
 import shlex
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -16,7 +16,7 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
-from vithybrid_cli.output import Format, visible
+from vithybrid_cli.output import Format
 from vithybrid_cli.output.destination import format_of, opened, require_writable
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
@@ -189,27 +189,5 @@ def log_on_stderr(*, quiet: bool) -> Iterator["Log"]:
     """Yield a log that writes to stderr, and send the warnings of this package there too; or nothing of it."""
     from vithybrid_cli.bench.turns import Log
 
-    say = _ignore if quiet else _say
-    logger, handler = logging.getLogger("vithybrid_cli"), _Warnings(say)
-    logger.addHandler(handler)
-    try:
-        yield Log(say, say)
-    finally:
-        logger.removeHandler(handler)
-
-
-class _Warnings(logging.Handler):
-    def __init__(self, say: Callable[[str], None]) -> None:
-        super().__init__(logging.WARNING)
-        self._say = say
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._say(record.getMessage())
-
-
-def _say(message: str) -> None:
-    typer.echo(visible(message), err=True)
-
-
-def _ignore(message: str) -> None:
-    pass
+    with Stderr(quiet=quiet, level=logging.WARNING) as stderr:
+        yield Log(stderr.say, stderr.say)

@@ -12,7 +12,7 @@ from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.destination import format_of, opened, require_writable
 from vithybrid_cli.runs.measure import measure
-from vithybrid_cli.runs.model import read_checkpoint
+from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
 from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Reading, Running
 from vithybrid_cli.sources.labelled import label_folders
 
@@ -70,9 +70,11 @@ def evaluate(
         batch_size=batch_size,
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
-        classifier = Classifier.open(read_checkpoint(how, watch), how)
+        checkpoint = read_checkpoint(how, watch)
+        require_apart_from_model(output, checkpoint)
+        classifier = Classifier.open(checkpoint, how)
         labels = match_labels(names, classifier.labels)
-        report = measure(classifier, folder, labels, what, watch, batch_size=batch_size)
+        report = measure(classifier, folder, labels, what, watch)
     with opened(output) as stream:
         write_metrics(output_format or format_of(output, stream), stream, report)
     if report.unreadable:

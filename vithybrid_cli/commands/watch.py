@@ -23,11 +23,12 @@ class Stderr:
     any time, and must neither break into the progress bar nor reach the terminal with control characters.
     """
 
-    def __init__(self, *, quiet: bool = False, no_progress: bool = False) -> None:
+    def __init__(self, *, quiet: bool = False, no_progress: bool = False, level: int = logging.INFO) -> None:
+        """``level`` is the least of what the package logs that is shown."""
         self._quiet = quiet
         self._progress_shown = not (quiet or no_progress)
         self._progress: Progress | None = None
-        self._log = _Log(self)
+        self._log = _Log(self, level)
 
     def __enter__(self) -> Self:
         self._log.begin()
@@ -82,10 +83,10 @@ class Stderr:
 
 
 class _Log(logging.Handler):
-    """Hands on what the package logs, from information upwards."""
+    """Hands on what the package logs."""
 
-    def __init__(self, stderr: Stderr) -> None:
-        super().__init__(logging.INFO)
+    def __init__(self, stderr: Stderr, level: int) -> None:
+        super().__init__(level)
         self._stderr = stderr
         self._logger = logging.getLogger("vithybrid_cli")
         self._before = (self._logger.level, self._logger.propagate)
@@ -93,7 +94,7 @@ class _Log(logging.Handler):
     def begin(self) -> None:
         self._before = (self._logger.level, self._logger.propagate)
         self._logger.addHandler(self)
-        self._logger.setLevel(logging.INFO)
+        self._logger.setLevel(self.level)
         self._logger.propagate = False  # else a library that has set up logging for all would show each line again
 
     def end(self) -> None:

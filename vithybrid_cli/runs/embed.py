@@ -46,10 +46,8 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
     checkpoint = read_checkpoint(how, watch)
     require_apart_from_model(where.output, checkpoint)
     embedder = Embedder.open(checkpoint, how, feature)
-    batch_size = embedder.engine.batch_size
     outputs = embedder.outputs(
         sources.paths(),
-        batch_size=batch_size,
         workers=what.workers,
         max_pixels=what.max_pixels,
         fast_jpeg=what.fast_jpeg,
@@ -62,7 +60,7 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
     destination = _destination(where.output, chosen, embedder.width, watch)
     with closing(outputs), Interrupts() as interrupts, destination as (writer, apart):
         begin = Begin(sources.counter(), alone=sources.single, apart=apart)
-        until = interrupts.between(results, Batches(1 if sources.live else batch_size))
+        until = interrupts.between(results, Batches(1 if sources.live else embedder.engine.batch_size))
         with writer, watch.counting(begin) as progress:
             write_results(until, writer, progress, tally, watch.failure, strict=what.strict)
     return tally

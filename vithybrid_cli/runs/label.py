@@ -76,7 +76,6 @@ def _label(
     engine = classifier.engine
     outputs = classifier.outputs(
         start.paths,
-        batch_size=engine.batch_size,
         workers=what.workers,
         max_pixels=what.max_pixels,
         fast_jpeg=what.fast_jpeg,

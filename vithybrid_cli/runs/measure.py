@@ -22,8 +22,6 @@ def measure(
     labels: Mapping[str, int],
     what: Reading,
     watch: Watch,
-    *,
-    batch_size: int | None = None,
 ) -> "Metrics":
     """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders.
 
@@ -43,7 +41,6 @@ def measure(
     results = classifier.classify(
         paths(),
         TOP_K,
-        batch_size=batch_size,
         workers=what.workers,
         max_pixels=what.max_pixels,
         fast_jpeg=what.fast_jpeg,
