@@ -336,11 +336,28 @@ def test_a_dash_for_the_output_is_stdout(pictures: Path) -> None:
     assert not Path("-").exists()
 
 
-@pytest.mark.parametrize("command", [["classify", "0.png"], ["embed", "0.png"], ["info"]])
+@pytest.mark.parametrize(
+    "command",
+    [
+        pytest.param(["classify", "0.png", "-q", "-m", MODEL], id="classify"),
+        pytest.param(["embed", "0.png", "-q", "-m", MODEL], id="embed"),
+        pytest.param(["info", "-q", MODEL], id="info"),
+        pytest.param(["models"], id="models"),
+    ],
+)
 def test_a_closed_stdout_is_one_line(pictures: Path, command: list[str]) -> None:
-    line = shlex.join([sys.executable, "-m", "vithybrid_cli", *command, *(["-m"] if len(command) > 1 else []), MODEL])
-    done = subprocess.run(f"{line} -q >&-", shell=True, capture_output=True, text=True, check=False)
+    line = shlex.join([sys.executable, "-m", "vithybrid_cli", *command])
+    done = subprocess.run(f"{line} >&-", shell=True, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,
         "vithybrid: Stdout is closed, so there is no place for results. Give --output, or leave stdout open.\n",
+    )
+
+
+def test_help_on_a_full_disk_is_one_line() -> None:
+    line = shlex.join([sys.executable, "-m", "vithybrid_cli", "classify", "--help"])
+    done = subprocess.run(f"{line} >/dev/full", shell=True, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2,
+        "vithybrid: Cannot write to stdout: No space left on device. Make room there.\n",
     )

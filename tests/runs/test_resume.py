@@ -282,6 +282,23 @@ def test_the_record_tells_all_that_decides_the_results(folder: Path) -> None:
     assert (record["live"], record["environment"]) == (False, {"Pillow": PIL.__version__, "fake": "1"})
 
 
+def test_a_record_that_cannot_be_written_again_is_one_line(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Unwritable(ShortOfMemory):
+        def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+            if self.batches == 2:
+                Path("out.jsonl.run.json").unlink()
+                Path("out.jsonl.run.json").mkdir()
+            return super().run(pixels)
+
+    opened = fake_classifier(Unwritable())
+    monkeypatch.setattr("vithybrid_cli.runs.label.open_classifier", lambda *_: opened)
+    done = run(*(f"{number}.png" for number in range(12)), "-o", "out.jsonl")
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (
+        2,
+        "vithybrid: Cannot write to out.jsonl.run.json: Is a directory. Give another --output.",
+    )
+
+
 def test_the_record_says_that_a_list_was_live(folder: Path) -> None:
     run("-", "-o", "out.jsonl", stdin=b"0.png\n")
     assert json.loads(Path("out.jsonl.run.json").read_text(encoding="utf-8"))["live"] is True

@@ -17,7 +17,7 @@ from vithybrid_cli.commands.guard import EXIT_USAGE, guarded
 from vithybrid_cli.commands.info import info
 from vithybrid_cli.commands.models import models
 from vithybrid_cli.commands.train import train
-from vithybrid_cli.output.destination import DISK_ERRORS, discard_stdout
+from vithybrid_cli.output.destination import DISK_ERRORS, discard_stdout, unwritable
 
 app = typer.Typer(
     name="vithybrid",
@@ -55,4 +55,5 @@ def main() -> None:
         if error.errno not in DISK_ERRORS:
             raise
         discard_stdout()
+        typer.echo(f"vithybrid: {unwritable(None, error, 'Make room there.')}", err=True)
         sys.exit(EXIT_USAGE)

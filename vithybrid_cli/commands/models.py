@@ -1,7 +1,6 @@
 """``vithybrid models``: lists the catalog or a part of it, as a table for people, as JSON or CSV for programs."""
 
 import re
-import sys
 from collections.abc import Sequence
 from dataclasses import asdict, fields
 from enum import StrEnum
@@ -68,11 +67,11 @@ def models(
     Example: vithybrid models --max-params 40M --min-accuracy 80 --sort accuracy
     """
     limit = None if max_params is None else parse_count(max_params)
-    chosen = output_format or default_format(sys.stdout)
-    prepare_stream(chosen, sys.stdout)
     entries = [entry for entry in catalog.ENTRIES if _wanted(entry, limit, min_accuracy, family)]
     records = [_record(entry) for entry in _ordered(entries, sort)]
     with opened(None, remedy="make room there") as stream:
+        chosen = output_format or default_format(stream)
+        prepare_stream(chosen, stream)
         _write(stream, records, chosen, _remedies(max_params, min_accuracy, family))
 
 

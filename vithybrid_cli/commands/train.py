@@ -1,6 +1,5 @@
 """``vithybrid train``: a folder of labelled pictures becomes a checkpoint."""
 
-import sys
 from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -15,6 +14,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import BUILT_IN
 from vithybrid_cli.output import default_format
+from vithybrid_cli.output.destination import opened
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import located
 from vithybrid_cli.settings import Reading, Running
@@ -177,5 +177,6 @@ def _evaluate(output: Path, held_out: Path, device: str, watch: Stderr) -> bool:
     classifier = Classifier.from_pretrained(output, device=device)
     labels = {name: classifier.labels.index(name) for name in label_folders(held_out)}
     report = measure(classifier, held_out, labels, Reading(), watch)
-    write_metrics(default_format(sys.stdout), sys.stdout, report)
+    with opened(None, remedy="make room there") as stream:
+        write_metrics(default_format(stream), stream, report)
     return not report.unreadable

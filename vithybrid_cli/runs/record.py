@@ -82,12 +82,16 @@ class RunRecord:
 
         That is ``live``, whether batches may have ended early since a list on stdin paused; and ``batch_limit``, how
         many pictures at once the device's memory was found to hold. A record that is written already is written anew.
-        Raises OSError when that fails.
+        Raises UsageError when that fails.
         """
         self._facts |= facts
         if self._written and self.output is not None and self.resumable:
             kept = self.earlier.settings if self.earlier is not None else self._settings
-            self._keep(record_file(self.output), {**kept, **self._facts})
+            file = record_file(self.output)
+            try:
+                self._keep(file, {**kept, **self._facts})
+            except OSError as error:
+                raise unwritable(file, error) from error
 
     def write(self) -> str | None:
         """Put the record of a new run beside its output, whole or not at all.
