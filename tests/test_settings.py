@@ -12,11 +12,16 @@ from vithybrid_cli.commands.embed import embed
 from vithybrid_cli.commands.evaluate import evaluate
 from vithybrid_cli.pipeline.classifier import Classifier
 from vithybrid_cli.pipeline.embedder import Embedder
-from vithybrid_cli.settings import Reading, Running, Writing, decisions
+from vithybrid_cli.settings import Decoding, Reading, Running, Writing, decisions
 
 SPELT_OTHERWISE = {"format": "output_format", "compile": "compiled"}  # names that Python has for something else
+GROUPED = {"decoding"}  # settings of their own, which options name one by one
 FROM_A_FOLDER = {"inputs", "files_from", "null", "strict"}  # `evaluate` reads labelled folders instead, and all of them
-ONLY_LABELS = {"top_k", "threshold"}
+ONLY_LABELS = {"top_k", "threshold", "activation"}
+
+
+ONLY_FOLDERS = {"exclude"}
+EVERY = Running, Reading, Decoding, Writing
 
 
 def options(command: Callable[..., None]) -> set[str]:
@@ -24,17 +29,16 @@ def options(command: Callable[..., None]) -> set[str]:
 
 
 def names(*groups: type[Any]) -> set[str]:
-    return {SPELT_OTHERWISE.get(item.name, item.name) for group in groups for item in fields(group)}
+    every = {item.name for group in groups for item in fields(group)} - GROUPED
+    return {SPELT_OTHERWISE.get(name, name) for name in every}
 
 
 @pytest.mark.parametrize(
     ("command", "covered"),
     [
-        pytest.param(classify, names(Running, Reading, Writing), id="classify"),
-        pytest.param(embed, names(Running, Reading, Writing) - ONLY_LABELS - {"resume"}, id="embed"),
-        pytest.param(
-            evaluate, names(Running, Reading, Writing) - ONLY_LABELS - FROM_A_FOLDER - {"resume"}, id="evaluate"
-        ),
+        pytest.param(classify, names(*EVERY), id="classify"),
+        pytest.param(embed, names(*EVERY) - ONLY_LABELS - {"resume"}, id="embed"),
+        pytest.param(evaluate, names(*EVERY) - ONLY_LABELS - FROM_A_FOLDER - {"resume"}, id="evaluate"),
     ],
 )
 def test_a_command_has_an_option_for_each_setting(command: Callable[..., None], covered: set[str]) -> None:
@@ -42,7 +46,7 @@ def test_a_command_has_an_option_for_each_setting(command: Callable[..., None], 
 
 
 def test_each_option_of_classify_is_a_setting_or_about_what_is_shown() -> None:
-    assert options(classify) - names(Running, Reading, Writing) == {"quiet", "no_progress"}
+    assert options(classify) - names(*EVERY) == {"quiet", "no_progress"}
 
 
 @pytest.mark.parametrize("interface", [Classifier, Embedder])
@@ -53,14 +57,14 @@ def test_python_opens_a_model_with_the_settings_of_the_command(interface: type[C
 
 @pytest.mark.parametrize("method", [Classifier.classify, Embedder.embed])
 def test_python_reads_pictures_with_the_settings_of_the_command(method: Callable[..., Any]) -> None:
-    reading = {item.name for item in fields(Reading)} - FROM_A_FOLDER | {"batch_size"}
+    reading = names(Reading, Decoding) - ONLY_FOLDERS - FROM_A_FOLDER | {"batch_size"}
     assert reading - set(inspect.signature(method).parameters) == set()
 
 
 def test_what_decides_results_is_marked_and_the_rest_is_not() -> None:
     every = decisions(
         Running(model="m", image_size=64, device="cpu", engine="torch", batch_size=8),
-        Reading(inputs=("a",), strict=True, workers=3),
+        Decoding(),
         Writing(resume=True),
     )
     assert every == {
@@ -74,7 +78,7 @@ def test_what_decides_results_is_marked_and_the_rest_is_not() -> None:
         "max_pixels": 178_956_970,
         "fast_jpeg": False,
         "top_k": 5,
-        "threshold": 0.0,
+        "threshold": None,
     }
 
 

@@ -35,6 +35,15 @@ class EngineKind(StrEnum):
     OPENVINO = "openvino"
 
 
+class Activation(StrEnum):
+    """What makes scores of a network's outputs; ``none`` leaves them as they are."""
+
+    AUTO = "auto"
+    SOFTMAX = "softmax"
+    SIGMOID = "sigmoid"
+    NONE = "none"
+
+
 class Feature(StrEnum):
     """What a picture becomes.
 

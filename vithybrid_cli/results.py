@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Protocol
 
+from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import ImageError
 
 if TYPE_CHECKING:
@@ -28,7 +29,7 @@ class Outcome(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """One label with its softmax probability; ``index`` is the class index, since labels may repeat."""
+    """One label with its score; ``index`` is the class index, since labels may repeat."""
 
     index: int
     label: str
@@ -79,16 +80,40 @@ def softmax(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
     return np.asarray(shifted / shifted.sum(axis=-1, keepdims=True))
 
 
+def sigmoid(logits: npt.NDArray[np.float32]) -> npt.NDArray[np.float64]:
+    """The probability of each class by itself, in float64: ``1 / (1 + exp(-x))``."""
+    import numpy as np
+
+    shrunk = np.exp(-np.abs(logits.astype(np.float64)))  # of no number so large that it overflows
+    return np.asarray(np.where(logits >= 0, 1.0, shrunk) / (1 + shrunk))
+
+
+def scores(logits: npt.NDArray[np.float32], activation: Activation) -> npt.NDArray[np.float64]:
+    """What an ``activation`` makes of logits along their last axis; the order of the classes stays."""
+    match activation:
+        case Activation.SIGMOID:
+            return sigmoid(logits)
+        case Activation.NONE:
+            return logits.astype("float64")
+        case _:
+            return softmax(logits)
+
+
 def best_predictions(
-    logits: npt.NDArray[np.float32], labels: Sequence[str], k: int = 5, threshold: float = 0.0
+    logits: npt.NDArray[np.float32],
+    labels: Sequence[str],
+    k: int = 5,
+    threshold: float | None = None,
+    activation: Activation = Activation.SOFTMAX,
 ) -> tuple[Prediction, ...]:
-    """The ``k`` most probable labels of one row of logits [C], best first.
+    """The ``k`` labels of one row of logits [C] with the highest scores, best first.
 
     Equal scores keep the order of their class index. A ``k`` above the number of labels gives them all;
-    labels below ``threshold`` (a probability) are left out, so the result may be empty.
+    labels with scores below ``threshold`` are left out, so the result may be empty.
     """
     import numpy as np
 
-    scores = softmax(logits)
+    found = scores(logits, activation)
     order = np.argsort(-logits, kind="stable")[:k]
-    return tuple(Prediction(int(i), labels[i], float(scores[i])) for i in order if scores[i] >= threshold)
+    least = -np.inf if threshold is None else threshold
+    return tuple(Prediction(int(i), labels[i], float(found[i])) for i in order if found[i] >= least)

@@ -1,6 +1,6 @@
 """What a run is asked to do: how the network is run, what is read, and what is written.
 
-The commands, the Python interface, the record of a run and job files share these three. A field is `deciding` if
+The commands, the Python interface, the record of a run and job files share these. A field is `deciding` if
 results depend on it: a run can go on with an earlier one's results only if all deciding fields are the same.
 """
 
@@ -12,13 +12,17 @@ DEFAULT_MAX_PIXELS: Final = 178_956_970  # where Pillow itself refuses: twice it
 
 DEFAULT_DECODE_TIMEOUT: Final = 60.0  # seconds; far above what the largest pictures take on a slow disk
 
-DECIDING = "deciding"
-LEFT_OPEN = (None, "auto")  # values that leave a choice to the machine; what it chose is known once the engine is open
+_DECIDING, _OPEN = "deciding", "open"
+_LEFT_OPEN = (None, "auto")
 
 
-def deciding(default: Any) -> Any:
-    """A field with this default that decides results."""
-    return field(default=default, metadata={DECIDING: True})
+def deciding(default: Any, *, left_open: bool = False) -> Any:
+    """A field with this default that decides results.
+
+    One that may be ``left_open`` is None or ``auto`` where the machine or the model chooses; what they chose is known
+    once the model is loaded.
+    """
+    return field(default=default, metadata={_DECIDING: True, _OPEN: left_open})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -28,13 +32,25 @@ class Running:
     model: str
     revision: str | None = None
     offline: bool = False
-    image_size: int | None = deciding(None)
-    device: str = deciding("auto")
+    image_size: int | None = deciding(None, left_open=True)
+    device: str = deciding("auto", left_open=True)
     dtype: str = deciding("float32")
     attention: str = deciding("sdpa")
-    engine: str = deciding("auto")
+    engine: str = deciding("auto", left_open=True)
     compile: bool = deciding(False)
-    batch_size: int | None = deciding(None)  # the last digits of a score may depend on what shares its batch
+    # The last digits of a score may depend on what shares its batch.
+    batch_size: int | None = deciding(None, left_open=True)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Decoding:
+    """How a file becomes a picture."""
+
+    max_pixels: int = deciding(DEFAULT_MAX_PIXELS)
+    fast_jpeg: bool = deciding(False)
+
+
+AS_IT_IS: Final = Decoding()  # each file in full, within the usual limit
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -45,9 +61,9 @@ class Reading:
     files_from: Path | None = None
     null: bool = False
     strict: bool = False
+    exclude: tuple[str, ...] = ()
     workers: int | None = None
-    max_pixels: int = deciding(DEFAULT_MAX_PIXELS)
-    fast_jpeg: bool = deciding(False)
+    decoding: Decoding = AS_IT_IS
     isolate: bool = False
     decode_timeout: float = DEFAULT_DECODE_TIMEOUT
 
@@ -60,10 +76,11 @@ class Writing:
     format: str | None = None
     resume: bool = False
     top_k: int = deciding(5)
-    threshold: float = deciding(0.0)
+    threshold: float | None = deciding(None)
+    activation: str = deciding("auto", left_open=True)
 
 
-def decisions(*settings: Running | Reading | Writing) -> dict[str, Any]:
-    """The deciding fields of these settings by name, but for those that are left to the machine."""
-    found = ((item.name, getattr(group, item.name)) for group in settings for item in fields(group) if item.metadata)
-    return {name: value for name, value in found if value not in LEFT_OPEN}
+def decisions(*settings: Running | Decoding | Writing) -> dict[str, Any]:
+    """The deciding fields of these settings by name, but for those that are left open."""
+    found = [(item, getattr(group, item.name)) for group in settings for item in fields(group) if item.metadata]
+    return {item.name: value for item, value in found if not (item.metadata[_OPEN] and value in _LEFT_OPEN)}

@@ -20,6 +20,7 @@ from typer.testing import CliRunner
 from vithybrid_cli import Classifier
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.images.decode import decode
+from vithybrid_cli.settings import Decoding
 
 MODEL = str(GOLDENS / "hf-hybrid-small")
 LABELS = (
@@ -116,9 +117,9 @@ def test_fast_jpeg_reaches_the_decoder(
 ) -> None:
     asked: list[bool] = []
 
-    def noted(path: str, max_pixels: int, draft_side: int | None, *others: Any) -> Image.Image:
+    def noted(path: str, how: Decoding, draft_side: int | None, *others: Any) -> Image.Image:
         asked.append(draft_side is not None)
-        return decode(path, max_pixels, draft_side, *others)
+        return decode(path, how, draft_side, *others)
 
     monkeypatch.setattr("vithybrid_cli.images.read.decode", noted)
     assert run("labelled", *options).exit_code == 0

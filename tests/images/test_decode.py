@@ -19,7 +19,7 @@ from PIL import Image, UnidentifiedImageError
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
 from vithybrid_cli.images import heif
 from vithybrid_cli.images.decode import decode, to_rgb
-from vithybrid_cli.settings import DEFAULT_MAX_PIXELS
+from vithybrid_cli.settings import DEFAULT_MAX_PIXELS, Decoding
 
 ORIENTATION = 0x0112
 
@@ -371,10 +371,10 @@ def test_a_huge_file_of_nothing_is_refused_quickly(tmp_path: Path) -> None:
 @pytest.mark.parametrize("name", ["a.png", "a.gif", "a.tif", "a.webp", "a.jpg", "a.bmp"])
 def test_more_pixels_than_the_limit_are_refused_and_the_option_is_named(saved: Save, name: str) -> None:
     path = saved(picture(), name)
-    assert decode(path, max_pixels=23 * 17).size == (23, 17)
+    assert decode(path, Decoding(max_pixels=23 * 17)).size == (23, 17)
     for max_pixels in (23 * 17 - 1, 23 * 17 // 2, 1):
         with pytest.raises(ImageTooLarge, match=f"set max_pixels above {max_pixels}\\."):
-            decode(path, max_pixels)
+            decode(path, Decoding(max_pixels=max_pixels))
 
 
 def test_a_decompression_bomb_is_refused_before_it_is_decoded(tmp_path: Path) -> None:
@@ -429,7 +429,7 @@ def test_a_bomb_inside_of_a_small_icon_is_refused(tmp_path: Path) -> None:
     entry = bytes([16, 16, 0, 0, 1, 0, 1, 0]) + len(inner.getvalue()).to_bytes(4, "little") + (22).to_bytes(4, "little")
     (tmp_path / "a.ico").write_bytes(b"\0\0\1\0\1\0" + entry + inner.getvalue())
     with pytest.raises(ImageTooLarge):
-        decode(tmp_path / "a.ico", max_pixels=1000 * 1000)
+        decode(tmp_path / "a.ico", Decoding(max_pixels=1000 * 1000))
 
 
 @pytest.mark.parametrize("max_pixels", [DEFAULT_MAX_PIXELS, 2**33], ids=["default", "raised"])
@@ -441,7 +441,7 @@ def test_a_picture_where_pillow_would_warn_is_decoded_without_a_warning(
     picture().save(path)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        assert decode(path, max_pixels).size == (23, 17)
+        assert decode(path, Decoding(max_pixels=max_pixels)).size == (23, 17)
     assert Image.MAX_IMAGE_PIXELS == 100
 
 
@@ -453,7 +453,7 @@ def test_pillows_own_limit_is_put_back_also_with_several_limits_at_a_time(saved:
     def work(max_pixels: int) -> None:
         for _ in range(30):
             try:
-                decode(path, max_pixels)
+                decode(path, Decoding(max_pixels=max_pixels))
             except ImageTooLarge:
                 refused.append(max_pixels)
 
@@ -489,7 +489,7 @@ DAMAGED: dict[str, dict[str, Any]] = {
 def outcome(path: Path) -> str:
     """What became of a file; anything but an image or an ImageError escapes and fails the test."""
     try:
-        return decode(path, max_pixels=10_000).mode
+        return decode(path, Decoding(max_pixels=10_000)).mode
     except ImageError as error:
         return "two lines" if "\n" in str(error) else type(error).__name__
 

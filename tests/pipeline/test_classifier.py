@@ -7,7 +7,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from queue import Queue
 from types import MappingProxyType
@@ -36,6 +36,7 @@ from vithybrid_cli.images.preprocess import Normalization, Preprocessing
 from vithybrid_cli.pipeline.batches import ERRORS_PER_PLACE, Batches
 from vithybrid_cli.pipeline.loader import PAUSE
 from vithybrid_cli.results import ImageResult
+from vithybrid_cli.settings import Reading
 
 SMALL = GOLDENS / "hf-hybrid-small"
 SIDE = 64  # of its pictures
@@ -391,14 +392,29 @@ def test_a_network_without_a_head_is_a_model_error(tmp_path: Path) -> None:
         Classifier.from_pretrained(folder)
 
 
-@pytest.mark.parametrize("problem", ["multi_label_classification", "regression"])
-def test_labels_that_are_not_chosen_from_are_not_scored_as_if_they_were(problem: str, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("problem", "chosen", "expected"),
+    [
+        pytest.param("multi_label_classification", "auto", lambda x: 1 / (1 + np.exp(-x)), id="each may be right"),
+        pytest.param("regression", "auto", lambda x: x, id="values"),
+        pytest.param("regression", "sigmoid", lambda x: 1 / (1 + np.exp(-x)), id="as asked for"),
+        pytest.param("multi_label_classification", "softmax", lambda x: np.exp(x) / np.exp(x).sum(), id="one is right"),
+        pytest.param("single_label_classification", "none", lambda x: x, id="the outputs themselves"),
+    ],
+)
+def test_scores_are_what_the_problem_of_the_model_or_the_user_asks_for(
+    problem: str, chosen: str, expected: Callable[[Any], Any], tmp_path: Path
+) -> None:
     folder = tmp_path / "model"
     shutil.copytree(GOLDENS / "hf-vit", folder)
     config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
     (folder / "config.json").write_text(json.dumps(config | {"problem_type": problem}), encoding="utf-8")
-    with pytest.raises(ModelError, match=rf"does not choose one label of several \(its problem_type is {problem}\)"):
-        Classifier.from_pretrained(folder)
+    classifier = Classifier.from_pretrained(folder, engine="torch", device="cpu")
+    picture = plain_picture(tmp_path, 8)
+    (result,) = classifier.classify(picture, top_k=99, activation=chosen)
+    logits = classifier.logits(classifier.preprocess(Image.open(picture))[None])[0]
+    scores = [p.score for p in sorted(result.predictions, key=lambda p: p.index)]
+    np.testing.assert_allclose(scores, expected(logits.astype(np.float64)), atol=1e-6)
 
 
 def test_another_image_size_gives_the_logits_of_transformers_with_interpolated_positions() -> None:
@@ -495,7 +511,7 @@ def test_what_has_arrived_of_a_live_list_is_computed_while_it_pauses(tmp_path: P
     arrived: Queue[str | None] = Queue()
     for _ in range(2):
         arrived.put(path)
-    outputs = classifier.outputs(iter(arrived.get, None), live=True)
+    outputs = classifier.outputs(iter(arrived.get, None), Reading(), live=True)
     results = [classifier.result(*next(outputs)) for _ in range(2)]
     assert top_indices(results) == [8, 8]
     assert sum(engine.batches) == 2

@@ -73,7 +73,7 @@ def run(*arguments: str, stdin: bytes | None = None) -> Any:
     return CliRunner().invoke(app, ["classify", "-m", MODEL, *arguments], input=stdin, catch_exceptions=False)
 
 
-def resume(output: Path, inputs: Sequence[str], top_k: int = 5, threshold: float = 0) -> int:
+def resume(output: Path, inputs: Sequence[str], top_k: int = 5, threshold: float | None = None) -> int:
     """The exit code of a resumed run; typer's reading of arguments takes longer than all the rest."""
     try:
         with options_spelt(as_flag):
@@ -104,7 +104,7 @@ def names(output: Path, output_format: Format) -> list[str]:
 
 
 def assert_mended(
-    output: Path, inputs: Sequence[str], cuts: Iterable[int], top_k: int = 5, threshold: float = 0
+    output: Path, inputs: Sequence[str], cuts: Iterable[int], top_k: int = 5, threshold: float | None = None
 ) -> None:
     """Cut a file at each of these bytes, and compare what a resumed run makes of it with the whole.
 
@@ -262,6 +262,7 @@ def test_the_record_tells_all_that_decides_the_results(folder: Path) -> None:
     record = json.loads(Path("out.jsonl.run.json").read_text(encoding="utf-8"))
     assert sorted(record.pop("model")["sha256"]) == ["config.json", "model.safetensors", "preprocessor_config.json"]
     assert sorted(record) == [
+        "activation",
         "attention",
         "batch_size",
         "compile",
@@ -338,7 +339,7 @@ def test_a_run_that_found_how_much_fits_into_memory_goes_on_with_that(
     ("arguments", "says"),
     [
         pytest.param(["-k", "3"], "--top-k 5, now 3", id="top-k"),
-        pytest.param(["--threshold", "0.5"], "--threshold 0.0, now 0.5", id="threshold"),
+        pytest.param(["--threshold", "0.5"], "without --threshold, now 0.5", id="threshold"),
         pytest.param(["-b", "2"], "--batch-size 3, now 2", id="batch size"),
         pytest.param(["--dtype", "float16"], "--dtype float32, now float16", id="dtype"),
         pytest.param(["--attention", "eager"], "--attention sdpa, now eager", id="attention"),

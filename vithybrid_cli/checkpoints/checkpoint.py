@@ -12,6 +12,7 @@ from vithybrid_cli.checkpoints.layouts import timm as timm_layout
 from vithybrid_cli.checkpoints.layouts import transformers as transformers_config
 from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout
 from vithybrid_cli.checkpoints.weights import TensorShape, is_npz, metadata, npz_outlines, tensor_shapes
+from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub.files import (
     CONFIG,
@@ -82,6 +83,18 @@ class Checkpoint:
     def stored_config(self) -> NetworkConfig:
         """The network that the weights are for."""
         return self.config if self.stored_size is None else replace(self.config, image_size=self.stored_size)
+
+    @property
+    def activation(self) -> Activation:
+        """What makes scores of its outputs, as in transformers' image classification pipeline, but for regression.
+
+        One label is a question of yes or no. The values of a regression are what they are.
+        """
+        if self.problem_type == "regression":
+            return Activation.NONE
+        if self.problem_type == "multi_label_classification" or len(self.config.labels) == 1:
+            return Activation.SIGMOID
+        return Activation.SOFTMAX
 
     def weight_files(self) -> list[Path]:
         """The files that hold the weights. Raises ModelError when there are none, or for a bad index."""

@@ -4,12 +4,13 @@ from typing import Annotated
 
 import typer
 
+from vithybrid_cli.choices import Activation
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.runs.label import label
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Reading, Running, Writing
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running, Writing
 
 
 def classify(
@@ -17,8 +18,15 @@ def classify(
     model: options.Model = DEFAULT_MODEL,
     top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, metavar="N", help="How many labels at most.")] = 5,
     threshold: Annotated[
-        float, typer.Option(min=0, max=1, metavar="SCORE", help="Only labels of at least this score.")
-    ] = 0.0,
+        float | None, typer.Option(metavar="SCORE", help="Only labels of at least this score.", show_default=False)
+    ] = None,
+    activation: Annotated[
+        Activation,
+        typer.Option(
+            help="What makes scores of the network's outputs: softmax if one label is right, sigmoid if each may be, "
+            "none for the outputs themselves. auto: as the model's config says."
+        ),
+    ] = Activation.AUTO,
     output_format: options.OutputFormat = None,
     output: options.Output = None,
     resume: Annotated[
@@ -32,6 +40,7 @@ def classify(
     files_from: options.FilesFrom = None,
     null: options.Null = False,
     strict: options.Strict = False,
+    exclude: options.Exclude = None,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
@@ -68,9 +77,9 @@ def classify(
         files_from=files_from,
         null=null,
         strict=strict,
+        exclude=tuple(exclude or ()),
         workers=workers,
-        max_pixels=max_pixels,
-        fast_jpeg=fast_jpeg,
+        decoding=Decoding(max_pixels=max_pixels, fast_jpeg=fast_jpeg),
         isolate=isolate,
         decode_timeout=decode_timeout,
     )
@@ -86,7 +95,14 @@ def classify(
         compile=compiled,
         batch_size=batch_size,
     )
-    where = Writing(output=output, format=output_format, resume=resume, top_k=top_k, threshold=threshold)
+    where = Writing(
+        output=output,
+        format=output_format,
+        resume=resume,
+        top_k=top_k,
+        threshold=threshold,
+        activation=activation,
+    )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         tally = label(what, how, where, watch)
     if tally.failed:

@@ -50,9 +50,9 @@ def convert(
     from vithybrid_cli.checkpoints.convert import convert_checkpoint
 
     how = Running(model=source, revision=revision, offline=offline)
-    checkpoint = read_checkpoint(how, Stderr(quiet=quiet))
     dtype = None if weights_dtype is None else getattr(torch, weights_dtype)
-    with sigterm_raised():
+    with Stderr(quiet=quiet) as watch, sigterm_raised():
+        checkpoint = read_checkpoint(how, watch)
         difference = convert_checkpoint(checkpoint, out, dtype)
     facts = {
         "read": _described(checkpoint),

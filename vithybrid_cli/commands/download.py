@@ -4,8 +4,8 @@ from typing import Annotated
 
 import typer
 
-from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.commands.options import NoProgress, Offline, Quiet, Revision
+from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import ModelError, VitHybridError
 from vithybrid_cli.hub import catalog
 from vithybrid_cli.hub.locate import locate
@@ -39,7 +39,7 @@ def download(
     errors: list[VitHybridError] = []
     for name in names:
         try:
-            with fetch_progress(shown=not (quiet or no_progress)) as progress:
+            with Stderr(quiet=quiet, no_progress=no_progress) as watch, watch.fetching() as progress:
                 folder = locate(name, revision=revision, offline=offline, update=True, progress=progress)
         except VitHybridError as error:
             errors.append(error)

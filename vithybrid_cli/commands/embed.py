@@ -11,7 +11,7 @@ from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.formats import EmbeddingFormat
 from vithybrid_cli.runs.embed import embed as embed_run
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Reading, Running, Writing
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running, Writing
 
 
 def embed(
@@ -37,6 +37,7 @@ def embed(
     files_from: options.FilesFrom = None,
     null: options.Null = False,
     strict: options.Strict = False,
+    exclude: options.Exclude = None,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
@@ -73,9 +74,9 @@ def embed(
         files_from=files_from,
         null=null,
         strict=strict,
+        exclude=tuple(exclude or ()),
         workers=workers,
-        max_pixels=max_pixels,
-        fast_jpeg=fast_jpeg,
+        decoding=Decoding(max_pixels=max_pixels, fast_jpeg=fast_jpeg),
         isolate=isolate,
         decode_timeout=decode_timeout,
     )

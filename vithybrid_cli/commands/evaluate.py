@@ -13,7 +13,7 @@ from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.destination import format_of, opened, require_writable
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Reading, Running
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running
 from vithybrid_cli.sources.labelled import label_folders
 
 
@@ -22,6 +22,7 @@ def evaluate(
     model: options.Model = DEFAULT_MODEL,
     output_format: options.OutputFormat = None,
     output: options.Output = None,
+    exclude: options.Exclude = None,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
@@ -51,9 +52,9 @@ def evaluate(
     require_writable(output)
     names = label_folders(folder)
     what = Reading(
+        exclude=tuple(exclude or ()),
         workers=workers,
-        max_pixels=max_pixels,
-        fast_jpeg=fast_jpeg,
+        decoding=Decoding(max_pixels=max_pixels, fast_jpeg=fast_jpeg),
         isolate=isolate,
         decode_timeout=decode_timeout,
     )

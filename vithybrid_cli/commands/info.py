@@ -35,7 +35,8 @@ def info(
     Example: vithybrid info tiny --labels
     """
     how = Running(model=model, revision=revision, offline=offline)
-    checkpoint = read_checkpoint(how, Stderr(quiet=quiet))
+    with Stderr(quiet=quiet) as watch:
+        checkpoint = read_checkpoint(how, watch)
     facts = describe(checkpoint, all_labels=labels)
     write_facts(facts, output_format, {} if checkpoint.config.labels else {"labels": _NO_LABELS})
 

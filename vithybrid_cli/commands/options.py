@@ -37,6 +37,14 @@ FilesFrom = Annotated[
 ]
 Null = Annotated[bool, typer.Option("--null", "-0", help="Paths in lists end with NUL, not newline.")]
 Strict = Annotated[bool, typer.Option("--strict", help="Stop at the first picture that cannot be read.")]
+Exclude = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Leave out files and folders of this name, below folders and patterns; may be given several times.",
+        show_default=False,
+    ),
+]
 Revision = Annotated[
     str | None,
     typer.Option(metavar="NAME", rich_help_panel=MODEL_PANEL, help="Branch, tag or commit of the model on the hub."),

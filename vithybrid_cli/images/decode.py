@@ -17,7 +17,7 @@ from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
 from vithybrid_cli.images import heif
-from vithybrid_cli.settings import DEFAULT_MAX_PIXELS
+from vithybrid_cli.settings import AS_IT_IS, Decoding
 
 # What Pillow's plugins were seen to raise on damaged data. `python -W error` raises a Warning.
 _DAMAGE = (
@@ -51,21 +51,22 @@ _TURNS = {
 
 def decode(
     path: str | os.PathLike[str],
-    max_pixels: int = DEFAULT_MAX_PIXELS,
+    how: Decoding = AS_IT_IS,
     draft_side: int | None = None,
     before_loading: Callable[[Image.Image], None] | None = None,
 ) -> Image.Image:
     """The picture in the file ``path`` as an upright image of mode RGB; of an animation the first frame.
 
     With ``draft_side`` a JPEG file may be decoded at a half, a quarter or an eighth of its size, so that its sides are
-    still at least that long: much faster for large photographs, but not the same as resizing the whole picture.
+    still at least that long: much faster for large photographs, but not the same as resizing the whole picture. That is
+    for those who want ``how.fast_jpeg``, which is not looked at here.
     ``before_loading`` is called with the opened image, whose size is known and whose pixels are not decoded yet.
 
     Only regular files are opened, so a pipe or a device cannot block. Raises MissingFile, NotAFile, PermissionDenied,
-    UnreadableImage, or ImageTooLarge for more than ``max_pixels`` pixels (width × height), before they are decoded.
+    UnreadableImage, or ImageTooLarge for more than ``how.max_pixels`` pixels (width × height), before they are decoded.
     """
     _require_regular_file(path)
-    image, orientation = _read(path, max_pixels, draft_side, before_loading or (lambda image: None))
+    image, orientation = _read(path, how, draft_side, before_loading or (lambda image: None))
     try:
         image = _scaled(image)
         return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
@@ -83,9 +84,10 @@ def to_rgb(image: Image.Image) -> Image.Image:
 
 
 def _read(
-    path: str | os.PathLike[str], max_pixels: int, draft_side: int | None, before_loading: Callable[[Image.Image], None]
+    path: str | os.PathLike[str], how: Decoding, draft_side: int | None, before_loading: Callable[[Image.Image], None]
 ) -> tuple[Image.Image, int]:
     """The picture as far as Pillow decodes it, RGB or of more than 8 bits, and its EXIF orientation."""
+    max_pixels = how.max_pixels
     with _blaming_the_file(max_pixels):
         stream = Path(path).open("rb")  # noqa: SIM115 (what fails within it is another matter)
     with stream, _limit.at(max_pixels):

@@ -11,32 +11,27 @@ from vithybrid_cli.errors import UnreadableImage
 from vithybrid_cli.images.decode import decode, out_of_memory
 from vithybrid_cli.images.memory import decoding_bytes
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.settings import DEFAULT_MAX_PIXELS
+from vithybrid_cli.settings import AS_IT_IS, Decoding
 
 _RESIZED_BYTES = 8  # per pixel: Pillow resizes one axis after the other, into 4 bytes each
 
 
 @dataclass(frozen=True, slots=True)
 class PixelReader:
-    """Reads files as a network wants them.
-
-    ``size`` is the (height, width) that the network takes. ``fast_jpeg`` lets large JPEG files be decoded at a part of
-    their size.
-    """
+    """Reads files as a network wants them; ``size`` is the (height, width) that it takes."""
 
     preprocessing: Preprocessing
     size: tuple[int, int]
-    max_pixels: int = DEFAULT_MAX_PIXELS
-    fast_jpeg: bool = False
+    decoding: Decoding = AS_IT_IS
 
     def read(self, path: str, reserve: Callable[[int], None]) -> npt.NDArray[np.uint8]:
         """The pixels [H, W, 3] of a file. ``reserve`` is told how many bytes that needs, before they are allocated.
 
         Raises ImageError.
         """
-        draft_side = self.preprocessing.draft_side if self.fast_jpeg else None
+        draft_side = self.preprocessing.draft_side if self.decoding.fast_jpeg else None
         try:
-            image = decode(path, self.max_pixels, draft_side, lambda image: reserve(self._needed(image)))
+            image = decode(path, self.decoding, draft_side, lambda image: reserve(self._needed(image)))
             return self._fitting(self.preprocessing.pixels(image))
         except MemoryError as error:
             raise out_of_memory() from error

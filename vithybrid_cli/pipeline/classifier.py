@@ -5,19 +5,21 @@ from __future__ import annotations
 import os
 from collections.abc import Generator
 from contextlib import closing
+from math import isfinite
 from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import ImageError, ModelError, UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, engine_for, require_at_least_one
 from vithybrid_cli.results import ImageResult, best_predictions
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Running
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running
 
 if TYPE_CHECKING:
     import torch
@@ -35,10 +37,15 @@ class Classifier(Pipeline):
         image_preprocessing: Preprocessing,
         labels: tuple[str, ...],
         checkpoint: Checkpoint | None = None,
+        activation: Activation = Activation.SOFTMAX,
     ) -> None:
-        """``checkpoint`` is what ``engine`` was opened from; `logits` needs it where that is not the torch engine."""
+        """``checkpoint`` is what ``engine`` was opened from; `logits` needs it where that is not the torch engine.
+
+        ``activation`` makes scores of logits, unless another one is asked for.
+        """
         super().__init__(engine, image_preprocessing)
         self.labels = labels
+        self.activation = activation
         self._checkpoint = checkpoint
         self._torch_engine: TorchEngine | None = None
 
@@ -87,7 +94,7 @@ class Classifier(Pipeline):
         """
         require_head(checkpoint, how.model)
         engine = engine_for(checkpoint, how, batch_limit=batch_limit)
-        return cls(engine, checkpoint.preprocessing, checkpoint.config.labels, checkpoint)
+        return cls(engine, checkpoint.preprocessing, checkpoint.config.labels, checkpoint, checkpoint.activation)
 
     def close(self) -> None:
         """Let go of the network, so that its memory can be freed. Closing twice does nothing."""
@@ -98,8 +105,9 @@ class Classifier(Pipeline):
         self,
         paths: Paths,
         top_k: int = 5,
-        threshold: float = 0.0,
+        threshold: float | None = None,
         *,
+        activation: str = "auto",
         batch_size: int | None = None,
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
@@ -112,32 +120,51 @@ class Classifier(Pipeline):
         ``paths`` is one path or any iterable of them. It is iterated by the caller's thread when a result is asked for,
         a few batches ahead, and memory does not grow with it. All batches but the last are full, so results do not
         depend on how fast paths or disks are.
-        Each result has at most ``top_k`` labels, those with a probability of at least ``threshold``. ``fast_jpeg``
+        Each result has at most ``top_k`` labels, those with a score of at least ``threshold``. ``activation`` makes
+        scores of the network's outputs: ``softmax``, ``sigmoid``, ``none``, or what suits the model. ``fast_jpeg``
         decodes large JPEG files at a part of their size, with slightly different pixels. ``isolate`` decodes in
         processes instead of threads, so that a picture that crashes its decoder, or takes longer than
         ``decode_timeout`` seconds, becomes an error in its place. BENCHMARKS.md says what that costs.
         Raises UsageError at once for a ``top_k``, ``batch_size``, ``workers`` or ``max_pixels`` below 1, a
-        ``threshold`` that is no probability, and a ``decode_timeout`` that is not above 0.
+        ``threshold`` that no score or each one reaches, and a ``decode_timeout`` that is not above 0.
         """
-        require_at_least_one("top_k", top_k)
-        if not 0 <= threshold <= 1:
-            raise UsageError(f"The threshold {threshold} is no probability.", "Give a {threshold} from 0 to 1.")
-        outputs = self.outputs(
-            paths,
-            batch_size=batch_size,
+        self.check_choice(top_k, threshold, activation)
+        what = Reading(
             workers=workers,
-            max_pixels=max_pixels,
-            fast_jpeg=fast_jpeg,
+            decoding=Decoding(max_pixels=max_pixels, fast_jpeg=fast_jpeg),
             isolate=isolate,
             decode_timeout=decode_timeout,
         )
-        return self._results(outputs, top_k, threshold)
+        outputs = self.outputs(paths, what, batch_size=batch_size)
+        return self._results(outputs, top_k, threshold, activation)
 
-    def result(self, path: str, output: Row | ImageError, top_k: int = 5, threshold: float = 0.0) -> ImageResult:
+    def check_choice(self, top_k: int, threshold: float | None, activation: str) -> None:
+        """Raise UsageError where `classify` would, for settings that choose labels and scores."""
+        require_at_least_one("top_k", top_k)
+        probable = self.activation_for(activation) is not Activation.NONE
+        if threshold is not None and not (0 <= threshold <= 1 if probable else isfinite(threshold)):
+            kind, allowed = ("probability", "from 0 to 1") if probable else ("finite number", "that is one")
+            raise UsageError(f"The threshold {threshold} is no {kind}.", f"Give a {{threshold}} {allowed}.")
+
+    def activation_for(self, name: str) -> Activation:
+        """The activation of that name; the model's own for ``auto``. Raises UsageError for one that is not known."""
+        if name not in list(Activation):
+            raise UsageError(f"There is no activation {name!r}.", f"Give one of {', '.join(Activation)}.")
+        return self.activation if name == Activation.AUTO else Activation(name)
+
+    def result(
+        self,
+        path: str,
+        output: Row | ImageError,
+        top_k: int = 5,
+        threshold: float | None = None,
+        activation: str = "auto",
+    ) -> ImageResult:
         """What `classify` gives for a ``path`` with this output of `outputs`."""
         if isinstance(output, ImageError):
             return ImageResult(path, error=output)
-        return ImageResult(path, best_predictions(output, self.labels, top_k, threshold))
+        chosen = self.activation_for(activation)
+        return ImageResult(path, best_predictions(output, self.labels, top_k, threshold, chosen))
 
     def logits(self, pixel_values: torch.Tensor | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Normalised pixels float32 [N, 3, H, W], as `preprocess` gives them → logits float32 [N, C].
@@ -155,11 +182,11 @@ class Classifier(Pipeline):
         return self._torch().run_normalized(values)
 
     def _results(
-        self, outputs: Generator[Output, None, None], top_k: int, threshold: float
+        self, outputs: Generator[Output, None, None], top_k: int, threshold: float | None, activation: str
     ) -> Generator[ImageResult, None, None]:
         with closing(outputs):
             for path, output in outputs:
-                yield self.result(path, output, top_k, threshold)
+                yield self.result(path, output, top_k, threshold, activation)
 
     def _torch(self) -> TorchEngine:
         from vithybrid_cli.engines.open import open_engine
@@ -186,12 +213,6 @@ class Classifier(Pipeline):
 def require_head(checkpoint: Checkpoint, model: str) -> None:
     """Raise ModelError for a network that does not choose a label; ``model`` is what the user calls it."""
     if not checkpoint.config.labels:
-        raise _no_labels(f"{model} has no head, so it gives no labels.")
-    if checkpoint.problem_type not in (None, "single_label_classification"):
-        raise _no_labels(
-            f"{model} does not choose one label of several (its problem_type is {checkpoint.problem_type})."
+        raise ModelError(
+            f"{model} has no head, so it gives no labels.", "Get its features with `vithybrid embed` or `Embedder`."
         )
-
-
-def _no_labels(cause: str) -> ModelError:
-    return ModelError(cause, "Get its features with `vithybrid embed` or `Embedder`.")

@@ -16,7 +16,7 @@ from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, engine_for
 from vithybrid_cli.results import EmbeddingResult
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Running
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running
 
 if TYPE_CHECKING:
     from vithybrid_cli.engines import Engine
@@ -92,15 +92,13 @@ class Embedder(Pipeline):
         ``paths`` and the options are those of `Classifier.classify`. Raises UsageError at once for a ``batch_size``,
         ``workers`` or ``max_pixels`` below 1.
         """
-        outputs = self.outputs(
-            paths,
-            batch_size=batch_size,
+        what = Reading(
             workers=workers,
-            max_pixels=max_pixels,
-            fast_jpeg=fast_jpeg,
+            decoding=Decoding(max_pixels=max_pixels, fast_jpeg=fast_jpeg),
             isolate=isolate,
             decode_timeout=decode_timeout,
         )
+        outputs = self.outputs(paths, what, batch_size=batch_size)
         return self._results(outputs)
 
     def result(self, path: str, output: Row | ImageError) -> EmbeddingResult:

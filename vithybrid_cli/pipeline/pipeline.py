@@ -21,7 +21,7 @@ from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.images.read import PixelReader
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.pipeline.loader import Loaded, Pixels, load, load_live
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Running
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, Reading, Running
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -71,35 +71,25 @@ class Pipeline:
     def outputs(
         self,
         paths: Paths,
+        what: Reading,
         *,
         batch_size: int | None = None,
-        workers: int | None = None,
-        max_pixels: int = DEFAULT_MAX_PIXELS,
-        fast_jpeg: bool = False,
-        isolate: bool = False,
-        decode_timeout: float = DEFAULT_DECODE_TIMEOUT,
         live: bool = False,
     ) -> Generator[Output, None, None]:
         """Each path with what the network gives for it [C], or why there is nothing, in the order of ``paths``.
 
-        The options are those of `Classifier.classify`. ``live`` is for ``paths`` that block until more arrive, as a
-        list on a pipe does: they are iterated by a thread of their own, and what has arrived is computed once they
-        pause. So with ``live`` the time at which paths arrive decides where batches end, and with it the last digits.
-        Raises UsageError at once for a ``batch_size``, ``workers`` or ``max_pixels`` below 1.
+        ``what`` says how they are read; its own inputs are not looked at. ``live`` is for ``paths`` that block until
+        more arrive, as a list on a pipe does: they are iterated by a thread of their own, and what has arrived is
+        computed once they pause. So with ``live`` the time at which paths arrive decides where batches end, and with
+        it the last digits. Raises UsageError at once for a ``batch_size``, ``workers`` or ``max_pixels`` below 1.
         """
         batch_size = self.engine.batch_size if batch_size is None else batch_size
-        workers = available_cores() if workers is None else workers
-        for name, value in {"batch_size": batch_size, "workers": workers, "max_pixels": max_pixels}.items():
+        workers = available_cores() if what.workers is None else what.workers
+        for name, value in {"batch_size": batch_size, "workers": workers}.items():
             require_at_least_one(name, value)
-        if not decode_timeout > 0:
-            raise UsageError(
-                f"The time limit for decoding is {decode_timeout}, but has to be above 0.",
-                "Give {decode_timeout} in seconds.",
-            )
-        if decode_timeout != DEFAULT_DECODE_TIMEOUT and not isolate:
-            raise UsageError("A thread that decodes a picture cannot be ended.", "Give {isolate=True} with the limit.")
-        reader = PixelReader(self.image_preprocessing, self.engine.image_size, max_pixels, fast_jpeg)
-        reading = _in_processes(reader, decode_timeout) if isolate else nullcontext(_within_budget(reader))
+        _check(what)
+        reader = PixelReader(self.image_preprocessing, self.engine.image_size, what.decoding)
+        reading = _in_processes(reader, what.decode_timeout) if what.isolate else nullcontext(_within_budget(reader))
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
         loading = partial(load_live if live else load, _names(paths), workers=workers, look_ahead=look_ahead)
         return self._outputs(reading, loading, batch_size)
@@ -171,6 +161,18 @@ def _require_fit(takes: tuple[int, int], given: tuple[int, int] | None) -> None:
         )
 
 
+def _check(what: Reading) -> None:
+    """Raise UsageError for settings that make no sense."""
+    require_at_least_one("max_pixels", what.decoding.max_pixels)
+    if not what.decode_timeout > 0:
+        raise UsageError(
+            f"The time limit for decoding is {what.decode_timeout}, but has to be above 0.",
+            "Give {decode_timeout} in seconds.",
+        )
+    if what.decode_timeout != DEFAULT_DECODE_TIMEOUT and not what.isolate:
+        raise UsageError("A thread that decodes a picture cannot be ended.", "Give {isolate=True} with the limit.")
+
+
 def require_at_least_one(name: str, value: int) -> None:
     """Raise UsageError for a ``value`` of the option ``name`` below 1."""
     if value < 1:
@@ -190,7 +192,7 @@ def _in_processes(reader: PixelReader, timeout: float) -> DecodingProcesses:
         raise UsageError("Pictures can be decoded in processes on Linux and macOS alone.", "Leave out {isolate}.")
     from vithybrid_cli.pipeline.isolation import DecodingProcesses
 
-    memory = decoding_limit(reader.max_pixels)
+    memory = decoding_limit(reader.decoding.max_pixels)
     return DecodingProcesses(reader, MemoryBudget(default_budget()), timeout=timeout, memory=memory)
 
 

@@ -24,9 +24,10 @@ from vithybrid_cli.runs.interrupts import Interrupts
 from vithybrid_cli.runs.label import write_results
 from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
 from vithybrid_cli.runs.record import forget_run
-from vithybrid_cli.runs.watch import Begin, Tally, Watch
+from vithybrid_cli.runs.watch import Begin, Tally, Watch, tell_survey
 from vithybrid_cli.settings import Reading, Running, Writing
 from vithybrid_cli.sources.inputs import Sources
+from vithybrid_cli.sources.survey import Survey
 
 
 def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: Watch) -> Tally:
@@ -46,15 +47,8 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
     checkpoint = read_checkpoint(how, watch)
     require_apart_from_model(where.output, checkpoint)
     embedder = Embedder.open(checkpoint, how, feature)
-    outputs = embedder.outputs(
-        sources.paths(),
-        workers=what.workers,
-        max_pixels=what.max_pixels,
-        fast_jpeg=what.fast_jpeg,
-        isolate=what.isolate,
-        decode_timeout=what.decode_timeout,
-        live=sources.live,
-    )
+    survey = Survey()
+    outputs = embedder.outputs(sources.paths(survey), what, live=sources.live)
     results = (embedder.result(path, output) for path, output in outputs)
     tally = Tally()
     destination = _destination(where.output, chosen, embedder.width, watch)
@@ -63,6 +57,7 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
         until = interrupts.between(results, Batches(1 if sources.live else embedder.engine.batch_size))
         with writer, watch.counting(begin) as progress:
             write_results(until, writer, progress, tally, watch.failure, strict=what.strict)
+    tell_survey(survey, watch)
     return tally
 
 

@@ -14,9 +14,10 @@ from vithybrid_cli.runs.interrupts import Interrupts
 from vithybrid_cli.runs.model import recorded_checkpoint, require_apart_from_model
 from vithybrid_cli.runs.record import RunRecord, open_record, record_file
 from vithybrid_cli.runs.resume import ResumePoint, resume_point
-from vithybrid_cli.runs.watch import Begin, Counter, Tally, Watch
+from vithybrid_cli.runs.watch import Begin, Counter, Tally, Watch, tell_survey
 from vithybrid_cli.settings import Reading, Running, Writing, decisions
 from vithybrid_cli.sources.inputs import Sources
+from vithybrid_cli.sources.survey import Survey
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
@@ -43,17 +44,21 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
     record.settle(**decided(what, how, where))
     checkpoint = recorded_checkpoint(how, record, watch)
     require_apart_from_model(where.output, checkpoint)
-    start = resume_point(record, sources.paths(), strict=what.strict)
+    survey = Survey()
+    start = resume_point(record, sources.paths(survey), strict=what.strict)
     if start.complete:
         return _finish(record, start, watch)
     earlier = record.earlier
     if earlier is not None:
         how = replace(how, batch_size=earlier.batch_size)
     classifier = open_classifier(checkpoint, how, None if earlier is None else earlier.batch_limit)
-    record.settle(**_found(classifier))
+    classifier.check_choice(where.top_k, where.threshold, where.activation)
+    record.settle(**_found(classifier, where))
     if earlier is None or sources.live:
         record.note(live=sources.live)
-    return _label(classifier, sources, start, record, what, where, watch)
+    tally = _label(classifier, sources, start, record, what, where, watch)
+    tell_survey(survey, watch)
+    return tally
 
 
 def open_classifier(checkpoint: "Checkpoint", how: Running, batch_limit: int | None = None) -> "Classifier":
@@ -74,16 +79,9 @@ def _label(
 ) -> Tally:
     """What is left to label, into what is there already."""
     engine = classifier.engine
-    outputs = classifier.outputs(
-        start.paths,
-        workers=what.workers,
-        max_pixels=what.max_pixels,
-        fast_jpeg=what.fast_jpeg,
-        isolate=what.isolate,
-        decode_timeout=what.decode_timeout,
-        live=sources.live,
-    )
-    results = (classifier.result(path, output, where.top_k, where.threshold) for path, output in outputs)
+    outputs = classifier.outputs(start.paths, what, live=sources.live)
+    choice = where.top_k, where.threshold, where.activation
+    results = (classifier.result(path, output, *choice) for path, output in outputs)
     tally = Tally(start.done, start.failed)
     with closing(outputs), Interrupts() as interrupts, _opened(start, record, where, watch) as (stream, chosen):
         on_screen = chosen is Format.TABLE and stream.isatty()
@@ -119,20 +117,21 @@ def write_results(
 
 def decided(what: Reading, how: Running, where: Writing) -> dict[str, object]:
     """The settings that decide results and are known before the model is, as the record of a run has them."""
-    settings = decisions(where, how, what)
+    settings = decisions(where, how, what.decoding)
     settings.pop("image_size", None)  # known once the model is: it may be the model's own
     if "device" in settings:
         settings["device"] = settings["device"].split(":")[0]  # which of several alike computes does not matter
     return settings
 
 
-def _found(classifier: "Classifier") -> dict[str, object]:
+def _found(classifier: "Classifier", where: Writing) -> dict[str, object]:
     """The settings that were left to the machine, as it has chosen, and what of it decides the last digits."""
     import PIL
 
     engine = classifier.engine
     environment = {"Pillow": PIL.__version__, **engine.environment}
     return {
+        "activation": str(classifier.activation_for(where.activation)),
         "engine": engine.name,
         "device": engine.device_type,
         "batch_size": engine.batch_size,

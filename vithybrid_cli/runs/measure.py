@@ -10,6 +10,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.runs.watch import Begin, Watch
 from vithybrid_cli.settings import Reading
 from vithybrid_cli.sources.labelled import labelled_pictures
+from vithybrid_cli.sources.survey import Survey
 
 if TYPE_CHECKING:
     from vithybrid_cli.evaluation.figures import Metrics
@@ -33,27 +34,24 @@ def measure(
     # Paths are taken ahead of their results, which keep their order.
     pending: deque[int] = deque()
 
+    survey = Survey()
+
     def paths() -> Iterator[str]:
-        for path, index in labelled_pictures(folder, labels):
+        for path, index in labelled_pictures(folder, labels, what.exclude, survey):
             pending.append(index)
             yield path
 
-    results = classifier.classify(
-        paths(),
-        TOP_K,
-        workers=what.workers,
-        max_pixels=what.max_pixels,
-        fast_jpeg=what.fast_jpeg,
-        isolate=what.isolate,
-        decode_timeout=what.decode_timeout,
-    )
-    begin = Begin(lambda: sum(1 for _ in labelled_pictures(folder, labels)))
-    with closing(results), watch.counting(begin) as progress:
-        for result in results:
+    outputs = classifier.outputs(paths(), what)
+    begin = Begin(lambda: sum(1 for _ in labelled_pictures(folder, labels, what.exclude)))
+    with closing(outputs), watch.counting(begin) as progress:
+        for path, output in outputs:
+            result = classifier.result(path, output, TOP_K)
             evaluation.add(pending.popleft(), result)
             progress.advance(failed=result.error is not None)
             if result.error is not None:
                 watch.failure(result)
+    if line := survey.line():
+        watch.say(line)
     report = evaluation.metrics()
     if not report.pictures and not report.unreadable:
         raise UsageError(f"{folder} holds no pictures.", "Give a folder with one folder of pictures per label.")

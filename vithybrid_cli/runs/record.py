@@ -185,4 +185,5 @@ def _differences(name: str, was: object, now: object) -> Iterator[str]:
         case _ if isinstance(now, bool):
             yield f"{'with' if was else 'without'} {option(name)}, now {'with' if now else 'without'} it"
         case _:
-            yield f"{option(name, was)}, now {now}"
+            first = f"without {option(name)}" if was is None else option(name, was)
+            yield f"{first}, now {'without it' if now is None else now}"

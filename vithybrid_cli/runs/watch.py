@@ -7,6 +7,7 @@ from typing import Protocol, Self
 
 from vithybrid_cli.hub.locate import FetchProgress
 from vithybrid_cli.results import Outcome
+from vithybrid_cli.sources.survey import Survey
 
 
 class Counter(Protocol):
@@ -67,6 +68,14 @@ class Tally:
         """Count one more picture."""
         self.done += 1
         self.failed += failed
+
+
+def tell_survey(survey: Survey, watch: Watch) -> None:
+    """Say what was left out of the inputs of a run, and that there was nothing to read."""
+    if line := survey.line():
+        watch.say(line)
+    if not survey.found:
+        watch.warn("nothing was found to read: there are no pictures in what was given")
 
 
 class Silent:

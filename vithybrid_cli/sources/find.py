@@ -9,21 +9,24 @@ from pathlib import Path
 from typing import Protocol
 
 from vithybrid_cli.images.suffixes import picture_suffixes
+from vithybrid_cli.sources.survey import Survey
 
 
-def find(inputs: Iterable[str]) -> Iterator[str]:
+def find(inputs: Iterable[str], exclude: Sequence[str] = (), survey: Survey | None = None) -> Iterator[str]:
     """The paths of all pictures that ``inputs`` name, lazily and in the order of the inputs.
 
     A folder gives the pictures in it and below it, in natural order (``img2`` before ``img10``), without hidden
     files; a text with ``*``, ``?`` or ``[`` that is no existing name gives what it matches, with ``**`` at any depth.
     Everything else is given as it is. Nothing is raised: what is missing, matches nothing or is a folder that cannot be
-    listed is given as a path, and decoding it raises ImageError.
+    listed is given as a path, and decoding it raises ImageError. Names that match a pattern of ``exclude`` are passed
+    over below folders; other files there that are no pictures are counted in ``survey``.
     """
+    pictures = _Pictures(tuple(exclude), Survey() if survey is None else survey)
     for text in inputs:
         if os.path.isdir(text):  # noqa: PTH112 (Path raises where a parent may not be entered)
-            yield from _select(text, _Pictures())
+            yield from _select(text, pictures)
         elif _is_pattern(text) and not os.path.lexists(text):
-            yield from _matches(text)
+            yield from _matches(text, pictures)
         else:
             yield text
 
@@ -44,14 +47,27 @@ class _Selector(Protocol):
         """What is wanted of the subfolder ``name``; None for nothing."""
 
 
+@dataclass(frozen=True, slots=True)
 class _Pictures:
-    """All visible pictures, at any depth."""
+    """All visible pictures, at any depth, but for those of excluded names; what else there is gets counted."""
+
+    exclude: tuple[str, ...]
+    survey: Survey
 
     def takes(self, name: str) -> bool:
-        return not name.startswith(".") and os.path.splitext(name)[1].lower() in picture_suffixes()  # noqa: PTH122
+        if self._hidden(name):
+            return False
+        suffix = os.path.splitext(name)[1].lower()  # noqa: PTH122
+        if suffix in picture_suffixes():
+            return True
+        self.survey.left_out[suffix] += 1
+        return False
 
     def below(self, name: str) -> "_Selector | None":
-        return None if name.startswith(".") else self
+        return None if self._hidden(name) else self
+
+    def _hidden(self, name: str) -> bool:
+        return name.startswith(".") or any(fnmatch(name, pattern) for pattern in self.exclude)
 
 
 class _Pattern:
@@ -60,8 +76,9 @@ class _Pattern:
     A folder that matches the whole pattern gives its pictures, as if it were an input itself.
     """
 
-    def __init__(self, parts: Sequence[str], reached: Iterable[int] = (0,)) -> None:
+    def __init__(self, parts: Sequence[str], pictures: _Pictures, reached: Iterable[int] = (0,)) -> None:
         self._parts = parts
+        self._pictures = pictures
         self._reached = set(reached)
         for index in range(min(self._reached), len(parts) - 1):  # `**` also stands for no folder at all
             if index in self._reached and parts[index] == "**":
@@ -73,11 +90,11 @@ class _Pattern:
 
     def below(self, name: str) -> _Selector | None:
         if self._parts[-1] != "**" and self.takes(name):
-            return _Pictures()
+            return self._pictures
         fitting = [index for index in self._reached if _fits(name, self._parts[index])]
         following = {index if self._parts[index] == "**" else index + 1 for index in fitting}
         following.discard(len(self._parts))
-        return _Pattern(self._parts, following) if following else None
+        return _Pattern(self._parts, self._pictures, following) if following else None
 
 
 def _fits(name: str, part: str) -> bool:
@@ -93,10 +110,10 @@ def _first_wildcard(text: str) -> int:
     return len(re.split(r"[*?[]", text, maxsplit=1)[0])
 
 
-def _matches(pattern: str) -> Iterator[str]:
+def _matches(pattern: str, pictures: _Pictures) -> Iterator[str]:
     """The paths that a pattern matches, or the pattern itself if there are none."""
     base, parts = _split_pattern(pattern)
-    paths = _select(base, _Pattern(parts)) if os.path.isdir(base or ".") else iter(())  # noqa: PTH112
+    paths = _select(base, _Pattern(parts, pictures)) if os.path.isdir(base or ".") else iter(())  # noqa: PTH112
     yield next(paths, pattern)
     yield from paths
 

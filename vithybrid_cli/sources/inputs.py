@@ -13,6 +13,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.settings import Reading
 from vithybrid_cli.sources.find import find
 from vithybrid_cli.sources.lists import read_list
+from vithybrid_cli.sources.survey import Survey
 
 STDIN = "-"
 
@@ -24,11 +25,12 @@ class Sources:
     inputs: tuple[str, ...]
     files_from: Path | None = None
     null: bool = False
+    exclude: tuple[str, ...] = ()
 
     @classmethod
     def of(cls, reading: Reading) -> Self:
         """Those that a run was asked to read."""
-        return cls(reading.inputs, reading.files_from, reading.null)
+        return cls(reading.inputs, reading.files_from, reading.null, reading.exclude)
 
     def check(self) -> None:
         """Raise UsageError for what is wrong before anything is loaded."""
@@ -62,10 +64,16 @@ class Sources:
             return False
         return self.inputs[0] != STDIN and os.path.isfile(self.inputs[0])  # noqa: PTH113 (Path raises on odd names)
 
-    def paths(self) -> Iterator[str]:
-        """All paths, lazily: those of the arguments in their order, then those of the file."""
+    def paths(self, survey: Survey | None = None) -> Iterator[str]:
+        """All paths, lazily: those of the arguments in their order, then those of the file; ``survey`` counts them."""
+        survey = Survey() if survey is None else survey
+        for path in self._paths(survey):
+            survey.found += 1
+            yield path
+
+    def _paths(self, survey: Survey) -> Iterator[str]:
         for text in self.inputs:
-            yield from self._listed(STDIN) if text == STDIN else find([text])
+            yield from self._listed(STDIN) if text == STDIN else find([text], self.exclude, survey)
         if self.files_from is not None:
             yield from self._listed(str(self.files_from))
 

@@ -1,10 +1,11 @@
 """Folders of labelled pictures: ``DIR/<label>/…``, one folder per label."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.sources.find import find, natural_key
+from vithybrid_cli.sources.survey import Survey
 
 
 def label_folders(folder: Path) -> tuple[str, ...]:
@@ -20,8 +21,13 @@ def label_folders(folder: Path) -> tuple[str, ...]:
     return tuple(sorted(names, key=natural_key))
 
 
-def labelled_pictures(folder: Path, labels: Mapping[str, int]) -> Iterator[tuple[str, int]]:
-    """Each picture below each label folder, with the class index that ``labels`` gives the folder's name."""
+def labelled_pictures(
+    folder: Path, labels: Mapping[str, int], exclude: Sequence[str] = (), survey: Survey | None = None
+) -> Iterator[tuple[str, int]]:
+    """Each picture below each label folder, with the class index that ``labels`` gives the folder's name.
+
+    ``exclude`` and ``survey`` are those of `vithybrid_cli.sources.find.find`.
+    """
     for name, index in labels.items():
-        for path in find([str(folder / name)]):
+        for path in find([str(folder / name)], exclude, survey):
             yield path, index
