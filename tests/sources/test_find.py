@@ -12,8 +12,9 @@ import pytest
 from vithybrid_cli.errors import ImageError, MissingFile, NotAFile, UsageError
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.suffixes import picture_suffixes
-from vithybrid_cli.sources.find import find, natural_key
+from vithybrid_cli.sources.find import find
 from vithybrid_cli.sources.lists import MAX_PATH_BYTES, read_list
+from vithybrid_cli.sources.walk import natural_key
 
 Tree = Callable[[str], None]
 

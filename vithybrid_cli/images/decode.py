@@ -16,7 +16,8 @@ import numpy.typing as npt
 from PIL import ExifTags, Image, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
-from vithybrid_cli.images import heif
+from vithybrid_cli.images import heif, names
+from vithybrid_cli.images.content import BEGINNING, no_picture
 from vithybrid_cli.settings import AS_IT_IS, Decoding
 
 # What Pillow's plugins were seen to raise on damaged data. `python -W error` raises a Warning.
@@ -36,6 +37,8 @@ _DAMAGE = (
     struct.error,
     zlib.error,
 )
+
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 
 # EXIF 2.32, table 6: what turns a picture of this orientation upright; 1 is upright already.
 _TURNS = {
@@ -181,11 +184,9 @@ def _opened(stream: BinaryIO) -> Image.Image:
 def _opened_phone_picture(stream: BinaryIO) -> Image.Image:
     """A HEIC or HEIF file, opened by its own library. Raises UnreadableImage for any other file."""
     stream.seek(0)
-    if not heif.is_heif(stream.read(heif.HEAD)):
-        raise UnreadableImage(
-            "This is no picture in a supported format, or its beginning is damaged.",
-            "Check whether others can open it.",
-        )
+    beginning = stream.read(BEGINNING)
+    if not heif.is_heif(beginning):
+        raise no_picture(beginning)
     if not heif.register():
         raise UnreadableImage("HEIC and HEIF need one more library.", f"Install it with `{heif.INSTALL}`.")
     stream.seek(0)
@@ -207,7 +208,8 @@ def _require_regular_file(path: str | os.PathLike[str]) -> None:
     try:
         status = os.stat(path)  # noqa: PTH116 (Path("") would be the current folder)
     except OSError as error:
-        raise _explained(error) from error
+        told = names.explained(path) if error.errno in _NOT_THERE else None
+        raise told or _explained(error) from error
     except ValueError as error:
         cause = f"No file can have this name ({error})."
         raise MissingFile(cause, "If it is from a list separated by NUL bytes, set {null=True}.") from error

@@ -37,7 +37,7 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
     """
     from vithybrid_cli.pipeline.embedder import Embedder  # imports NumPy and Pillow
 
-    sources = Sources.of(what)
+    sources = Sources.of(what, where.output)
     sources.check()
     chosen = EmbeddingFormat(where.format) if where.format else _format_of(where.output)
     require_writable(where.output)

@@ -34,7 +34,7 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
     ModelError for what is wrong before the first picture, or with the place to write to, and Interrupted (a
     KeyboardInterrupt) on SIGINT or SIGTERM, after the results of the batch at hand are written.
     """
-    sources = Sources.of(what)
+    sources = Sources.of(what, where.output)
     sources.check()
     require_writable(where.output)
     if not where.resume:  # which keeps what is there

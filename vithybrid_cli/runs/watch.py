@@ -72,10 +72,10 @@ class Tally:
 
 def tell_survey(survey: Survey, watch: Watch) -> None:
     """Say what was left out of the inputs of a run, and that there was nothing to read."""
-    if line := survey.line():
-        watch.say(line)
     if not survey.found:
-        watch.warn("nothing was found to read: there are no pictures in what was given")
+        watch.warn(survey.nothing())
+    elif line := survey.line():
+        watch.say(line)
 
 
 class Silent:

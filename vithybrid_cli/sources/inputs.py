@@ -12,25 +12,28 @@ from typing import Self, TextIO
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.settings import Reading
 from vithybrid_cli.sources.find import find
-from vithybrid_cli.sources.lists import read_list
+from vithybrid_cli.sources.lists import read_list, require_list
+from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.survey import Survey
 
 STDIN = "-"
+_LIST_ON_STDIN = "the list on stdin"
 
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The inputs of one run."""
+    """The inputs of one run, which writes to ``output``: its own file in a folder of pictures is nothing left out."""
 
     inputs: tuple[str, ...]
     files_from: Path | None = None
     null: bool = False
     exclude: tuple[str, ...] = ()
+    output: Path | None = None
 
     @classmethod
-    def of(cls, reading: Reading) -> Self:
+    def of(cls, reading: Reading, output: Path | None = None) -> Self:
         """Those that a run was asked to read."""
-        return cls(reading.inputs, reading.files_from, reading.null, reading.exclude)
+        return cls(reading.inputs, reading.files_from, reading.null, reading.exclude, output)
 
     def check(self) -> None:
         """Raise UsageError for what is wrong before anything is loaded."""
@@ -43,7 +46,7 @@ class Sources:
         if self.null and not self._stdin_uses and self.files_from is None:
             raise UsageError("There is no list of paths to split at NUL bytes.", "Leave out {null}, or give a list.")
         if self.files_from is not None and str(self.files_from) != STDIN:
-            _require_readable(self.files_from)
+            _require_readable(self.files_from, self.null)
 
     def require_apart(self, output: Path | None) -> None:
         """Raise UsageError if ``output`` is a picture or list that was named as an input: it would be overwritten."""
@@ -67,13 +70,24 @@ class Sources:
     def paths(self, survey: Survey | None = None) -> Iterator[str]:
         """All paths, lazily: those of the arguments in their order, then those of the file; ``survey`` counts them."""
         survey = Survey() if survey is None else survey
+        survey.inputs = self._named()
         for path in self._paths(survey):
             survey.found += 1
             yield path
 
+    def _named(self) -> list[str]:
+        """Where pictures are looked for, in words."""
+        lists = [] if self.files_from is None else [str(self.files_from)]
+        named = [_LIST_ON_STDIN if text == STDIN else text for text in self.inputs]
+        return named + [_LIST_ON_STDIN if text == STDIN else f"the list in {text}" for text in lists]
+
     def _paths(self, survey: Survey) -> Iterator[str]:
+        own = OwnFiles.of(self.output, self.files_from)
         for text in self.inputs:
-            yield from self._listed(STDIN) if text == STDIN else find([text], self.exclude, survey)
+            if text == STDIN:
+                yield from self._listed(STDIN)
+            else:
+                yield from find([text], self.exclude, survey, own=own)
         if self.files_from is not None:
             yield from self._listed(str(self.files_from))
 
@@ -118,16 +132,18 @@ def _is(name: str, file: os.stat_result) -> bool:
         return False
 
 
-def _require_readable(file: Path) -> None:
-    """Raise UsageError for a list that cannot be read, without opening it: a pipe must be opened only once."""
+def _require_readable(file: Path, null: bool) -> None:
+    """Raise UsageError for a list that cannot be read or is none. A pipe is not opened: that can be done only once."""
     try:
         mode = file.stat().st_mode
     except OSError as error:
         raise _unreadable(str(file), error.strerror) from error
     if stat.S_ISDIR(mode):
-        raise _unreadable(str(file), "it is a folder")
+        raise UsageError(f"{file} is a folder, not a list of paths.", "Give a folder as an argument of its own.")
     if not os.access(file, os.R_OK):
         raise _unreadable(str(file), os.strerror(errno.EACCES))
+    if stat.S_ISREG(mode):
+        require_list(file, null)
 
 
 def _unreadable(name: str, reason: str | None) -> UsageError:

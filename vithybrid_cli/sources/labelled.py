@@ -4,8 +4,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.sources.find import find, natural_key
+from vithybrid_cli.sources.find import find
 from vithybrid_cli.sources.survey import Survey
+from vithybrid_cli.sources.walk import natural_key
 
 
 def label_folders(folder: Path) -> tuple[str, ...]:

@@ -1,42 +1,76 @@
 """A list of paths, in a file or on stdin, becomes a lazy stream of paths."""
 
 import os
+import re
 import selectors
 from collections.abc import Iterator
+from itertools import chain
+from pathlib import Path
 from typing import BinaryIO
 
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.images.content import BEGINNING, described
+from vithybrid_cli.images.signatures import Kind, kind_of
+from vithybrid_cli.sources.encodings import decoded
 
 MAX_PATH_BYTES = 65536  # far above PATH_MAX of any system; what is longer is no list of paths
 _CHUNK = 65536
+_CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")  # what neither a list nor an odd name has much of
+_FEW, _MUCH = 2, 0.05  # control characters, and their share of all bytes, that a list may well begin with
+_PER_LINE = "Give one path per line, or separate them by NUL bytes and set {null=True}."
+_NO_PATHS = ("JSON", "a table of results", "an HTML page, as sites send in place of a picture")
 
 
 def read_list(stream: BinaryIO, null: bool = False) -> Iterator[str]:
     """The paths of a list, one per line or separated by NUL bytes, each as soon as it has arrived.
 
-    Bytes become text by ``os.fsdecode``; empty entries, and in lines a byte order mark and ``\\r``, are dropped.
-    Raises UsageError for an entry of more than 64 KiB.
+    A list in UTF-16 is told by its mark, or by the NUL bytes within its letters (see
+    `vithybrid_cli.sources.encodings`); else bytes become text by ``os.fsdecode``. Empty entries, a byte order mark,
+    and in lines ``\\r``, are dropped. Raises UsageError for an entry of more than 64 KiB, and for what begins like no
+    list at all: a picture, an archive, JSON.
     """
-    entries = _split(stream, b"\0" if null else b"\n")
-    if null:
-        yield from (os.fsdecode(entry) for entry in entries if entry)
-        return
-    for number, entry in enumerate(entries):
-        line = (entry.removeprefix(b"\xef\xbb\xbf") if number == 0 else entry).removesuffix(b"\r")
-        if line:
-            yield os.fsdecode(line)
+    for entry in _split(decoded(_checked(_chunks(stream), null), null), b"\0" if null else b"\n"):
+        path = entry if null else entry.removesuffix(b"\r")
+        if path:
+            yield os.fsdecode(path)
 
 
-def _split(stream: BinaryIO, separator: bytes) -> Iterator[bytes]:
+def require_list(file: Path, null: bool) -> None:
+    """Raise UsageError for a regular file that is no list of paths, or OSError where it cannot be read."""
+    with file.open("rb") as stream:
+        beginning = stream.read(BEGINNING)
+    _require_paths(beginning, null, str(file))
+    if not null and b"\0" in b"".join(decoded(iter((beginning,)), null)):
+        raise UsageError(f"{file} has NUL bytes between its paths.", "Set {null=True}.")
+
+
+def _checked(chunks: Iterator[bytes], null: bool) -> Iterator[bytes]:
+    """The same chunks. Raises UsageError if the first does not begin like a list of paths."""
+    first = next(chunks, b"")
+    _require_paths(first[:BEGINNING], null, "The list")
+    return chain((first,), chunks)
+
+
+def _require_paths(beginning: bytes, null: bool, name: str) -> None:
+    """Raise UsageError for what cannot be the beginning of a list."""
+    text = b"".join(decoded(iter((beginning,)), null))
+    controls = len(_CONTROL.findall(text))
+    content = described(beginning)
+    if controls and kind_of(beginning) is not Kind.OTHER:
+        raise UsageError(f"{name} is a picture, not a list of paths.", "Give a picture as an argument of its own.")
+    if content is not None and (controls or content.what in _NO_PATHS):
+        raise UsageError(f"{name} is no list of paths, but {content.what}.", _PER_LINE)
+    if controls > max(_FEW, _MUCH * len(text)):
+        raise UsageError(f"{name} is no list of paths: it has bytes that no text has.", _PER_LINE)
+
+
+def _split(chunks: Iterator[bytes], separator: bytes) -> Iterator[bytes]:
     rest = b""
-    for chunk in _chunks(stream):
+    for chunk in chunks:
         *entries, rest = (rest + chunk).split(separator)
         yield from entries
         if len(rest) > MAX_PATH_BYTES:
-            raise UsageError(
-                f"This is no list of paths: an entry has more than {MAX_PATH_BYTES} bytes.",
-                "Give one path per line, or separate them by NUL bytes and set {null=True}.",
-            )
+            raise UsageError(f"This is no list of paths: an entry has more than {MAX_PATH_BYTES} bytes.", _PER_LINE)
     if rest:
         yield rest
 

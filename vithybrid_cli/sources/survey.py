@@ -1,19 +1,68 @@
 """What was found on the way through the inputs of a run, and what of it was left out."""
 
+import re
 from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+
+_NAMED_SUFFIXES = 8
+_NAMED_FOLDERS = 3
+_SUFFIX = re.compile(r"\.[\w~+-]{1,16}")  # what people would call one; of "at 10.15 h" the rest is none
 
 
 @dataclass(slots=True)
 class Survey:
-    """Counts while paths are taken: how many were ``found``, and the files that were left out, by suffix."""
+    """Counts while paths are taken.
+
+    How many were ``found``, and what was left out below folders: files that are no pictures by suffix, pictures that
+    lie in no label's folder, folders of the system by name, and what the user wanted excluded. ``inputs`` says in
+    words where they were looked for.
+    """
 
     found: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
+    unlabelled: int = 0
+    system_folders: Counter[str] = field(default_factory=Counter)
+    excluded_files: int = 0
+    excluded_folders: int = 0
+    inputs: Sequence[str] = ()
+
+    def leave_out(self, suffix: str) -> None:
+        """Count a file that is no picture."""
+        self.left_out[suffix if _SUFFIX.fullmatch(suffix) else ""] += 1
 
     def line(self) -> str | None:
         """What was left out, in words; None for nothing."""
-        if not self.left_out:
-            return None
+        left_out = ", ".join(self._left_out())
+        parts = [f"left out: {left_out}"] if left_out else []
+        excluded = [_counted(self.excluded_files, "file"), _counted(self.excluded_folders, "folder")]
+        if any(excluded):
+            parts.append(f"excluded: {', '.join(filter(None, excluded))}")
+        return "; ".join(parts) or None
+
+    def nothing(self) -> str:
+        """That nothing was found, in words: where, and what was left out there."""
+        said = f"{_listed(self.inputs, 3)} {'holds' if len(self.inputs) == 1 else 'hold'} no pictures that are read"
+        line = self.line()
+        return said if line is None else f"{said}; {line}"
+
+    def _left_out(self) -> Iterator[str]:
         counted = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
-        return "left out: " + ", ".join(f"{count} {suffix or 'without a suffix'}" for suffix, count in counted)
+        named, more = counted[:_NAMED_SUFFIXES], counted[_NAMED_SUFFIXES:]
+        yield from (f"{count} {suffix or 'without a suffix'}" for suffix, count in named)
+        if more:
+            yield f"{sum(count for _, count in more)} of {_counted(len(more), 'more kind')}"
+        if self.unlabelled:
+            yield f"{_counted(self.unlabelled, 'picture')} in no label's folder"
+        if self.system_folders:
+            names = _listed(sorted(self.system_folders), _NAMED_FOLDERS)
+            yield f"{_counted(self.system_folders.total(), 'folder')} of the system ({names})"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count} {what}{'' if count == 1 else 's'}" if count else ""
+
+
+def _listed(names: Sequence[str], most: int) -> str:
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,65 @@
+"""Patterns of what is passed over below folders."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import Self
+
+
+@dataclass(frozen=True, slots=True)
+class _Pattern:
+    """One pattern: its ``parts`` between slashes, and whether only a folder fits."""
+
+    parts: tuple[str, ...]
+    anywhere: bool  # it has no slash within, so it is about a name in any folder
+    folder_only: bool
+
+    @classmethod
+    def of(cls, text: str) -> Self:
+        inner = text.rstrip("/")
+        return cls(_parts(inner), "/" not in inner, folder_only=text.endswith("/"))
+
+
+@dataclass(frozen=True, slots=True)
+class Exclude:
+    """What is passed over.
+
+    A pattern without a slash is about the name of a file or folder at any depth; one with a slash is about the path
+    below the input's folder (``raw/*``), or the whole path as it was given; ``**`` is for any number of folders. With
+    a slash at its end it fits folders alone. Case counts, but on Windows.
+    """
+
+    patterns: tuple[_Pattern, ...] = ()
+
+    @classmethod
+    def of(cls, patterns: Sequence[str]) -> Self:
+        """Those that are written so."""
+        slashed = (text.replace(os.sep, "/") for text in patterns)
+        return cls(tuple(_Pattern.of(text) for text in slashed if text.strip("/")))
+
+    def fits(self, path: str, root: str, *, is_folder: bool) -> bool:
+        """Whether ``path``, which was found below the folder ``root``, is passed over."""
+        return any(_fits(pattern, path, root) for pattern in self.patterns if is_folder or not pattern.folder_only)
+
+
+def _fits(pattern: _Pattern, path: str, root: str) -> bool:
+    if pattern.anywhere:
+        return _part_fits(os.path.basename(path), pattern.parts[-1])  # noqa: PTH119
+    return _parts_fit(_parts(path[len(root) :]), pattern.parts) or _parts_fit(_parts(path), pattern.parts)
+
+
+def _parts(path: str) -> tuple[str, ...]:
+    return tuple(part for part in path.replace(os.sep, "/").split("/") if part not in ("", "."))
+
+
+def _parts_fit(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    if not pattern:
+        return not parts
+    if pattern[0] == "**":
+        return any(_parts_fit(parts[start:], pattern[1:]) for start in range(len(parts) + 1))
+    return bool(parts) and _part_fits(parts[0], pattern[0]) and _parts_fit(parts[1:], pattern[1:])
+
+
+def _part_fits(name: str, pattern: str) -> bool:
+    return name == pattern or fnmatch(name, pattern)

@@ -1,0 +1,54 @@
+"""The files that a run itself writes or reads its list from: in a folder of pictures they are nothing left out."""
+
+import os
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self, TextIO
+
+_Identity = tuple[int, int]  # device and inode
+
+
+@dataclass(frozen=True, slots=True)
+class OwnFiles:
+    """Those of one run. ``output`` may not exist yet; what is named after it (``out.csv.run.json``) belongs to it."""
+
+    output: Path | None = None
+    others: frozenset[_Identity] = frozenset()
+
+    @classmethod
+    def of(cls, output: Path | None, list_file: Path | None) -> Self:
+        """Where results go, the list that is read, and the files that stdin, stdout and stderr are."""
+        streams = (_of_stream(stream) for stream in (sys.stdin, sys.stdout, sys.stderr))
+        found = {*streams, None if list_file is None else _of_file(str(list_file))}
+        return cls(output, frozenset(identity for identity in found if identity is not None))
+
+    def has(self, path: str, inode: int) -> bool:
+        """Whether ``path`` is one of them; only what has a fitting name or inode is looked at."""
+        return self._is_named_after_output(path) or (
+            any(inode == other for _, other in self.others) and _of_file(path) in self.others
+        )
+
+    def _is_named_after_output(self, path: str) -> bool:
+        folder, name = os.path.split(path)
+        if self.output is None or not f"{name}.".startswith(f"{self.output.name}."):
+            return False
+        return _of_file(folder or ".") == _of_file(str(self.output.parent))
+
+
+def _of_file(path: str) -> _Identity | None:
+    try:
+        status = os.stat(path)  # noqa: PTH116 (Path raises on odd names)
+    except (OSError, ValueError):
+        return None
+    return status.st_dev, status.st_ino
+
+
+def _of_stream(stream: TextIO | None) -> _Identity | None:
+    if stream is None:
+        return None
+    try:
+        status = os.fstat(stream.fileno())
+    except (OSError, ValueError):  # it is no file of the system, or closed
+        return None
+    return status.st_dev, status.st_ino

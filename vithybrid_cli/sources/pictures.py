@@ -1,0 +1,75 @@
+"""What is wanted of a folder: its pictures; the rest is counted."""
+
+from dataclasses import dataclass, replace
+
+from vithybrid_cli.images.signatures import Kind, kind_of_file
+from vithybrid_cli.images.suffixes import OTHER_SUFFIXES, RAW_SUFFIXES, picture_suffixes, suffix_of
+from vithybrid_cli.sources.exclude import Exclude
+from vithybrid_cli.sources.own_files import OwnFiles
+from vithybrid_cli.sources.survey import Survey
+from vithybrid_cli.sources.system_folders import is_system_folder
+from vithybrid_cli.sources.walk import Entry
+
+
+@dataclass(frozen=True, slots=True)
+class Pictures:
+    """All visible pictures at any depth below ``root``, but for what is excluded; what else there is gets counted.
+
+    A file is known by its suffix. Only where that is neither one of pictures nor one of other well-known files are its
+    first bytes looked at, so that a folder of many files stays fast; pipes and devices never are. Cameras' raw files
+    are pictures where ``raw`` says so. Folders that systems make for themselves are passed over.
+    """
+
+    survey: Survey
+    exclude: Exclude
+    raw: bool
+    own: OwnFiles
+    root: str = ""
+
+    def at(self, root: str) -> "Pictures":
+        """The same below another folder."""
+        return replace(self, root=root)
+
+    def takes(self, entry: Entry) -> bool:
+        """Whether this file is a picture to read."""
+        if entry.name.startswith(".") or self.excludes(entry):
+            return False
+        suffix = suffix_of(entry.name)
+        if self._is_picture(entry.path, suffix):
+            return True
+        if not self.own.has(entry.path, entry.inode):
+            self.survey.leave_out(suffix)
+        return False
+
+    def below(self, entry: Entry) -> "Pictures | None":
+        """What is wanted of this subfolder: the same, or nothing."""
+        if entry.name.startswith(".") or self.excludes(entry) or self.skips(entry):
+            return None
+        return self
+
+    def excludes(self, entry: Entry) -> bool:
+        """Whether the user wants this passed over; it is counted."""
+        if not self.exclude.fits(entry.path, self.root, is_folder=entry.is_folder):
+            return False
+        if entry.is_folder:
+            self.survey.excluded_folders += 1
+        else:
+            self.survey.excluded_files += 1
+        return True
+
+    def skips(self, folder: Entry) -> bool:
+        """Whether this folder is a system's own; it is counted."""
+        if not is_system_folder(folder.path):
+            return False
+        self.survey.system_folders[folder.name] += 1
+        return True
+
+    def _is_picture(self, path: str, suffix: str) -> bool:
+        if suffix in picture_suffixes():
+            return True
+        if suffix in RAW_SUFFIXES:
+            return self.raw
+        if suffix in OTHER_SUFFIXES:
+            return False
+        kind = kind_of_file(path)
+        return kind is Kind.PICTURE or (kind is Kind.RAW and self.raw)
