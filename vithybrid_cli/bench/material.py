@@ -21,6 +21,7 @@ from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.sources.find import find
+from vithybrid_cli.sources.survey import Survey
 
 OWN_PICTURES = 64
 _PIXELS = 16  # different pictures in memory for the network alone; larger batches repeat them
@@ -113,13 +114,19 @@ def _readable(inputs: Sequence[str], count: int | None, log: Log) -> tuple[list[
     """The first ``count`` pictures of ``inputs`` that can be read, and whether any before them could not."""
     paths: list[str] = []
     unreadable = False
-    for path in islice(find(inputs), count):
+    survey = Survey(inputs=inputs)
+    for path in islice(find(inputs, survey=survey), count):
+        survey.found += 1
         try:
             decode(path)
             paths.append(path)
         except ImageError as error:
             unreadable = True
             log.complaint(f"{path} is left out: {error}")
+    if not survey.found:
+        raise UsageError(f"{survey.nothing()}.", "Give others, or none.")
+    if count is None and (line := survey.line()):
+        log.progress(line)
     if not paths:
         raise UsageError("None of the inputs is a picture that can be read.", "Give others, or none.")
     return paths, unreadable

@@ -50,7 +50,7 @@ def evaluate(
     from vithybrid_cli.pipeline.classifier import Classifier
 
     require_writable(output)
-    names = label_folders(folder)
+    names = label_folders(folder, tuple(exclude or ()))
     what = Reading(
         exclude=tuple(exclude or ()),
         workers=workers,

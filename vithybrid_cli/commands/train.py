@@ -21,6 +21,7 @@ from vithybrid_cli.settings import Reading, Running
 from vithybrid_cli.sources.labelled import label_folders
 
 if TYPE_CHECKING:
+    from vithybrid_cli.training.data import LabelledFolder
     from vithybrid_cli.training.run import StartingPoint, TrainingRun
 
 
@@ -84,8 +85,8 @@ def train(
     if config is not None and model is not None:
         raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
     data = read_folder(folder)
-    if held_out is not None:
-        read_folder(held_out, data.labels)  # what is wrong with it should not show after hours
+    # What is wrong with it should not show after hours.
+    measured = None if held_out is None else read_folder(held_out, data.labels)
     _check_output(output, folder, resume=resume)
     recipe = Recipe(
         epochs=epochs,
@@ -110,11 +111,22 @@ def train(
         )
         if resume and _has_begun(output):
             run.resume()
+        if run.epochs_done < epochs:
+            _tell(data, measured, watch)
         all_read = _train(run, watch, progress=not (quiet or no_progress))
         if held_out is not None:
             all_read &= _evaluate(output, held_out, device, watch)
     if not all_read:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _tell(data: "LabelledFolder", held_out: "LabelledFolder | None", watch: Stderr) -> None:
+    """Say what is trained on, so that a wrong folder, or a label with few pictures, shows at once."""
+    watch.say(data.summary())
+    if data.left_out is not None:
+        watch.say(data.left_out)
+    if held_out is not None:
+        watch.say(f"held out: {held_out.summary()}")
 
 
 def _has_begun(output: Path) -> bool:

@@ -116,7 +116,7 @@ def _row(name: str) -> _Explained:
 def _pattern(name: str) -> _Explained:
     if not glob.has_magic(name):
         return None
-    if next(glob.iglob(name), None) is not None:
+    if next(glob.iglob(name), None) is not None:  # noqa: PTH207
         return MissingFile("This is a pattern, and a list holds paths.", "Give the pattern as an argument, in quotes.")
     return MissingFile(
         "There is no file of this name.",

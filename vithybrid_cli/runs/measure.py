@@ -50,9 +50,8 @@ def measure(
             progress.advance(failed=result.error is not None)
             if result.error is not None:
                 watch.failure(result)
+    if not survey.found:
+        raise UsageError(f"{survey.nothing()}.", "Give a folder with one folder of pictures per label.")
     if line := survey.line():
         watch.say(line)
-    report = evaluation.metrics()
-    if not report.pictures and not report.unreadable:
-        raise UsageError(f"{folder} holds no pictures.", "Give a folder with one folder of pictures per label.")
-    return report
+    return evaluation.metrics()

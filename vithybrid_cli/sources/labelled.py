@@ -4,22 +4,45 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.sources.find import find
+from vithybrid_cli.images.suffixes import picture_suffixes, suffix_of
+from vithybrid_cli.sources.exclude import Exclude
+from vithybrid_cli.sources.own_files import OwnFiles
+from vithybrid_cli.sources.pictures import Pictures
 from vithybrid_cli.sources.survey import Survey
-from vithybrid_cli.sources.walk import natural_key
+from vithybrid_cli.sources.walk import Entry, listing, walk
+
+# What the parts of data sets are called, in lower case.
+_PARTS = frozenset(
+    {
+        *("train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"),
+        *("holdout", "held-out", "held_out"),
+    }
+)
 
 
-def label_folders(folder: Path) -> tuple[str, ...]:
-    """The names of the label folders in natural order. Raises UsageError where there are none."""
+class DataSetRoot(UsageError):
+    """The folder holds the parts of a data set, as ``train`` and ``val``, and each of those its own label folders."""
+
+
+def label_folders(folder: Path, exclude: Sequence[str] = ()) -> tuple[str, ...]:
+    """The names of the label folders in natural order, without folders that systems make and those of ``exclude``.
+
+    Raises UsageError where there are none, and DataSetRoot where they are the parts of a data set.
+    """
     try:
         if not folder.is_dir():
             raise UsageError(f"{folder} is no folder.", "Give a folder that holds one folder of pictures per label.")
-        names = [entry.name for entry in folder.iterdir() if entry.is_dir() and not entry.name.startswith(".")]
+        next(folder.iterdir(), None)
     except OSError as error:
         raise UsageError(f"{folder} cannot be listed: {error.strerror}.", "Change its permissions.") from error
-    if not names:
-        raise UsageError(f"{folder} holds no folders.", "Put the pictures of each label into a folder of its name.")
-    return tuple(sorted(names, key=natural_key))
+    labels = _folders(folder, exclude)
+    if not labels:
+        raise _without_folders(folder)
+    if parts := _parts(labels):
+        paths = ", ".join(part.path for part in parts)
+        cause = f"{folder} is the root of a data set, and the labels are within its parts: {paths}."
+        raise DataSetRoot(cause, "Give one of these folders.")
+    return tuple(entry.name for entry in labels)
 
 
 def labelled_pictures(
@@ -27,8 +50,52 @@ def labelled_pictures(
 ) -> Iterator[tuple[str, int]]:
     """Each picture below each label folder, with the class index that ``labels`` gives the folder's name.
 
-    ``exclude`` and ``survey`` are those of `vithybrid_cli.sources.find.find`.
+    ``exclude`` and ``survey`` are those of `vithybrid_cli.sources.find.find`; what lies beside the label folders is
+    counted too.
     """
+    survey = Survey() if survey is None else survey
+    survey.inputs = [str(folder)]
+    pictures = _pictures(folder, exclude, survey)
+    for entry in listing(str(folder))[0]:
+        if entry.is_folder:
+            pictures.below(entry)
+        elif pictures.takes(entry):
+            survey.unlabelled += 1
     for name, index in labels.items():
-        for path in find([str(folder / name)], exclude, survey):
+        for path in walk(str(folder / name), pictures):
+            survey.found += 1
             yield path, index
+
+
+def holds_only_folders(folder: Path) -> bool:
+    """Whether there are folders right in it, which might be labels, and no pictures."""
+    entries = listing(str(folder))[0]
+    return bool(_folders(folder)) and not any(map(_is_picture, entries))
+
+
+def _pictures(folder: Path, exclude: Sequence[str], survey: Survey) -> Pictures:
+    return Pictures(survey, Exclude.of(exclude), raw=False, own=OwnFiles.of(None, None), root=str(folder))
+
+
+def _folders(folder: Path, exclude: Sequence[str] = ()) -> list[Entry]:
+    """The folders in it that may be labels."""
+    pictures = _pictures(folder, exclude, Survey())
+    return [entry for entry in listing(str(folder))[0] if entry.is_folder and pictures.below(entry) is not None]
+
+
+def _is_picture(entry: Entry) -> bool:
+    visible = not (entry.is_folder or entry.name.startswith("."))
+    return visible and suffix_of(entry.name) in picture_suffixes()
+
+
+def _parts(folders: Sequence[Entry]) -> list[Entry]:
+    """Those that are parts of a data set, if all are, or several; a label may well be called ``train``."""
+    parts = [folder for folder in folders if folder.name.lower() in _PARTS and holds_only_folders(Path(folder.path))]
+    return parts if len(parts) == len(folders) or len(parts) > 1 else []
+
+
+def _without_folders(folder: Path) -> UsageError:
+    if any(map(_is_picture, listing(str(folder))[0])):
+        cause = f"{folder} holds pictures, and no folders of them."
+        return UsageError(cause, "Give the folder above it, or put the pictures of each label into a folder.")
+    return UsageError(f"{folder} holds no folders.", "Put the pictures of each label into a folder of its name.")

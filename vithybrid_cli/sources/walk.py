@@ -60,7 +60,7 @@ def _wanted(folder: str, selector: Selector, entered: set[tuple[int, int]]) -> I
     """
     if not _is_new(folder, entered):
         return
-    entries, complete = _listing(folder)
+    entries, complete = listing(folder)
     for entry in entries:
         if not entry.is_folder:
             if selector.takes(entry):
@@ -83,8 +83,8 @@ def _is_new(folder: str, entered: set[tuple[int, int]]) -> bool:
     return True
 
 
-def _listing(folder: str) -> tuple[list[Entry], bool]:
-    """What is in a folder, in natural order; and whether that is all."""
+def listing(folder: str) -> tuple[list[Entry], bool]:
+    """What is in a folder, in natural order; and whether that is all that is in it. Nothing is raised."""
     entries: list[Entry] = []
     complete = True
     try:

@@ -20,9 +20,11 @@ from PIL import Image
 
 from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.sources.labelled import label_folders, labelled_pictures
+from vithybrid_cli.sources.labelled import DataSetRoot, holds_only_folders, label_folders, labelled_pictures
+from vithybrid_cli.sources.survey import Survey
 
 _NAMED_LABELS = 5  # that an error message spells out
+_COUNTED_LABELS = 20  # that a summary spells out
 MAX_ASPECT = 4 / 3  # the largest ratio of a random crop's sides (Inception's crop, arXiv:1409.4842)
 
 Pixels = npt.NDArray[np.uint8]
@@ -30,11 +32,25 @@ Pixels = npt.NDArray[np.uint8]
 
 @dataclass(frozen=True, slots=True)
 class LabelledFolder:
-    """The pictures of a folder of folders, ``DIR/<label>/…``. Labels are in natural order, which is the class index."""
+    """The pictures of a folder of folders, ``DIR/<label>/…``. Labels are in natural order, which is the class index.
+
+    ``left_out`` says in words what else lies there.
+    """
 
     labels: tuple[str, ...]
     paths: tuple[str, ...]
     targets: npt.NDArray[np.int64]  # class index of each path
+    left_out: str | None = None
+
+    def summary(self) -> str:
+        """How many pictures there are, and of which label how many; of many labels also the fewest and the most."""
+        counts = np.bincount(self.targets, minlength=len(self.labels)).tolist()
+        named = [f"{label} {count}" for label, count in zip(self.labels, counts, strict=True)]
+        said = f"{len(self.paths)} pictures of {len(self.labels)} labels: {', '.join(named[:_COUNTED_LABELS])}"
+        if len(named) <= _COUNTED_LABELS:
+            return said
+        fewest, most = named[counts.index(min(counts))], named[counts.index(max(counts))]
+        return f"{said} and {len(named) - _COUNTED_LABELS} more (fewest: {fewest}, most: {most})"
 
     def with_indices_of(self, labels: tuple[str, ...]) -> "LabelledFolder":
         """The same pictures with the class indices of ``labels``, if these are the same labels in any order."""
@@ -55,23 +71,34 @@ def read_folder(folder: Path, labels: tuple[str, ...] | None = None) -> Labelled
     ``labels`` are those of the training folder, by class index; a folder of another name is refused. Without them the
     folder is the one to train on: it needs at least two labels, each with pictures.
     """
-    names = label_folders(folder)
+    names = _label_folders(folder)
     known = labels or names
     if unknown := [name for name in names if name not in known]:
         cause = f"{folder} holds folders that are not labels: {_listed(unknown)} (the labels are {_listed(known)})."
         raise UsageError(cause, "Rename or remove these folders.")
-    pairs = list(labelled_pictures(folder, {name: known.index(name) for name in names}))
+    survey = Survey()
+    pairs = list(labelled_pictures(folder, {name: known.index(name) for name in names}, survey=survey))
     if not pairs:
-        raise UsageError(f"{folder} holds no pictures.", "Put pictures into its label folders.")
+        raise UsageError(f"{survey.nothing()}.", "Put pictures into its label folders.")
     targets = np.array([target for _, target in pairs], dtype=np.int64)
-    found = LabelledFolder(known, tuple(path for path, _ in pairs), targets)
+    found = LabelledFolder(known, tuple(path for path, _ in pairs), targets, survey.line())
     if labels is None:
         _check_trainable(folder, found)
     return found
 
 
+def _label_folders(folder: Path) -> tuple[str, ...]:
+    try:
+        return label_folders(folder)
+    except DataSetRoot as error:
+        raise DataSetRoot(error.cause, "Give the part to train on, and one to measure it on as {held_out}.") from error
+
+
 def _check_trainable(folder: Path, data: LabelledFolder) -> None:
     """Raise UsageError for labels that cannot be learnt or cannot be written."""
+    if len(data.labels) == 1 and holds_only_folders(folder / data.labels[0]):
+        cause = f"{folder} holds only one folder, and that holds folders in turn: {folder / data.labels[0]}."
+        raise UsageError(cause, "Give that folder, if its folders are the labels.")
     if len(data.labels) == 1:
         cause = f"{folder} holds only one label, {data.labels[0]}."
         raise UsageError(cause, "Add a folder of pictures for each other label: training needs at least two.")
