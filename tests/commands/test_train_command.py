@@ -43,6 +43,7 @@ CONFIG = {
 RECIPE = ["-c", "small", "--epochs", "2", "-b", "4", "--lr", "0.01", "--device", "cpu"]
 LONG = [*RECIPE, "--epochs", "30", "--no-progress"]  # epochs of some 50 ms: time enough to be ended in their midst
 STATE = "training_state.safetensors"
+SUMMARY = "16 pictures of 2 labels: blue 8, red 8\n"
 
 
 def picture(file: Path, colour: tuple[int, int, int]) -> None:
@@ -96,7 +97,8 @@ def test_the_colours_are_learnt_and_the_accuracy_on_the_held_out_folder_is_print
     assert done.exit_code == 0
     report = json.loads(done.stdout)
     assert (report["pictures"], report["top1"], report["unreadable"]) == (6, 1.0, [])
-    assert re.fullmatch(r"epoch 1 of 2: loss 0\.\d{4}\nepoch 2 of 2: loss 0\.\d{4}\n", done.stderr)
+    epochs = r"epoch 1 of 2: loss 0\.\d{4}\nepoch 2 of 2: loss 0\.\d{4}\n"
+    assert re.fullmatch(SUMMARY + "held out: 6 pictures of 2 labels: blue 3, red 3\n" + epochs, done.stderr)
 
 
 def test_classify_and_evaluate_take_the_folder_that_was_written(place: Path) -> None:
@@ -164,8 +166,9 @@ def test_unreadable_pictures_are_named_once_and_the_run_goes_on(place: Path) -> 
     bad = [spoil(f"train/red/{number}.png") for number in (3, 5, 6, 7)]
     done = train("-o", "out", "--no-progress", "--epochs", "3", "-b", "1")
     named = [line for line in done.stderr.splitlines() if not line.startswith("epoch")]
-    assert sorted(named) == [f"{path}: left out, since it cannot be read" for path in bad]
-    assert len(done.stderr.splitlines()) == 4 + 3
+    assert named[0] == SUMMARY.strip()
+    assert sorted(named[1:]) == [f"{path}: left out, since it cannot be read" for path in bad]
+    assert len(done.stderr.splitlines()) == 1 + 4 + 3
     assert (done.exit_code, done.stdout) == (1, "")
     assert (place / "out" / "model.safetensors").is_file()
 
@@ -283,6 +286,7 @@ def test_a_run_that_was_ended_is_resumed_to_the_same_bytes(place: Path, blow: si
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
+        assert process.stderr.readline() == SUMMARY
         stderr = process.stderr.readline() + process.stderr.readline()  # the second epoch: the first one is written
         process.send_signal(blow)
         stderr += process.stderr.read()
@@ -302,12 +306,13 @@ def test_of_two_programs_that_train_into_one_folder_the_second_is_refused(place:
     command = [sys.executable, "-m", "vithybrid_cli", "train", "train", *endless, "-o", "out"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
         assert first.stderr is not None
+        assert first.stderr.readline() == SUMMARY
         first.stderr.readline()
         first.stderr.readline()  # the second epoch: the first one is written
         done = train("-o", "out", "--resume", recipe=endless)
         assert first.poll() is None
         first.kill()
-    assert done.stderr == (
+    assert done.stderr == SUMMARY + (
         "vithybrid: Another training run is writing to out. Wait until it has ended, or give another --output.\n"
     )
     assert done.exit_code == 2

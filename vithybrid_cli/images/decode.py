@@ -13,7 +13,7 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import numpy.typing as npt
-from PIL import ExifTags, Image, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
 from vithybrid_cli.images import heif, names
@@ -176,6 +176,9 @@ def _opened(stream: BinaryIO) -> Image.Image:
             image = Image.open(stream)
         except UnidentifiedImageError:
             image = _opened_phone_picture(stream)
+    if image.format == "MPEG" or isinstance(image, ImageFile.StubImageFile):
+        stream.seek(0)
+        raise no_picture(stream.read(BEGINNING))
     if image.format == "EPS":
         raise UnreadableImage("PostScript is a program, which is never run.", "Convert the file to PNG.")
     return image

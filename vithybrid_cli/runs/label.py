@@ -47,7 +47,9 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
     survey = Survey()
     start = resume_point(record, sources.paths(survey), strict=what.strict)
     if start.complete:
-        return _finish(record, start, watch)
+        tally = _finish(record, start, watch)
+        tell_survey(survey, watch)
+        return tally
     earlier = record.earlier
     if earlier is not None:
         how = replace(how, batch_size=earlier.batch_size)

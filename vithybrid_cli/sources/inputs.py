@@ -22,13 +22,17 @@ _LIST_ON_STDIN = "the list on stdin"
 
 @dataclass(frozen=True, slots=True)
 class Sources:
-    """The inputs of one run, which writes to ``output``: its own file in a folder of pictures is nothing left out."""
+    """The inputs of one run, which writes to ``output``: its own file in a folder of pictures is nothing left out.
+
+    ``raw``: cameras' raw files are pictures.
+    """
 
     inputs: tuple[str, ...]
     files_from: Path | None = None
     null: bool = False
     exclude: tuple[str, ...] = ()
     output: Path | None = None
+    raw: bool = False
 
     @classmethod
     def of(cls, reading: Reading, output: Path | None = None) -> Self:
@@ -70,7 +74,7 @@ class Sources:
     def paths(self, survey: Survey | None = None) -> Iterator[str]:
         """All paths, lazily: those of the arguments in their order, then those of the file; ``survey`` counts them."""
         survey = Survey() if survey is None else survey
-        survey.inputs = self._named()
+        survey.inputs, survey.only_lists = self._named(), set(self.inputs) <= {STDIN}
         for path in self._paths(survey):
             survey.found += 1
             yield path
@@ -87,7 +91,7 @@ class Sources:
             if text == STDIN:
                 yield from self._listed(STDIN)
             else:
-                yield from find([text], self.exclude, survey, own=own)
+                yield from find([text], self.exclude, survey, raw=self.raw, own=own)
         if self.files_from is not None:
             yield from self._listed(str(self.files_from))
 

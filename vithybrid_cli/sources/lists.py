@@ -18,7 +18,7 @@ _CHUNK = 65536
 _CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")  # what neither a list nor an odd name has much of
 _FEW, _MUCH = 2, 0.05  # control characters, and their share of all bytes, that a list may well begin with
 _PER_LINE = "Give one path per line, or separate them by NUL bytes and set {null=True}."
-_NO_PATHS = ("JSON", "a table of results", "an HTML page, as sites send in place of a picture")
+_NO_PATHS = ("JSON", "a table of results", "a PDF document", "an HTML page, as sites send in place of a picture")
 
 
 def read_list(stream: BinaryIO, null: bool = False) -> Iterator[str]:
@@ -47,7 +47,7 @@ def require_list(file: Path, null: bool) -> None:
 def _checked(chunks: Iterator[bytes], null: bool) -> Iterator[bytes]:
     """The same chunks. Raises UsageError if the first does not begin like a list of paths."""
     first = next(chunks, b"")
-    _require_paths(first[:BEGINNING], null, "The list")
+    _require_paths(first[:BEGINNING], null, "This")
     return chain((first,), chunks)
 
 

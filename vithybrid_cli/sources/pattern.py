@@ -45,7 +45,7 @@ def _split(pattern: str) -> tuple[str, list[str]]:
 class _Matched:
     """Whether anything was matched, be it given or not."""
 
-    any = False
+    any: bool = False
 
 
 class _Pattern:
@@ -81,10 +81,13 @@ class _Pattern:
         fitting = [index for index in self._reached if _fits(entry.name, self._parts[index])]
         following = {index if self._parts[index] == _ANY_DEPTH else index + 1 for index in fitting}
         following.discard(len(self._parts))
-        if not (whole or following) or self._passes_over(entry, fitting):
+        if not (whole or following):
+            return None
+        passed_over = self._passes_over(entry, fitting)
+        self._matched.any |= whole or passed_over
+        if passed_over:
             return None
         if whole:
-            self._matched.any = True
             return self._pictures
         return _Pattern(self._parts, self._pictures, self._matched, following)
 

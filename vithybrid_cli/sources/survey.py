@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 _NAMED_SUFFIXES = 8
 _NAMED_FOLDERS = 3
+_NAMED_INPUTS = 3
 _SUFFIX = re.compile(r"\.[\w~+-]{1,16}")  # what people would call one; of "at 10.15 h" the rest is none
 
 
@@ -16,7 +17,7 @@ class Survey:
 
     How many were ``found``, and what was left out below folders: files that are no pictures by suffix, pictures that
     lie in no label's folder, folders of the system by name, and what the user wanted excluded. ``inputs`` says in
-    words where they were looked for.
+    words where they were looked for; ``only_lists``, that these were lists of paths.
     """
 
     found: int = 0
@@ -26,6 +27,7 @@ class Survey:
     excluded_files: int = 0
     excluded_folders: int = 0
     inputs: Sequence[str] = ()
+    only_lists: bool = False
 
     def leave_out(self, suffix: str) -> None:
         """Count a file that is no picture."""
@@ -42,7 +44,10 @@ class Survey:
 
     def nothing(self) -> str:
         """That nothing was found, in words: where, and what was left out there."""
-        said = f"{_listed(self.inputs, 3)} {'holds' if len(self.inputs) == 1 else 'hold'} no pictures that are read"
+        where, one = _listed(self.inputs, _NAMED_INPUTS), len(self.inputs) == 1
+        if self.only_lists:
+            return f"{where} {'is' if one else 'are'} empty"
+        said = f"{where} {'holds' if one else 'hold'} no pictures that are read"
         line = self.line()
         return said if line is None else f"{said}; {line}"
 
@@ -51,7 +56,7 @@ class Survey:
         named, more = counted[:_NAMED_SUFFIXES], counted[_NAMED_SUFFIXES:]
         yield from (f"{count} {suffix or 'without a suffix'}" for suffix, count in named)
         if more:
-            yield f"{sum(count for _, count in more)} of {_counted(len(more), 'more kind')}"
+            yield f"{_counted(sum(count for _, count in more), 'file')} of {_counted(len(more), 'more kind')}"
         if self.unlabelled:
             yield f"{_counted(self.unlabelled, 'picture')} in no label's folder"
         if self.system_folders:
