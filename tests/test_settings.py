@@ -10,9 +10,10 @@ import pytest
 from vithybrid_cli.commands.classify import classify
 from vithybrid_cli.commands.embed import embed
 from vithybrid_cli.commands.evaluate import evaluate
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.pipeline.classifier import Classifier
 from vithybrid_cli.pipeline.embedder import Embedder
-from vithybrid_cli.settings import Decoding, Reading, Running, Writing, decisions
+from vithybrid_cli.settings import Decoding, Reading, Running, Writing, decisions, rgb
 
 SPELT_OTHERWISE = {"format": "output_format", "compile": "compiled"}  # names that Python has for something else
 GROUPED = {"decoding"}  # settings of their own, which options name one by one
@@ -77,9 +78,23 @@ def test_what_decides_results_is_marked_and_the_rest_is_not() -> None:
         "batch_size": 8,
         "max_pixels": 178_956_970,
         "fast_jpeg": False,
+        "raw_preview": False,
+        "allow_truncated": False,
+        "background": None,
         "top_k": 5,
         "threshold": None,
     }
+
+
+@pytest.mark.parametrize("colour", ["white", "#fff", "#FFFFFF", "rgb(255, 255, 255)", "hsl(0, 0%, 100%)"])
+def test_a_background_is_a_colour_in_any_notation_of_css(colour: str) -> None:
+    assert rgb(Decoding(background=colour).background or "") == (255, 255, 255)
+
+
+@pytest.mark.parametrize("colour", ["", "whte", "#ff", "#ffffff80", "rgba(1, 2, 3, 4)", "255,255,255"])
+def test_a_background_that_is_no_opaque_colour_is_refused_at_once(colour: str) -> None:
+    with pytest.raises(UsageError, match="is no opaque colour"):
+        Decoding(background=colour)
 
 
 def test_what_is_left_to_the_machine_is_not_decided_yet() -> None:

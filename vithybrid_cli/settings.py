@@ -8,6 +8,8 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Final
 
+from vithybrid_cli.errors import UsageError
+
 DEFAULT_MAX_PIXELS: Final = 178_956_970  # where Pillow itself refuses: twice its MAX_IMAGE_PIXELS
 
 DEFAULT_DECODE_TIMEOUT: Final = 60.0  # seconds; far above what the largest pictures take on a slow disk
@@ -44,10 +46,34 @@ class Running:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Decoding:
-    """How a file becomes a picture."""
+    """How a file becomes a picture.
+
+    ``background`` is the colour that lies behind what is transparent, as `PIL.ImageColor` names them. Raises UsageError
+    for what is no colour.
+    """
 
     max_pixels: int = deciding(DEFAULT_MAX_PIXELS)
     fast_jpeg: bool = deciding(False)
+    raw_preview: bool = deciding(False)
+    allow_truncated: bool = deciding(False)
+    background: str | None = deciding(None)
+
+    def __post_init__(self) -> None:
+        if self.background is not None:
+            rgb(self.background)
+
+
+def rgb(colour: str) -> tuple[int, int, int]:
+    """Red, green and blue (0–255) of a ``colour``. Raises UsageError for what is none, or one that is transparent."""
+    from PIL import ImageColor  # `vithybrid --help` must not pay for Pillow
+
+    try:
+        red, green, blue, *alpha = ImageColor.getrgb(colour)
+    except ValueError:
+        alpha = [0]
+    if alpha:
+        raise UsageError(f"{colour!r} is no opaque colour.", "Give {background} a name as in CSS, #rgb or #rrggbb.")
+    return red, green, blue
 
 
 AS_IT_IS: Final = Decoding()  # each file in full, within the usual limit

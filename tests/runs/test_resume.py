@@ -263,7 +263,9 @@ def test_the_record_tells_all_that_decides_the_results(folder: Path) -> None:
     assert sorted(record.pop("model")["sha256"]) == ["config.json", "model.safetensors", "preprocessor_config.json"]
     assert sorted(record) == [
         "activation",
+        "allow_truncated",
         "attention",
+        "background",
         "batch_size",
         "compile",
         "device",
@@ -275,6 +277,7 @@ def test_the_record_tells_all_that_decides_the_results(folder: Path) -> None:
         "image_size",
         "live",
         "max_pixels",
+        "raw_preview",
         "threshold",
         "top_k",
         "version",

@@ -32,6 +32,9 @@ def evaluate(
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     fast_jpeg: options.FastJpeg = False,
+    raw_preview: options.RawPreview = False,
+    allow_truncated: options.AllowTruncated = False,
+    background: options.Background = None,
     isolate: options.Isolate = False,
     decode_timeout: options.DecodeTimeout = DEFAULT_DECODE_TIMEOUT,
     revision: options.Revision = None,
@@ -54,7 +57,13 @@ def evaluate(
     what = Reading(
         exclude=tuple(exclude or ()),
         workers=workers,
-        decoding=Decoding(max_pixels=max_pixels, fast_jpeg=fast_jpeg),
+        decoding=Decoding(
+            max_pixels=max_pixels,
+            fast_jpeg=fast_jpeg,
+            raw_preview=raw_preview,
+            allow_truncated=allow_truncated,
+            background=background,
+        ),
         isolate=isolate,
         decode_timeout=decode_timeout,
     )

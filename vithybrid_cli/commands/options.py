@@ -131,6 +131,31 @@ FastJpeg = Annotated[
         help="Decode large JPEGs at reduced size: faster, with slightly different pixels.",
     ),
 ]
+RawPreview = Annotated[
+    bool,
+    typer.Option(
+        "--raw-preview",
+        rich_help_panel=RUN_PANEL,
+        help="Read the preview that a camera's raw file holds, made by the camera; otherwise raw files are errors.",
+    ),
+]
+AllowTruncated = Annotated[
+    bool,
+    typer.Option(
+        "--allow-truncated",
+        rich_help_panel=RUN_PANEL,
+        help="Read what is there of a picture that is cut off at its end; otherwise it is an error.",
+    ),
+]
+Background = Annotated[
+    str | None,
+    typer.Option(
+        metavar="COLOUR",
+        rich_help_panel=RUN_PANEL,
+        help="Lay transparent pictures on this colour (white, #rrggbb); otherwise transparency is dropped.",
+        show_default=False,
+    ),
+]
 Isolate = Annotated[
     bool,
     typer.Option(

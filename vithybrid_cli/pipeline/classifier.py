@@ -112,6 +112,9 @@ class Classifier(Pipeline):
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         fast_jpeg: bool = False,
+        raw_preview: bool = False,
+        allow_truncated: bool = False,
+        background: str | None = None,
         isolate: bool = False,
         decode_timeout: float = DEFAULT_DECODE_TIMEOUT,
     ) -> Generator[ImageResult, None, None]:
@@ -122,16 +125,25 @@ class Classifier(Pipeline):
         depend on how fast paths or disks are.
         Each result has at most ``top_k`` labels, those with a score of at least ``threshold``. ``activation`` makes
         scores of the network's outputs: ``softmax``, ``sigmoid``, ``none``, or what suits the model. ``fast_jpeg``
-        decodes large JPEG files at a part of their size, with slightly different pixels. ``isolate`` decodes in
-        processes instead of threads, so that a picture that crashes its decoder, or takes longer than
-        ``decode_timeout`` seconds, becomes an error in its place. BENCHMARKS.md says what that costs.
+        decodes large JPEG files at a part of their size, with slightly different pixels. ``raw_preview`` reads the
+        preview in a camera's raw file, ``allow_truncated`` what is there of a picture that is cut off at its end, and
+        ``background`` is a colour that transparent pictures are laid on. ``isolate`` decodes in processes instead of
+        threads, so that a picture that crashes its decoder, or takes longer than ``decode_timeout`` seconds, becomes an
+        error in its place. BENCHMARKS.md says what that costs.
         Raises UsageError at once for a ``top_k``, ``batch_size``, ``workers`` or ``max_pixels`` below 1, a
-        ``threshold`` that no score or each one reaches, and a ``decode_timeout`` that is not above 0.
+        ``threshold`` that no score or each one reaches, a ``background`` that is no colour, and a ``decode_timeout``
+        that is not above 0.
         """
         self.check_choice(top_k, threshold, activation)
         what = Reading(
             workers=workers,
-            decoding=Decoding(max_pixels=max_pixels, fast_jpeg=fast_jpeg),
+            decoding=Decoding(
+                max_pixels=max_pixels,
+                fast_jpeg=fast_jpeg,
+                raw_preview=raw_preview,
+                allow_truncated=allow_truncated,
+                background=background,
+            ),
             isolate=isolate,
             decode_timeout=decode_timeout,
         )

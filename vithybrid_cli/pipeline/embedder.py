@@ -84,17 +84,26 @@ class Embedder(Pipeline):
         workers: int | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
         fast_jpeg: bool = False,
+        raw_preview: bool = False,
+        allow_truncated: bool = False,
+        background: str | None = None,
         isolate: bool = False,
         decode_timeout: float = DEFAULT_DECODE_TIMEOUT,
     ) -> Generator[EmbeddingResult, None, None]:
         """Results in the order of ``paths``, each once its batch is computed; a bad file is a result with an error.
 
         ``paths`` and the options are those of `Classifier.classify`. Raises UsageError at once for a ``batch_size``,
-        ``workers`` or ``max_pixels`` below 1.
+        ``workers`` or ``max_pixels`` below 1, and for a ``background`` that is no colour.
         """
         what = Reading(
             workers=workers,
-            decoding=Decoding(max_pixels=max_pixels, fast_jpeg=fast_jpeg),
+            decoding=Decoding(
+                max_pixels=max_pixels,
+                fast_jpeg=fast_jpeg,
+                raw_preview=raw_preview,
+                allow_truncated=allow_truncated,
+                background=background,
+            ),
             isolate=isolate,
             decode_timeout=decode_timeout,
         )
