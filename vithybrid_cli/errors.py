@@ -88,6 +88,10 @@ class UnreadableImage(ImageError):
     """The file is empty, truncated, damaged, or no picture at all."""
 
 
+class RawPhoto(ImageError):
+    """The file holds what a camera's sensor has seen, with a preview at most; or its preview cannot be read."""
+
+
 class NonFiniteLogits(ImageError):
     """The network's outputs for this picture are not finite, as when a short type overflows."""
 

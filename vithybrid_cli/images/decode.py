@@ -3,42 +3,29 @@
 import errno
 import os
 import stat
-import struct
-import threading
-import zlib
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import BinaryIO
 
-import numpy as np
-import numpy.typing as npt
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL.JpegImagePlugin import JpegImageFile
 
-from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, NotAFile, PermissionDenied, UnreadableImage
-from vithybrid_cli.images import heif, names
-from vithybrid_cli.images.content import BEGINNING, no_picture
-from vithybrid_cli.settings import AS_IT_IS, Decoding
-
-# What Pillow's plugins were seen to raise on damaged data. `python -W error` raises a Warning.
-_DAMAGE = (
-    ArithmeticError,
-    AssertionError,
-    AttributeError,
-    EOFError,
-    LookupError,
-    MemoryError,
-    OSError,
-    RuntimeError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-    Warning,
-    struct.error,
-    zlib.error,
+from vithybrid_cli.errors import ImageError, MissingFile, NotAFile, PermissionDenied, UnreadableImage
+from vithybrid_cli.images import heif, names, raw
+from vithybrid_cli.images.content import BEGINNING, described, no_picture
+from vithybrid_cli.images.failures import (
+    DAMAGE,
+    CutOff,
+    blaming_the_file,
+    explained,
+    naming_the_size,
+    nothing_left,
+    too_large,
 )
-
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+from vithybrid_cli.images.pillow_limits import decoding
+from vithybrid_cli.images.rgb import adopt_key, converted, finished, shows_nothing
+from vithybrid_cli.settings import AS_IT_IS, Decoding
 
 # EXIF 2.32, table 6: what turns a picture of this orientation upright; 1 is upright already.
 _TURNS = {
@@ -50,6 +37,10 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+
+_UNDECODED = {"EPS", "MPEG"}  # identified and not decoded, or by running a program
+_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
+_DRAFTED = {"JPEG", "MPO"}  # others may have drafts that are thumbnails
 
 
 def decode(
@@ -65,107 +56,102 @@ def decode(
     for those who want ``how.fast_jpeg``, which is not looked at here.
     ``before_loading`` is called with the opened image, whose size is known and whose pixels are not decoded yet.
 
+    With ``how.allow_truncated`` a picture that is cut off at its end is read as far as it goes, in formats that are
+    decoded from top to bottom: the rest is black, or grey in a JPEG.
+
     Only regular files are opened, so a pipe or a device cannot block. Raises MissingFile, NotAFile, PermissionDenied,
-    UnreadableImage, or ImageTooLarge for more than ``how.max_pixels`` pixels (width × height), before they are decoded.
+    UnreadableImage, RawPhoto for a camera's raw file, or ImageTooLarge for more than ``how.max_pixels`` pixels
+    (width × height), before they are decoded.
     """
-    _require_regular_file(path)
-    image, orientation = _read(path, how, draft_side, before_loading or (lambda image: None))
-    try:
-        image = _scaled(image)
-        return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
-    except MemoryError as error:
-        raise out_of_memory() from error
-
-
-def to_rgb(image: Image.Image) -> Image.Image:
-    """The image in mode RGB, not turned; an image that is RGB already is returned as it is.
-
-    As ``convert("RGB")`` of transformers' processors: alpha is dropped, CMYK is converted without a profile.
-    Samples of more than 8 bits are scaled, where ``convert`` would clip them.
-    """
-    return _scaled(_converted(image))
-
-
-def _read(
-    path: str | os.PathLike[str], how: Decoding, draft_side: int | None, before_loading: Callable[[Image.Image], None]
-) -> tuple[Image.Image, int]:
-    """The picture as far as Pillow decodes it, RGB or of more than 8 bits, and its EXIF orientation."""
-    max_pixels = how.max_pixels
-    with _blaming_the_file(max_pixels):
+    size = f"a file of {_require_regular_file(path)} bytes"
+    with blaming_the_file(how.max_pixels), naming_the_size(size):
         stream = Path(path).open("rb")  # noqa: SIM115 (what fails within it is another matter)
-    with stream, _limit.at(max_pixels):
-        with _blaming_the_file(max_pixels):
-            image = _opened(stream)
-            _require_size(image.size, max_pixels)
-            if draft_side is not None:
-                image.draft(None, (draft_side, draft_side))
-        with image:
-            before_loading(image)
-            with _blaming_the_file(max_pixels):
-                image.load()
-                return _converted(image), _orientation(image)
+    reading = _Reading(path, size, how, draft_side, before_loading)
+    with stream:
+        image, orientation = reading.read(stream)
+    with naming_the_size(reading.size):
+        image = finished(image, how.background)
+        return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
 
 
-@contextmanager
-def _blaming_the_file(max_pixels: int) -> Iterator[None]:
-    """Whatever is raised here becomes an ImageError: it is for calls of Pillow, and not for our own arithmetic."""
+@dataclass(slots=True)
+class _Reading:
+    """One picture that is being read; ``size`` is as much as is known of it, in words."""
+
+    path: str | os.PathLike[str]
+    size: str
+    how: Decoding
+    draft_side: int | None
+    before_loading: Callable[[Image.Image], None] | None
+    orientation: int = field(default=1, init=False)  # of what has none of its own
+
+    def read(self, stream: BinaryIO) -> tuple[Image.Image, int]:
+        """The picture as far as Pillow decodes it, and its EXIF orientation."""
+        try:
+            return self._read(stream, cut_off=False)
+        except CutOff:
+            stream.seek(0)  # what was decoded is let go of first, with the traceback
+        return self._read(stream, cut_off=True)
+
+    def _read(self, stream: BinaryIO, *, cut_off: bool) -> tuple[Image.Image, int]:
+        limit, partly = self.how.max_pixels, self.how.allow_truncated and not cut_off
+        with decoding(limit, cut_off=cut_off):
+            with blaming_the_file(limit, partly=partly), naming_the_size(self.size):
+                image = self._opened(stream)
+                _require_size(image.size, limit)
+                if self.draft_side is not None and image.format in _DRAFTED:
+                    image.draft(None, (self.draft_side, self.draft_side))
+            with image:
+                self._announce(image)
+                with blaming_the_file(limit, partly=partly), naming_the_size(self.size):
+                    adopt_key(image)
+                    image.load()
+                    read = converted(image, keep_alpha=self.how.background is not None)
+                    if cut_off and shows_nothing(read, _first_block(image)):
+                        raise nothing_left()
+                    return read, _orientation(image, self.orientation)
+
+    def _opened(self, stream: BinaryIO) -> Image.Image:
+        """The opened picture; of a camera's raw file the preview, if that is wanted."""
+        try:
+            image = _identified(stream)
+        except DAMAGE:
+            if not raw.is_raw(stream, self.path):
+                raise
+        else:
+            if image.format != "TIFF" or not raw.is_raw(stream, self.path):
+                return image
+        if not self.how.raw_preview:
+            raise raw.refusal()
+        preview = raw.preview(self.path)
+        self.orientation = preview.orientation
+        return preview.opened()
+
+    def _announce(self, image: Image.Image) -> None:
+        """Tell who reads it how large it is, once."""
+        self.size = f"{image.width} × {image.height} pixels"
+        if self.before_loading is not None:
+            self.before_loading(image)
+            self.before_loading = None
+
+
+def _first_block(image: Image.Image) -> tuple[int, int]:
+    """The width and height of what a decoder makes up where a picture ends before its pixels: one block of a JPEG."""
+    if not isinstance(image, JpegImageFile):
+        return 0, 0
+    return 8 * max(layer[1] for layer in image.layer), 8 * max(layer[2] for layer in image.layer)
+
+
+def _orientation(image: Image.Image, default: int) -> int:
+    """The EXIF orientation; ``default`` if there is none or it cannot be read."""
     try:
-        yield
-    except ImageError:
-        raise
-    except Image.DecompressionBombError as error:
-        raise _too_large(f"The picture has more than {max_pixels} pixels.", max_pixels) from error
-    except _DAMAGE as error:
-        raise _explained(error) from error
+        value = image.getexif().get(ExifTags.Base.Orientation, default)
+    except DAMAGE:
+        return default
+    return value if isinstance(value, int) else default
 
 
-def _converted(image: Image.Image) -> Image.Image:
-    """The image in mode RGB by Pillow's own means, which can find a palette damaged; more than 8 bits are kept."""
-    if image.mode == "RGB" or _is_deep(image):
-        return image
-    if image.mode == "P" and isinstance(image.info.get("transparency"), bytes):
-        image = image.convert("RGBA")  # the same colours; straight to RGB would warn about the transparency
-    elif image.mode == "La":
-        image = image.convert("LA")
-    return image.convert("RGB")
-
-
-def _scaled(image: Image.Image) -> Image.Image:
-    """Grey of more than 8 bits as RGB; any other image as it is."""
-    return Image.fromarray(_to_8_bits(np.asarray(image))).convert("RGB") if _is_deep(image) else image
-
-
-def _is_deep(image: Image.Image) -> bool:
-    return image.mode == "F" or image.mode.startswith("I")
-
-
-def _to_8_bits(samples: npt.NDArray[Any]) -> npt.NDArray[np.uint8]:
-    """Grey samples [H, W] of 16 or 32 bits, integer or float, as 8 bits.
-
-    16 bits keep their high byte, as Pillow does with a 16-bit RGB file. For 32 bits there is no convention, so the
-    range is guessed from the values: 0–1 (float), 0–255, 0–65535, or else from the smallest to the largest.
-    """
-    if samples.dtype.itemsize == 2:
-        return (samples >> 8).astype(np.uint8)
-    values = np.nan_to_num(samples.astype(np.float64), posinf=0.0, neginf=0.0)
-    low, high = float(values.min()), float(values.max())
-    if samples.dtype.kind == "f" and low >= 0 and high <= 1:
-        return np.rint(values * 255).astype(np.uint8)
-    if low >= 0 and high <= 65535:
-        return np.floor(values if high <= 255 else values / 256).astype(np.uint8)
-    return np.rint((values - low) * 255 / (high - low or 1)).astype(np.uint8)
-
-
-def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation; 1, which is upright, if there is none or it cannot be read."""
-    try:
-        value = image.getexif().get(ExifTags.Base.Orientation, 1)
-    except _DAMAGE:
-        return 1
-    return value if isinstance(value, int) else 1
-
-
-def _opened(stream: BinaryIO) -> Image.Image:
+def _identified(stream: BinaryIO) -> Image.Image:
     """``Image.open``, and once more with all plugins: while another thread loads them, some are missing."""
     image: Image.Image
     try:
@@ -175,21 +161,21 @@ def _opened(stream: BinaryIO) -> Image.Image:
         try:
             image = Image.open(stream)
         except UnidentifiedImageError:
-            image = _opened_phone_picture(stream)
-    if image.format == "MPEG" or isinstance(image, ImageFile.StubImageFile):
+            image = _identified_by_others(stream)
+    if image.format in _UNDECODED or isinstance(image, ImageFile.StubImageFile):
         stream.seek(0)
         raise no_picture(stream.read(BEGINNING))
-    if image.format == "EPS":
-        raise UnreadableImage("PostScript is a program, which is never run.", "Convert the file to PNG.")
     return image
 
 
-def _opened_phone_picture(stream: BinaryIO) -> Image.Image:
-    """A HEIC or HEIF file, opened by its own library. Raises UnreadableImage for any other file."""
+def _identified_by_others(stream: BinaryIO) -> Image.Image:
+    """A HEIC or HEIF file, opened by its own library. Raises UnreadableImage for what is known to be no picture."""
     stream.seek(0)
-    beginning = stream.read(BEGINNING)
-    if not heif.is_heif(beginning):
-        raise no_picture(beginning)
+    head = stream.read(BEGINNING)
+    if not heif.is_heif(head):
+        if described(head) is None:
+            raise UnidentifiedImageError
+        raise no_picture(head)
     if not heif.register():
         raise UnreadableImage("HEIC and HEIF need one more library.", f"Install it with `{heif.INSTALL}`.")
     stream.seek(0)
@@ -199,20 +185,16 @@ def _opened_phone_picture(stream: BinaryIO) -> Image.Image:
 def _require_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
-        raise _too_large(f"The picture has {width} × {height} pixels, more than {max_pixels}.", max_pixels)
+        raise too_large(f"The picture has {width} × {height} pixels, more than {max_pixels}.", max_pixels)
 
 
-def _too_large(cause: str, max_pixels: int) -> ImageTooLarge:
-    return ImageTooLarge(cause, f"If you trust the file, set {{max_pixels}} above {max_pixels}.")
-
-
-def _require_regular_file(path: str | os.PathLike[str]) -> None:
-    """Raise ImageError for anything but a regular file with at least one byte, without opening it."""
+def _require_regular_file(path: str | os.PathLike[str]) -> int:
+    """The size of a file in bytes. Raises ImageError for anything but a regular one that is not empty, unopened."""
     try:
         status = os.stat(path)  # noqa: PTH116 (Path("") would be the current folder)
     except OSError as error:
         told = names.explained(path) if error.errno in _NOT_THERE else None
-        raise told or _explained(error) from error
+        raise told or explained(error) from error
     except ValueError as error:
         cause = f"No file can have this name ({error})."
         raise MissingFile(cause, "If it is from a list separated by NUL bytes, set {null=True}.") from error
@@ -222,6 +204,7 @@ def _require_regular_file(path: str | os.PathLike[str]) -> None:
         raise NotAFile(f"This is {_kind(status.st_mode)}, not a file.", "Give a picture file.")
     if status.st_size == 0:
         raise UnreadableImage("The file is empty.", "Copy or download it again.")
+    return status.st_size
 
 
 def _folder(path: str | os.PathLike[str]) -> ImageError:
@@ -236,76 +219,3 @@ def _kind(mode: int) -> str:
     if stat.S_ISFIFO(mode):
         return "a pipe"
     return "a socket" if stat.S_ISSOCK(mode) else "a device"
-
-
-def out_of_memory() -> ImageTooLarge:
-    """What to say of a picture for which there is not enough memory."""
-    return ImageTooLarge("There is not enough memory to decode it.", "Make it smaller, or use fewer {workers}.")
-
-
-def _explained(error: BaseException) -> ImageError:
-    """What an exception of the operating system or of a Pillow plugin means for the user."""
-    code = error.errno if isinstance(error, OSError) else None
-    if code in (errno.ENOENT, errno.ENOTDIR):
-        return MissingFile(
-            "There is no file of this name.", "Check the spelling (a pattern must match at least one file)."
-        )
-    if code in (errno.ENAMETOOLONG, errno.ELOOP):
-        return MissingFile(f"No file can be reached by this name: {os.strerror(code)}.", "Check the path.")
-    if code in (errno.EACCES, errno.EPERM):
-        return PermissionDenied("The file may not be read.", "Change its permissions or leave it out.")
-    if code == errno.ENOMEM or isinstance(error, MemoryError):
-        return out_of_memory()
-    if code is not None:
-        return UnreadableImage(f"The file cannot be read: {os.strerror(code)}.", "Check its disk, or copy it again.")
-    detail = " ".join(str(error).split()) or type(error).__name__
-    return UnreadableImage(f"The picture is damaged or cut off ({detail}).", "Copy or download it again.")
-
-
-class _Ceiling(int):
-    """A value for ``Image.MAX_IMAGE_PIXELS`` that is an exact limit.
-
-    Pillow warns above the value and refuses above twice the value; here both limits are the same number, so it never
-    warns. Pillow's own check is kept since it also covers pictures inside of pictures (ICO, ICNS).
-    """
-
-    def __rmul__(self, other: int) -> int:
-        return int(self)
-
-    def __lt__(self, other: int) -> bool:
-        return False
-
-
-class _PillowLimit:
-    """Sets Pillow's process-wide pixel limit while pictures are being decoded, and puts it back after the last.
-
-    With several limits at a time the largest holds; ``_require_size`` applies each picture's own.
-    """
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._active: list[int] = []
-        self._original: int | None = None
-
-    @contextmanager
-    def at(self, max_pixels: int) -> Iterator[None]:
-        self._enter(max_pixels)
-        try:
-            yield
-        finally:
-            self._leave(max_pixels)
-
-    def _enter(self, max_pixels: int) -> None:
-        with self._lock:
-            if not self._active:
-                self._original = Image.MAX_IMAGE_PIXELS
-            self._active.append(max_pixels)
-            Image.MAX_IMAGE_PIXELS = _Ceiling(max(self._active))
-
-    def _leave(self, max_pixels: int) -> None:
-        with self._lock:
-            self._active.remove(max_pixels)
-            Image.MAX_IMAGE_PIXELS = _Ceiling(max(self._active)) if self._active else self._original
-
-
-_limit = _PillowLimit()

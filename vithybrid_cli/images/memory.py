@@ -18,6 +18,7 @@ _UNKNOWN = 8 * 2**30  # bytes taken for available where the system does not say
 # picture as Pillow holds it (4 for RGB), its copy as RGB or upright, and what the decoder itself holds.
 _PLAIN = 5
 _COPIED = 9  # alpha or CMYK, or turned by its EXIF orientation
+_BLENDED = 17  # laid on a colour: the picture, it and the colour with alpha, and the result
 _DEEP = 30  # 32 bits per sample, which are scaled in float64
 _PROGRESSIVE = 6  # more, for the coefficients of a progressive JPEG
 _BY_FORMAT = {"BMP": 5, "GIF": 6, "JPEG": 5, "MPO": 5, "PNG": 5, "PPM": 5, "TGA": 5, "QOI": 8, "TIFF": 8, "AVIF": 13}
@@ -25,9 +26,15 @@ _OTHER_FORMAT = 20  # WebP 18.2, JPEG 2000 19.5
 _SPARE = 2**30  # bytes for what does not depend on the size: libraries loaded on first use, stacks of AVIF's threads
 
 
-def decoding_bytes(image: Image.Image) -> int:
-    """An estimate of what it takes to decode an ``image`` that was opened and not loaded yet, at its present size."""
-    return image.width * image.height * _bytes_per_pixel(image)
+def decoding_bytes(image: Image.Image, *, blended: bool = False) -> int:
+    """An estimate of what it takes to decode an ``image`` that was opened and not loaded yet, at its present size.
+
+    ``blended`` is for a picture that is laid on a colour, if it has transparency.
+    """
+    needed = _bytes_per_pixel(image)
+    if blended and image.has_transparency_data:
+        needed = max(needed, _BLENDED)
+    return image.width * image.height * needed
 
 
 def _bytes_per_pixel(image: Image.Image) -> int:

@@ -8,7 +8,8 @@ import numpy.typing as npt
 from PIL import Image
 
 from vithybrid_cli.errors import UnreadableImage
-from vithybrid_cli.images.decode import decode, out_of_memory
+from vithybrid_cli.images.decode import decode
+from vithybrid_cli.images.failures import naming_the_size
 from vithybrid_cli.images.memory import decoding_bytes
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.settings import AS_IT_IS, Decoding
@@ -30,15 +31,13 @@ class PixelReader:
         Raises ImageError.
         """
         draft_side = self.preprocessing.draft_side if self.decoding.fast_jpeg else None
-        try:
-            image = decode(path, self.decoding, draft_side, lambda image: reserve(self._needed(image)))
+        image = decode(path, self.decoding, draft_side, lambda image: reserve(self._needed(image)))
+        with naming_the_size(f"{image.width} × {image.height} pixels"):
             return self._fitting(self.preprocessing.pixels(image))
-        except MemoryError as error:
-            raise out_of_memory() from error
 
     def _needed(self, image: Image.Image) -> int:
         height, width = self.preprocessing.resized_size(image)
-        return decoding_bytes(image) + _RESIZED_BYTES * height * width
+        return decoding_bytes(image, blended=self.decoding.background is not None) + _RESIZED_BYTES * height * width
 
     def _fitting(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
         if pixels.shape[:2] == self.size:

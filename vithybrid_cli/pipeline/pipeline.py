@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ImageError, ModelError, NonFiniteLogits, UsageError
-from vithybrid_cli.images.decode import to_rgb
 from vithybrid_cli.images.memory import MemoryBudget, decoding_limit, default_budget, release_free_memory
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.images.read import PixelReader
+from vithybrid_cli.images.rgb import to_rgb
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.pipeline.loader import Loaded, Pixels, load, load_live
 from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, Reading, Running
