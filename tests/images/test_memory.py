@@ -26,6 +26,7 @@ from pathlib import Path
 from PIL import Image
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.memory import decoding_bytes
+from vithybrid_cli.settings import Decoding
 
 def kilobytes(name):
     lines = Path("/proc/self/status").read_text().splitlines()
@@ -34,7 +35,9 @@ def kilobytes(name):
 Image.init()
 estimates = []
 before = kilobytes("VmRSS")
-decode(sys.argv[1], before_loading=lambda image: estimates.append(decoding_bytes(image)))
+how = Decoding(background=sys.argv[2] if len(sys.argv) > 2 else None)
+blended = how.background is not None
+decode(sys.argv[1], how, before_loading=lambda image: estimates.append(decoding_bytes(image, blended=blended)))
 print((kilobytes("VmHWM") - before) * 1024 / estimates[0])
 """
 
@@ -58,11 +61,34 @@ print((kilobytes("VmHWM") - before) * 1024 / estimates[0])
 def test_decoding_takes_no_more_than_estimated_and_not_far_less(
     tmp_path: Path, name: str, mode: str, options: dict[str, Any]
 ) -> None:
-    image = Image.linear_gradient("L").resize((2400, 2000)).convert("RGB").convert(mode)
-    image.save(tmp_path / name, **options)
-    command = [sys.executable, "-c", MEASURED, str(tmp_path / name)]
+    assert 0.5 < peak_by_estimate(tmp_path / name, mode, options) < 1.15
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="needs /proc")
+@pytest.mark.parametrize(
+    ("name", "mode", "options"),
+    [
+        pytest.param("a.png", "RGBA", {"compress_level": 1}, id="alpha"),
+        pytest.param("a.png", "LA", {"compress_level": 1}, id="grey with alpha"),
+        pytest.param("a.png", "P", {"compress_level": 1, "transparency": b"\x00\x7f"}, id="palette"),
+        pytest.param("a.png", "RGB", {"compress_level": 1, "transparency": (9, 9, 9)}, id="one colour"),
+        pytest.param("a.png", "I;16", {"compress_level": 1, "transparency": 9}, id="one grey of 16 bits"),
+        pytest.param("a.png", "RGB", {"compress_level": 1}, id="opaque"),
+        pytest.param("a.webp", "RGBA", {"lossless": True, "method": 0}, id="WebP"),
+    ],
+)
+def test_laying_on_a_colour_takes_no_more_than_estimated(
+    tmp_path: Path, name: str, mode: str, options: dict[str, Any]
+) -> None:
+    assert 0.5 < peak_by_estimate(tmp_path / name, mode, options, "red") < 1.15
+
+
+def peak_by_estimate(path: Path, mode: str, options: dict[str, Any], *background: str) -> float:
+    image = Image.linear_gradient("L").resize((2400, 2000))
+    (image if mode == "I;16" else image.convert("RGB")).convert(mode).save(path, **options)
+    command = [sys.executable, "-c", MEASURED, str(path), *background]
     done = subprocess.run(command, capture_output=True, text=True, check=True, cwd=ROOT)
-    assert 0.5 < float(done.stdout) < 1.15
+    return float(done.stdout)
 
 
 def holding(budget: MemoryBudget, size: int, then: Callable[[], None]) -> threading.Thread:

@@ -1,6 +1,7 @@
 """A camera's raw file is never read as its thumbnail: it is an error, or its full preview where that is wanted."""
 
 import io
+import os
 from pathlib import Path
 
 import numpy as np
@@ -140,6 +141,16 @@ def test_a_thumbnail_is_no_preview(tmp_path: Path, size: tuple[int, int] | None)
     width, height = size or (16, 12)
     with pytest.raises(RawPhoto, match=f"of 2400 × 1600 pixels holds a thumbnail of {width} × {height} alone"):
         decode(written(tmp_path, data), PREVIEW)
+
+
+@pytest.mark.parametrize("name", [b"\xc3\x84 \xe7\x8c\xab.dng", b"\xff\xe4.dng"], ids=["UTF-8", "bytes"])
+def test_a_raw_file_of_any_name_is_read(tmp_path: Path, name: bytes) -> None:
+    pytest.importorskip("rawpy")
+    try:
+        path = written(tmp_path, dng(jpeg(1200, 800), (1200, 800)), os.fsdecode(name))
+    except OSError:
+        pytest.skip("the file system takes names in UTF-8 alone")
+    assert decode(path, PREVIEW).size == (1200, 800)
 
 
 def test_half_of_a_small_sensor_is_a_preview(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import closing
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from fake_program import FakeEngine
 from fake_readers import FakeReader
 from PIL import Image
 from places import EXAMPLES, ROOT
+from raw_files import dng, jpeg
 
 from vithybrid_cli import Classifier, DecoderCrashed, DecodeTimeout, ImageTooLarge, UsageError
 from vithybrid_cli.errors import UnreadableImage
@@ -233,6 +235,40 @@ def test_processes_give_what_threads_give(classifier: Classifier, tmp_path: Path
             for isolate in (True, False)
         )
         assert there == here
+
+
+def test_processes_decode_by_the_settings_that_threads_decode_by(classifier: Classifier, tmp_path: Path) -> None:
+    noise = Image.effect_noise((2600, 2400), 90).convert("RGB")  # so large that a process reserves memory for it
+    noise.save(tmp_path / "cut.jpg", quality=60)
+    data = (tmp_path / "cut.jpg").read_bytes()
+    (tmp_path / "cut.jpg").write_bytes(data[: len(data) // 2])
+    Image.new("RGBA", (64, 64), (255, 255, 255, 30)).save(tmp_path / "clear.png")
+    (tmp_path / "raw.dng").write_bytes(dng(jpeg(1600, 1066), (1600, 1066)))
+    paths = [tmp_path / name for name in ("cut.jpg", "clear.png", "raw.dng", "cut.jpg")]
+    kinds: list[list[str]] = []
+    scores: list[float] = []
+    for wanted in (False, True):
+        there, here = (
+            list(
+                classifier.classify(
+                    paths,
+                    isolate=isolate,
+                    allow_truncated=wanted,
+                    raw_preview=wanted,
+                    background="black" if wanted else None,
+                )
+            )
+            for isolate in (True, False)
+        )
+        assert [result.record() for result in there] == [result.record() for result in here]
+        kinds.append([type(result.error).__name__ for result in there])
+        scores.append({found.label: found.score for found in there[1].predictions}["bright"])
+    shown = "NoneType" if find_spec("rawpy") else "RawPhoto"
+    assert kinds == [
+        ["UnreadableImage", "NoneType", "RawPhoto", "UnreadableImage"],
+        ["NoneType", "NoneType", shown, "NoneType"],
+    ]
+    assert scores[0] > scores[1]  # white without its transparency, nearly black with it
 
 
 def test_a_picture_that_takes_longer_than_its_limit_is_a_record(classifier: Classifier) -> None:

@@ -42,13 +42,13 @@ _ENDS_EARLY = re.compile(
 _NONSENSE = re.compile(r"data stream|decoder error")  # Pillow's words for what its decoders in C have found
 _OTHER_VARIANT = re.compile(
     r"unsupported|not supported|unknown|cannot handle|unrecognized|not implemented|cannot load this|cannot find loader"
-    r"|can.t process|could not identify",
+    r"|could not identify",
     re.IGNORECASE,
 )
 # A few words, as Pillow's authors wrote them for people; and not the text of a Python object or its class.
 _WORDS = re.compile(r"[A-Za-z][\w-]*( [\w-]+[,:]?)+( ?\([\w ]+\))?")
 _PYTHON = re.compile(
-    r"object|NoneType|None\b|\bint\b|\bbytes\b|\bstr\b|\btuple\b|argument|attribute|__|[a-z][A-Z]|index"
+    r"cannot load this|object|None|\bint\b|\bbytes\b|\bstr\b|\btuple\b|argument|attribute|__|[a-z][A-Z]|index"
 )
 
 

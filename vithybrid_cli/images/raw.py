@@ -84,7 +84,7 @@ def preview(path: str | os.PathLike[str]) -> Preview:
     import rawpy
 
     try:
-        with rawpy.imread(os.fspath(path)) as opened:
+        with rawpy.imread(_named(path)) as opened:
             found = opened.extract_thumb()
             sizes = opened.sizes
             full = (sizes.width, sizes.height)
@@ -97,6 +97,16 @@ def preview(path: str | os.PathLike[str]) -> Preview:
         raise _only_a_thumbnail(size, full)
     turned = flip in (5, 6) and (size[0] < size[1]) != (full[0] < full[1])  # by the camera already
     return Preview(picture, 1 if turned else _ORIENTATION.get(flip, 1))
+
+
+def _named(path: str | os.PathLike[str]) -> str | io.BytesIO:
+    """The path, or what is in the file if rawpy could not take its name, which has to be UTF-8 there."""
+    name = os.fspath(path)
+    try:
+        name.encode()
+    except UnicodeEncodeError:
+        return io.BytesIO(Path(name).read_bytes())
+    return name
 
 
 def _as_stored(picture: bytes | npt.NDArray[np.uint8]) -> bytes | npt.NDArray[np.uint8]:

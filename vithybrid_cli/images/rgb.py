@@ -90,11 +90,11 @@ def _keyed(image: Image.Image, key: Any) -> Image.Image:
     """An image in which the grey or colour ``key`` is transparent and all others are opaque, in mode RGBA."""
     samples = np.asarray(image)
     if image.mode == "RGB":
-        opaque = (samples != np.array(key)).any(-1)
+        opaque = (samples != np.array(key, samples.dtype)).any(-1)
     else:
         opaque = samples != (bool(key) if image.mode == "1" else key)
     rgba = to_rgb(image).convert("RGBA")
-    rgba.putalpha(Image.fromarray(np.where(opaque, 255, 0).astype(np.uint8)))
+    rgba.putalpha(Image.fromarray(opaque.astype(np.uint8) * np.uint8(255)))
     return rgba
 
 
