@@ -89,12 +89,12 @@ DEVELOPER = $$($(PYTHON) -c 'import tomllib; \
 	touch $@
 
 .venv/developer: .venv/installed
-	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[heif,openvino]' $(DEVELOPER)
+	$(BIN)/pip install --quiet --constraint constraints.txt --editable '.[heif,openvino,raw]' $(DEVELOPER)
 	touch $@
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt
 	$(PYTHON) -m venv .venv-lowest
-	$(LOWEST)/pip install --quiet --constraint constraints-lowest.txt --editable '.[heif,openvino]' $(DEVELOPER)
+	$(LOWEST)/pip install --quiet --constraint constraints-lowest.txt --editable '.[heif,openvino,raw]' $(DEVELOPER)
 	touch $@
 
 .venv-peers/installed:

@@ -196,7 +196,8 @@ def _require_regular_file(path: str | os.PathLike[str]) -> int:
         told = names.explained(path) if error.errno in _NOT_THERE else None
         raise told or explained(error) from error
     except ValueError as error:
-        cause = f"No file can have this name ({error})."
+        what = "a NUL byte" if "\0" in str(path) else "what is no character"
+        cause = f"No file can have this name, in which there is {what}."
         raise MissingFile(cause, "If it is from a list separated by NUL bytes, set {null=True}.") from error
     if stat.S_ISDIR(status.st_mode):
         raise _folder(path)

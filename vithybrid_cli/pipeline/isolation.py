@@ -246,7 +246,7 @@ def _timed_out(timeout: float) -> DecodeTimeout:
 
 
 def _crashed(status: int | None) -> DecoderCrashed:
-    how = f"status {status}"
+    how = "it does not end" if status is None else f"status {status}"
     if status is not None and status < 0:
         with suppress(ValueError):
             how = signal.Signals(-status).name
