@@ -1,19 +1,16 @@
 """Inputs become paths: lazily, in order, without losing any."""
 
-import io
 import os
 import random
-import threading
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pytest
 
-from vithybrid_cli.errors import ImageError, MissingFile, NotAFile, UsageError
+from vithybrid_cli.errors import ImageError, MissingFile, NotAFile
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.suffixes import picture_suffixes
 from vithybrid_cli.sources.find import find
-from vithybrid_cli.sources.lists import MAX_PATH_BYTES, read_list
 from vithybrid_cli.sources.walk import natural_key
 
 Tree = Callable[[str], None]
@@ -210,91 +207,3 @@ def test_suffixes_are_those_of_formats_that_pillow_decodes() -> None:
 def test_numbers_sort_by_value_and_letters_without_case() -> None:
     names = ["a.jpg", "B.jpg", "c1.jpg", "c02.jpg", "c2.jpg", "c10.jpg", "c10a.jpg", "c" + "9" * 30 + ".jpg"]
     assert sorted(random.Random(0).sample(names, len(names)), key=natural_key) == names
-
-
-@pytest.mark.parametrize(
-    ("data", "null", "expected"),
-    [
-        pytest.param(b"a.jpg\nb c.jpg\n", False, ["a.jpg", "b c.jpg"], id="lines"),
-        pytest.param(b"a.jpg\nb.jpg", False, ["a.jpg", "b.jpg"], id="no newline at the end"),
-        pytest.param(b"a.jpg\r\n\r\n\nb.jpg\r\n", False, ["a.jpg", "b.jpg"], id="CRLF and empty lines"),
-        pytest.param(b"\xef\xbb\xbfa.jpg\n", False, ["a.jpg"], id="byte order mark"),
-        pytest.param(b" a.jpg \n", False, [" a.jpg "], id="spaces belong to the name"),
-        pytest.param(b"a\nb.jpg\0\0c.jpg\r\0", True, ["a\nb.jpg", "c.jpg\r"], id="NUL"),
-        pytest.param(b"a.jpg\0b.jpg", True, ["a.jpg", "b.jpg"], id="no NUL at the end"),
-        pytest.param(b"*.jpg\n", False, ["*.jpg"], id="a pattern is a name"),
-        pytest.param(b"\xff\xfe.jpg\n", False, ["\udcff\udcfe.jpg"], id="bytes that are no UTF-8"),
-        pytest.param(b"", False, [], id="nothing"),
-    ],
-)
-def test_lists(data: bytes, null: bool, expected: list[str]) -> None:
-    assert expected == list(read_list(io.BytesIO(data), null))
-
-
-def test_a_name_that_is_no_utf8_reaches_its_file(tmp_path: Path) -> None:
-    name = os.fsencode(tmp_path) + b"/\xff\xfe.jpg"
-    Path(os.fsdecode(name)).touch()
-    (path,) = read_list(io.BytesIO(name + b"\n"))
-    assert Path(path).exists()
-
-
-def test_a_folder_in_a_list_is_no_file(tmp_path: Path) -> None:
-    (path,) = read_list(io.BytesIO(os.fsencode(tmp_path) + b"\n"))
-    with pytest.raises(NotAFile, match="give the folder as an argument"):
-        decode(path)
-
-
-def test_a_line_with_nul_bytes_names_the_option(tmp_path: Path) -> None:
-    (path,) = read_list(io.BytesIO(b"a.jpg\0b.jpg\0"))
-    with pytest.raises(MissingFile, match="null=True"):
-        decode(path)
-
-
-@pytest.mark.parametrize("null", [False, True])
-@pytest.mark.parametrize("buffering", [0, -1], ids=["raw", "buffered"])
-def test_a_path_comes_as_soon_as_its_line_has_arrived(null: bool, buffering: int) -> None:
-    reading, writing = os.pipe()
-    with os.fdopen(reading, "rb", buffering=buffering) as stream, os.fdopen(writing, "wb", buffering=0) as pipe:
-        paths = read_list(stream, null)
-        separator = b"\0" if null else b"\n"
-        for name in ("a.jpg", "b.jpg"):
-            pipe.write(name.encode() + separator + b"half of the n")
-            assert name == next(paths).removeprefix("half of the n")
-
-
-@pytest.mark.parametrize("buffering", [0, -1], ids=["raw", "buffered"])
-def test_a_list_on_a_pipe_that_does_not_block_is_read_to_its_end(buffering: int) -> None:
-    reading, writing = os.pipe()
-    os.set_blocking(reading, False)
-    with os.fdopen(reading, "rb", buffering=buffering) as stream, os.fdopen(writing, "wb", buffering=0) as pipe:
-        pipe.write(b"a.jpg\nb.")
-        paths = read_list(stream)
-        assert next(paths) == "a.jpg"
-
-        def write_on() -> None:
-            pipe.write(b"jpg\nc.jpg\nd.jpg")
-            pipe.close()
-
-        later = threading.Timer(0.05, write_on)
-        later.start()
-        assert list(paths) == ["b.jpg", "c.jpg", "d.jpg"]
-        later.join()
-
-
-def test_an_endless_line_is_refused_and_not_collected() -> None:
-    reading, writing = os.pipe()
-
-    def write_on() -> None:
-        with os.fdopen(writing, "wb", buffering=0) as pipe:
-            try:
-                while True:
-                    pipe.write(b"x" * 65536)
-            except BrokenPipeError:
-                return
-
-    writer = threading.Thread(target=write_on)
-    writer.start()
-    with os.fdopen(reading, "rb") as stream, pytest.raises(UsageError, match=str(MAX_PATH_BYTES)):
-        next(read_list(stream))
-    writer.join(10)
-    assert not writer.is_alive()

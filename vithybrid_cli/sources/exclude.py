@@ -20,6 +20,12 @@ class _Pattern:
         inner = text.rstrip("/")
         return cls(_parts(inner), "/" not in inner, folder_only=text.endswith("/"))
 
+    def fits(self, below: Sequence[str], whole: Sequence[str]) -> bool:
+        """Whether it is about a path with these parts: those below the input's folder, and all."""
+        if self.anywhere:
+            return _part_fits(whole[-1], self.parts[-1])
+        return _parts_fit(below, self.parts) or _parts_fit(whole, self.parts)
+
 
 @dataclass(frozen=True, slots=True)
 class Exclude:
@@ -40,13 +46,8 @@ class Exclude:
 
     def fits(self, path: str, root: str, *, is_folder: bool) -> bool:
         """Whether ``path``, which was found below the folder ``root``, is passed over."""
-        return any(_fits(pattern, path, root) for pattern in self.patterns if is_folder or not pattern.folder_only)
-
-
-def _fits(pattern: _Pattern, path: str, root: str) -> bool:
-    if pattern.anywhere:
-        return _part_fits(os.path.basename(path), pattern.parts[-1])  # noqa: PTH119
-    return _parts_fit(_parts(path[len(root) :]), pattern.parts) or _parts_fit(_parts(path), pattern.parts)
+        below, whole = _parts(path[len(root) :]), _parts(path)
+        return any(pattern.fits(below, whole) for pattern in self.patterns if is_folder or not pattern.folder_only)
 
 
 def _parts(path: str) -> tuple[str, ...]:

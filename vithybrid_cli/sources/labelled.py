@@ -38,10 +38,7 @@ def label_folders(folder: Path, exclude: Sequence[str] = ()) -> tuple[str, ...]:
     labels = _folders(folder, exclude)
     if not labels:
         raise _without_folders(folder)
-    if parts := _parts(labels):
-        paths = ", ".join(part.path for part in parts)
-        cause = f"{folder} is the root of a data set, and the labels are within its parts: {paths}."
-        raise DataSetRoot(cause, "Give one of these folders.")
+    _require_no_root(folder, labels)
     return tuple(entry.name for entry in labels)
 
 
@@ -88,10 +85,21 @@ def _is_picture(entry: Entry) -> bool:
     return visible and suffix_of(entry.name) in picture_suffixes()
 
 
-def _parts(folders: Sequence[Entry]) -> list[Entry]:
-    """Those that are parts of a data set, if all are, or several; a label may well be called ``train``."""
-    parts = [folder for folder in folders if folder.name.lower() in _PARTS and holds_only_folders(Path(folder.path))]
-    return parts if len(parts) == len(folders) or len(parts) > 1 else []
+def _require_no_root(root: Path, folders: Sequence[Entry]) -> None:
+    """Raise DataSetRoot where all folders are called as the parts of a data set, or several and hold labels.
+
+    One alone may well be a label: trains are photographed.
+    """
+    named = [folder for folder in folders if folder.name.lower() in _PARTS]
+    apart = [folder for folder in named if holds_only_folders(Path(folder.path))]
+    if len(apart) < 2 and not (len(named) == len(folders) and (len(named) > 1 or apart)):
+        return
+    if parts := [folder.path for folder in named if _folders(Path(folder.path))]:
+        cause = f"{root} is the root of a data set, and the labels are within its parts: {', '.join(parts)}."
+        raise DataSetRoot(cause, "Give one of these folders.")
+    names = ", ".join(folder.name for folder in named)
+    cause = f"{root} is the root of a data set, whose parts hold no folders of labels: {names}."
+    raise UsageError(cause, "In each part, put the pictures of each label into a folder of its name.")
 
 
 def _without_folders(folder: Path) -> UsageError:

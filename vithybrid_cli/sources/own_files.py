@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Self, TextIO
 
+from vithybrid_cli.sources.walk import Entry
+
 _Identity = tuple[int, int]  # device and inode
 
 
@@ -23,17 +25,11 @@ class OwnFiles:
         found = {*streams, None if list_file is None else _of_file(str(list_file))}
         return cls(output, frozenset(identity for identity in found if identity is not None))
 
-    def has(self, path: str, inode: int) -> bool:
-        """Whether ``path`` is one of them; only what has a fitting name or inode is looked at."""
-        return self._is_named_after_output(path) or (
-            any(inode == other for _, other in self.others) and _of_file(path) in self.others
-        )
-
-    def _is_named_after_output(self, path: str) -> bool:
-        folder, name = os.path.split(path)
-        if self.output is None or not f"{name}.".startswith(f"{self.output.name}."):
-            return False
-        return _of_file(folder or ".") == _of_file(str(self.output.parent))
+    def has(self, entry: Entry) -> bool:
+        """Whether it is one of them; only what has a fitting name or inode is looked at."""
+        if self.output is not None and f"{entry.name}.".startswith(f"{self.output.name}."):
+            return _of_file(entry.folder or ".") == _of_file(str(self.output.parent))
+        return any(entry.inode == inode for _, inode in self.others) and _of_file(entry.path) in self.others
 
 
 def _of_file(path: str) -> _Identity | None:

@@ -73,7 +73,7 @@ class _Pattern:
         self._matched.any = True
         if self._parts[-1] == _ANY_DEPTH:
             return self._pictures.takes(entry)
-        return not (self._pictures.excludes(entry) or self._pictures.own.has(entry.path, entry.inode))
+        return not (self._pictures.excludes(entry) or self._pictures.own.has(entry))
 
     def below(self, entry: Entry) -> Selector | None:
         """What is left of the pattern in this folder."""

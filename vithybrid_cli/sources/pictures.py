@@ -35,9 +35,9 @@ class Pictures:
         if entry.name.startswith(".") or self.excludes(entry):
             return False
         suffix = suffix_of(entry.name)
-        if self._is_picture(entry.path, suffix):
+        if self._is_picture(entry, suffix):
             return True
-        if not self.own.has(entry.path, entry.inode):
+        if not self.own.has(entry):
             self.survey.leave_out(suffix)
         return False
 
@@ -49,7 +49,7 @@ class Pictures:
 
     def excludes(self, entry: Entry) -> bool:
         """Whether the user wants this passed over; it is counted."""
-        if not self.exclude.fits(entry.path, self.root, is_folder=entry.is_folder):
+        if not self.exclude.patterns or not self.exclude.fits(entry.path, self.root, is_folder=entry.is_folder):
             return False
         if entry.is_folder:
             self.survey.excluded_folders += 1
@@ -64,12 +64,12 @@ class Pictures:
         self.survey.system_folders[folder.name] += 1
         return True
 
-    def _is_picture(self, path: str, suffix: str) -> bool:
+    def _is_picture(self, entry: Entry, suffix: str) -> bool:
         if suffix in picture_suffixes():
             return True
         if suffix in RAW_SUFFIXES:
             return self.raw
         if suffix in OTHER_SUFFIXES:
             return False
-        kind = kind_of_file(path)
+        kind = kind_of_file(entry.path)
         return kind is Kind.PICTURE or (kind is Kind.RAW and self.raw)

@@ -45,6 +45,8 @@ class Survey:
     def nothing(self) -> str:
         """That nothing was found, in words: where, and what was left out there."""
         where, one = _listed(self.inputs, _NAMED_INPUTS), len(self.inputs) == 1
+        if 1 < len(self.inputs) <= _NAMED_INPUTS:
+            where = f"{', '.join(self.inputs[:-1])} and {self.inputs[-1]}"
         if self.only_lists:
             return f"{where} {'is' if one else 'are'} empty"
         said = f"{where} {'holds' if one else 'hold'} no pictures that are read"

@@ -10,12 +10,17 @@ from typing import Protocol
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """Something in a folder: its path (the folder's as it was given, and the name), its name, its inode."""
+    """Something in a ``folder``, which is a path as the user wrote it."""
 
-    path: str
+    folder: str
     name: str
     is_folder: bool
     inode: int
+
+    @property
+    def path(self) -> str:
+        """The folder's path and the name."""
+        return os.path.join(self.folder, self.name)  # noqa: PTH118 (keeps `./` as the user wrote it)
 
 
 class Selector(Protocol):
@@ -90,8 +95,8 @@ def listing(folder: str) -> tuple[list[Entry], bool]:
     try:
         with os.scandir(folder or ".") as scan:
             for found in scan:
-                path = os.path.join(folder, found.name)  # noqa: PTH118 (keeps `./` as the user wrote it)
-                entries.append(Entry(path, found.name, _is_folder(found), found.inode()))
+                entry = Entry(folder, found.name, _is_folder(found), found.inode())
+                entries.append(entry)
     except OSError:
         complete = False
     return sorted(entries, key=lambda entry: natural_key(entry.name)), complete

@@ -71,7 +71,7 @@ def read_folder(folder: Path, labels: tuple[str, ...] | None = None) -> Labelled
     ``labels`` are those of the training folder, by class index; a folder of another name is refused. Without them the
     folder is the one to train on: it needs at least two labels, each with pictures.
     """
-    names = _label_folders(folder)
+    names = _label_folders(folder) if labels is None else label_folders(folder)
     known = labels or names
     if unknown := [name for name in names if name not in known]:
         cause = f"{folder} holds folders that are not labels: {_listed(unknown)} (the labels are {_listed(known)})."
