@@ -60,6 +60,34 @@ def test_labels_and_pictures_come_in_natural_order_from_any_depth(tmp_path: Path
     assert data.targets.tolist() == [0, 0, 1]
 
 
+def test_folders_of_systems_are_no_labels_and_what_is_left_out_is_said(folder: Path) -> None:
+    picture(folder / "@eaDir" / "1.png")
+    picture(folder / "cat" / "@eaDir" / "1.png")
+    picture(folder / "loose.png")
+    (folder / "cat" / "1.xmp").touch()
+    data = read_folder(folder)
+    assert (data.labels, len(data.paths)) == (("cat", "dog"), 7)
+    assert data.left_out == "left out: 1 .xmp, 1 picture in no label's folder, 2 folders of the system (@eaDir)"
+
+
+def test_a_summary_counts_the_pictures_of_each_label(folder: Path) -> None:
+    assert read_folder(folder).summary() == "7 pictures of 2 labels: cat 4, dog 3"
+    (folder / "held" / "cat").mkdir(parents=True)
+    picture(folder / "held" / "dog" / "1.png")
+    held_out = read_folder(folder / "held", ("cat", "dog"))
+    assert held_out.summary() == "1 picture of 2 labels: cat 0, dog 1"
+
+
+def test_a_summary_of_many_labels_names_the_fewest_and_the_most(tmp_path: Path) -> None:
+    for label in range(23):
+        for number in range(3 + (label == 21) - (label == 22)):
+            picture(tmp_path / f"l{label}" / f"{number}.png")
+    named = ", ".join(f"l{label} 3" for label in range(20))
+    assert read_folder(tmp_path).summary() == (
+        f"69 pictures of 23 labels: {named} and 3 more (fewest: l22 2, most: l21 4)"
+    )
+
+
 def test_a_link_to_a_folder_is_a_label(folder: Path) -> None:
     (folder / "wolf").symlink_to(folder / "dog", target_is_directory=True)
     data = read_folder(folder)
@@ -80,6 +108,14 @@ def test_a_held_out_folder_takes_the_indices_of_the_training_folder(folder: Path
         pytest.param([], None, "holds no folders", id="no labels"),
         pytest.param(["cat/", "dog/"], None, "holds no pictures", id="no pictures"),
         pytest.param(["cat/1.png"], None, "holds only one label, cat", id="one label"),
+        pytest.param(
+            ["all/cat/1.png", "all/dog/1.png"], None, "holds only one folder, and .*/all. Give", id="a level too many"
+        ),
+        pytest.param(["1.png", "2.png"], None, "holds pictures, and no folders of them", id="a level too few"),
+        pytest.param(
+            ["train/cat/1.png", "val/cat/1.png"], None, "root of a data set.*part to train on.*held_out", id="a root"
+        ),
+        pytest.param(["train/cat/1.png", "val/cat/1.png"], ("cat",), "root of a data set", id="a held-out root"),
         pytest.param(["cat/1.png", "dog/"], None, "holds labels without pictures: dog", id="a label without pictures"),
         pytest.param(
             ["cat/1.png", "elk/1.png"], ("cat", "dog"), r"are not labels: elk \(the labels are cat, dog\)", id="unknown"

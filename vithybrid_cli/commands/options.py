@@ -41,7 +41,9 @@ Exclude = Annotated[
     list[str] | None,
     typer.Option(
         metavar="PATTERN",
-        help="Leave out files and folders of this name, below folders and patterns; may be given several times.",
+        help="Leave out files and folders of this name (*_edit.jpg), or of this path below the input (raw/*, "
+        "**/thumbs/*); with a slash at the end folders only (raw/). What is an input itself is read. May be given "
+        "several times.",
         show_default=False,
     ),
 ]

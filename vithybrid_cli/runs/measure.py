@@ -36,13 +36,16 @@ def measure(
 
     survey = Survey()
 
+    def found(survey: Survey) -> Iterator[tuple[str, int]]:
+        return labelled_pictures(folder, labels, what.exclude, survey, raw=what.decoding.raw_preview)
+
     def paths() -> Iterator[str]:
-        for path, index in labelled_pictures(folder, labels, what.exclude, survey):
+        for path, index in found(survey):
             pending.append(index)
             yield path
 
     outputs = classifier.outputs(paths(), what)
-    begin = Begin(lambda: sum(1 for _ in labelled_pictures(folder, labels, what.exclude)))
+    begin = Begin(lambda: sum(1 for _ in found(Survey())))
     with closing(outputs), watch.counting(begin) as progress:
         for path, output in outputs:
             result = classifier.result(path, output, TOP_K)

@@ -5,6 +5,7 @@ from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Protocol, Self
 
+from vithybrid_cli.errors import option
 from vithybrid_cli.hub.locate import FetchProgress
 from vithybrid_cli.results import Outcome
 from vithybrid_cli.sources.survey import Survey
@@ -71,9 +72,13 @@ class Tally:
 
 
 def tell_survey(survey: Survey, watch: Watch) -> None:
-    """Say what was left out of the inputs of a run, and that there was nothing to read."""
+    """Say what was left out of the inputs of a run, or that there was nothing to read.
+
+    That is no error: a list may well be empty, and its results are then, too.
+    """
     if not survey.found:
-        watch.warn(survey.nothing())
+        hint = f"; {option('raw_preview')} reads the previews in raw files" if survey.raws else ""
+        watch.warn(f"{survey.nothing()}{hint}")
     elif line := survey.line():
         watch.say(line)
 

@@ -37,7 +37,8 @@ class Sources:
     @classmethod
     def of(cls, reading: Reading, output: Path | None = None) -> Self:
         """Those that a run was asked to read."""
-        return cls(reading.inputs, reading.files_from, reading.null, reading.exclude, output)
+        raw = reading.decoding.raw_preview
+        return cls(reading.inputs, reading.files_from, reading.null, reading.exclude, output, raw)
 
     def check(self) -> None:
         """Raise UsageError for what is wrong before anything is loaded."""

@@ -43,16 +43,21 @@ def label_folders(folder: Path, exclude: Sequence[str] = ()) -> tuple[str, ...]:
 
 
 def labelled_pictures(
-    folder: Path, labels: Mapping[str, int], exclude: Sequence[str] = (), survey: Survey | None = None
+    folder: Path,
+    labels: Mapping[str, int],
+    exclude: Sequence[str] = (),
+    survey: Survey | None = None,
+    *,
+    raw: bool = False,
 ) -> Iterator[tuple[str, int]]:
     """Each picture below each label folder, with the class index that ``labels`` gives the folder's name.
 
-    ``exclude`` and ``survey`` are those of `vithybrid_cli.sources.find.find`; what lies beside the label folders is
-    counted too.
+    ``exclude``, ``survey`` and ``raw`` are those of `vithybrid_cli.sources.find.find`; what lies beside the label
+    folders is counted too.
     """
     survey = Survey() if survey is None else survey
     survey.inputs = [str(folder)]
-    pictures = _pictures(folder, exclude, survey)
+    pictures = _pictures(folder, exclude, survey, raw=raw)
     for entry in listing(str(folder))[0]:
         if entry.is_folder:
             pictures.below(entry)
@@ -70,8 +75,8 @@ def holds_only_folders(folder: Path) -> bool:
     return bool(_folders(folder)) and not any(map(_is_picture, entries))
 
 
-def _pictures(folder: Path, exclude: Sequence[str], survey: Survey) -> Pictures:
-    return Pictures(survey, Exclude.of(exclude), raw=False, own=OwnFiles.of(None, None), root=str(folder))
+def _pictures(folder: Path, exclude: Sequence[str], survey: Survey, *, raw: bool = False) -> Pictures:
+    return Pictures(survey, Exclude.of(exclude), raw=raw, own=OwnFiles.of(None, None), root=str(folder))
 
 
 def _folders(folder: Path, exclude: Sequence[str] = ()) -> list[Entry]:

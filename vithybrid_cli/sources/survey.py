@@ -5,6 +5,8 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from vithybrid_cli.images.suffixes import RAW_SUFFIXES
+
 _NAMED_SUFFIXES = 8
 _NAMED_FOLDERS = 3
 _NAMED_INPUTS = 3
@@ -32,6 +34,11 @@ class Survey:
     def leave_out(self, suffix: str) -> None:
         """Count a file that is no picture."""
         self.left_out[suffix if _SUFFIX.fullmatch(suffix) else ""] += 1
+
+    @property
+    def raws(self) -> int:
+        """How many cameras' raw files were left out."""
+        return sum(count for suffix, count in self.left_out.items() if suffix in RAW_SUFFIXES)
 
     def line(self) -> str | None:
         """What was left out, in words; None for nothing."""

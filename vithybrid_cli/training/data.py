@@ -46,7 +46,8 @@ class LabelledFolder:
         """How many pictures there are, and of which label how many; of many labels also the fewest and the most."""
         counts = np.bincount(self.targets, minlength=len(self.labels)).tolist()
         named = [f"{label} {count}" for label, count in zip(self.labels, counts, strict=True)]
-        said = f"{len(self.paths)} pictures of {len(self.labels)} labels: {', '.join(named[:_COUNTED_LABELS])}"
+        pictures = "1 picture" if len(self.paths) == 1 else f"{len(self.paths)} pictures"
+        said = f"{pictures} of {len(self.labels)} labels: {', '.join(named[:_COUNTED_LABELS])}"
         if len(named) <= _COUNTED_LABELS:
             return said
         fewest, most = named[counts.index(min(counts))], named[counts.index(max(counts))]
