@@ -73,3 +73,34 @@ def test_wrong_sources_are_refused_with_cause_and_remedy(
         sources.check()
     assert caught.value.cause.startswith(cause)
     assert caught.value.remedy.endswith(".")
+
+
+def test_a_list_whose_paths_begin_at_its_own_folder_is_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "lists").mkdir()
+    (tmp_path / "lists" / "a.jpg").touch()
+    (tmp_path / "lists" / "list.txt").write_text("a.jpg\n", encoding="utf-8")
+    monkeypatch.chdir(tmp_path)
+    Sources((), Path("lists/list.txt")).check()
+    assert caplog.messages == [
+        "Paths in lists/list.txt are looked for from the current folder on, but a.jpg lies beside the list."
+    ]
+    monkeypatch.chdir(tmp_path / "lists")
+    caplog.clear()
+    Sources((), Path("list.txt")).check()
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("https://example.org/list.txt", "Fetch it first, for example with curl, and give the file."),
+        ("~/list.txt", "Write the folder's path."),
+        ("gone.txt", "Give a file that lists paths."),
+    ],
+)
+def test_a_list_that_is_not_there_says_what_to_do(name: str, remedy: str) -> None:
+    with pytest.raises(UsageError) as caught:
+        Sources((), Path(name)).check()
+    assert caught.value.remedy == remedy

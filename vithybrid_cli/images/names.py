@@ -11,6 +11,7 @@ from vithybrid_cli.errors import MissingFile
 
 _Explained = MissingFile | None
 _QUOTES = ("''", '""', "``", "“”", "‘’", "«»", "„“")
+_LONGEST_LINE, _MOST_WORDS = 4096, 12  # in which a path is looked for; `ls -l` has eight words before it
 _DASHES = ("–", "—", "−")
 
 
@@ -105,12 +106,18 @@ def _row(name: str) -> _Explained:
         return MissingFile(
             "There is no file of this name, and a list has no comments.", "Give a list with nothing but paths."
         )
-    first = re.split(r"[,;\t]", name)[0].strip("\"' ")
-    if first and first != name and _is_there(first):
-        return MissingFile(
-            f"This is a row that begins with {first}, not the name of a file.", "Give a list with nothing but paths."
-        )
-    return None
+    file = next((part for part in _parts(name) if part != name and os.path.isfile(part)), None)  # noqa: PTH113
+    if file is None:
+        return None
+    return MissingFile(f"This line has more than the name of {file}.", "Give a list with nothing but paths.")
+
+
+def _parts(name: str) -> Iterator[str]:
+    """What may be the path in a line of a table, of ``path label``, or of a detailed listing."""
+    yield from (cell.strip("\"' ") for cell in re.split(r"[,;\t]", name))
+    words = len(name.split()) if len(name) < _LONGEST_LINE else 0
+    yield from (name.rsplit(None, count)[0] for count in range(1, min(words, _MOST_WORDS)))
+    yield from (name.split(None, count)[-1] for count in range(1, min(words, _MOST_WORDS)))
 
 
 def _pattern(name: str) -> _Explained:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Self, TextIO
 
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.images.names import explained
 from vithybrid_cli.settings import Reading
 from vithybrid_cli.sources.find import find
 from vithybrid_cli.sources.lists import read_list, require_list
@@ -142,7 +143,8 @@ def _require_readable(file: Path, null: bool) -> None:
     try:
         mode = file.stat().st_mode
     except OSError as error:
-        raise _unreadable(str(file), error.strerror) from error
+        told = explained(file)
+        raise _unreadable(str(file), error.strerror, None if told is None else told.remedy) from error
     if stat.S_ISDIR(mode):
         raise UsageError(f"{file} is a folder, not a list of paths.", "Give a folder as an argument of its own.")
     if not os.access(file, os.R_OK):
@@ -151,6 +153,6 @@ def _require_readable(file: Path, null: bool) -> None:
         require_list(file, null)
 
 
-def _unreadable(name: str, reason: str | None) -> UsageError:
+def _unreadable(name: str, reason: str | None, remedy: str | None = None) -> UsageError:
     where = "stdin" if name == STDIN else name
-    return UsageError(f"The list in {where} cannot be read: {reason}.", "Give a file that lists paths.")
+    return UsageError(f"The list in {where} cannot be read: {reason}.", remedy or "Give a file that lists paths.")

@@ -1,5 +1,7 @@
 """A list of paths, in a file or on stdin, becomes a lazy stream of paths."""
 
+import io
+import logging
 import os
 import re
 import selectors
@@ -12,6 +14,8 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.content import BEGINNING, described
 from vithybrid_cli.images.signatures import Kind, kind_of
 from vithybrid_cli.sources.encodings import decoded
+
+_log = logging.getLogger(__name__)
 
 MAX_PATH_BYTES = 65536  # far above PATH_MAX of any system; what is longer is no list of paths
 _CHUNK = 65536
@@ -42,6 +46,10 @@ def require_list(file: Path, null: bool) -> None:
     _require_paths(beginning, null, str(file))
     if not null and b"\0" in b"".join(decoded(iter((beginning,)), null)):
         raise UsageError(f"{file} has NUL bytes between its paths.", "Set {null=True}.")
+    first = next(read_list(io.BytesIO(beginning), null), "")
+    beside = os.path.join(file.parent, first)  # noqa: PTH118 (Path raises on odd names)
+    if os.path.isfile(beside) and not os.path.lexists(first):  # noqa: PTH113
+        _log.warning("Paths in %s are looked for from the current folder on, but %s lies beside the list.", file, first)
 
 
 def _checked(chunks: Iterator[bytes], null: bool) -> Iterator[bytes]:

@@ -26,7 +26,10 @@ class OwnFiles:
         return cls(output, frozenset(identity for identity in found if identity is not None))
 
     def has(self, entry: Entry) -> bool:
-        """Whether it is one of them; only what has a fitting name or inode is looked at."""
+        """Whether it is one of them; only what has a fitting name or inode is looked at.
+
+        Windows tells no inodes for nothing, so there it is only the output that is known.
+        """
         if self.output is not None and f"{entry.name}.".startswith(f"{self.output.name}."):
             return _of_file(entry.folder or ".") == _of_file(str(self.output.parent))
         return any(entry.inode == inode for _, inode in self.others) and _of_file(entry.path) in self.others

@@ -95,7 +95,8 @@ def listing(folder: str) -> tuple[list[Entry], bool]:
     try:
         with os.scandir(folder or ".") as scan:
             for found in scan:
-                entry = Entry(folder, found.name, _is_folder(found), found.inode())
+                inode = 0 if os.name == "nt" else found.inode()  # Windows would have to open each file
+                entry = Entry(folder, found.name, _is_folder(found), inode)
                 entries.append(entry)
     except OSError:
         complete = False
