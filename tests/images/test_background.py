@@ -23,7 +23,7 @@ def soft(mode: str = "RGBA", size: tuple[int, int] = (37, 29)) -> Image.Image:
     """All degrees of alpha, and colours behind it."""
     values = np.random.default_rng(7).integers(0, 256, (size[1], size[0], 4), np.uint8)
     values[0, :, 3], values[1, :, 3] = 0, 255
-    image = Image.fromarray(values, "RGBA")
+    image = Image.fromarray(values)
     return image if mode == "RGBA" else image.convert(mode)
 
 

@@ -74,7 +74,6 @@ def test_without_the_setting_it_is_an_error_that_names_it(tmp_path: Path, name: 
         pytest.param("a.avif", {}, id="AVIF"),
         pytest.param("a.jp2", {}, id="JPEG 2000"),
         pytest.param("a.qoi", {}, id="QOI"),
-        pytest.param("a.dds", {}, id="DDS"),
     ],
 )
 def test_a_format_that_is_not_decoded_in_part_is_an_error_that_does_not_name_it(
