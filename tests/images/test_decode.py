@@ -8,6 +8,7 @@ import threading
 import warnings
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -530,6 +531,32 @@ def test_a_file_with_wrong_bytes_is_an_image_or_one_error(
         path.write_bytes(damaged)
         assert outcome(path) in {"RGB", "UnreadableImage", "ImageTooLarge"}
     assert said(name, capfd) == ""
+
+
+def test_a_png_whose_checksum_is_wrong_is_damaged(saved: Save) -> None:
+    path = saved(picture(size=(600, 400)), "a.png")
+    data = path.read_bytes()
+    length = int.from_bytes(data[data.index(b"IDAT") - 4 :][:4], "big")
+    end = data.index(b"IDAT") + 4 + length
+    unnoticed = 0
+    for place in range(end - 200, end):
+        path.write_bytes(data[:place] + bytes([data[place] ^ 1]) + data[place + 1 :])
+        with Image.open(path) as image, suppress(OSError):
+            image.load()
+            unnoticed += 1
+        with pytest.raises(UnreadableImage, match="damaged"):
+            decode(path)
+    assert unnoticed > 0  # by Pillow alone
+    path.write_bytes(data)
+    np.testing.assert_array_equal(np.asarray(decode(path)), np.asarray(picture(size=(600, 400))))
+
+
+@pytest.mark.parametrize("kept", [0, 2], ids=["without its checksum", "with half of it"])
+def test_a_png_that_ends_with_its_pixels_is_whole(saved: Save, kept: int) -> None:
+    path = saved(picture(), "a.png")
+    data = path.read_bytes()
+    path.write_bytes(data[: data.index(b"IEND") - 8 + kept])
+    np.testing.assert_array_equal(np.asarray(decode(path)), np.asarray(picture()))
 
 
 def test_a_jpeg_that_is_cut_in_its_pixels_is_not_filled_with_grey(saved: Save) -> None:

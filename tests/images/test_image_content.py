@@ -101,6 +101,7 @@ def test_what_is_not_known_is_not_guessed(head: bytes) -> None:
     ],
 )
 def test_a_file_that_is_no_picture_is_named_for_what_it_is(tmp_path: Path, data: bytes, said: str) -> None:
+    Image.new("RGB", (3, 2)).save(tmp_path / "b.tga")  # Pillow asks for the formats in the order of their first use
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.raises(UnreadableImage, match=said):
         decode(tmp_path / "a.jpg")

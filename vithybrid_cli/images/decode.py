@@ -22,8 +22,10 @@ from vithybrid_cli.images.failures import (
     naming_the_size,
     nothing_left,
     too_large,
+    wrong_checksum,
 )
 from vithybrid_cli.images.pillow_limits import decoding
+from vithybrid_cli.images.png import has_damaged_pixels
 from vithybrid_cli.images.rgb import adopt_key, converted, finished, shows_nothing
 from vithybrid_cli.settings import AS_IT_IS, Decoding
 
@@ -39,6 +41,7 @@ _TURNS = {
 }
 
 _UNDECODED = {"EPS", "MPEG"}  # identified and not decoded, or by running a program
+_WITHOUT_SIGNATURE = {"TGA"}  # so that Pillow finds them in other files, if it asks for them first
 _NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _DRAFTED = {"JPEG", "MPO"}  # others may have drafts that are thumbnails
 
@@ -106,6 +109,8 @@ class _Reading:
                 with blaming_the_file(limit, partly=partly), naming_the_size(self.size):
                     adopt_key(image)
                     image.load()
+                    if image.format == "PNG" and has_damaged_pixels(stream):
+                        raise wrong_checksum()
                     read = converted(image, keep_alpha=self.how.background is not None)
                     if cut_off and shows_nothing(read, _first_block(image)):
                         raise nothing_left()
@@ -163,23 +168,32 @@ def _identified(stream: BinaryIO) -> Image.Image:
         except UnidentifiedImageError:
             image = _identified_by_others(stream)
     if image.format in _UNDECODED or isinstance(image, ImageFile.StubImageFile):
-        stream.seek(0)
-        raise no_picture(stream.read(BEGINNING))
+        raise no_picture(_beginning(stream))
+    if image.format in _WITHOUT_SIGNATURE and described(beginning := _beginning(stream)) is not None:
+        raise no_picture(beginning)
     return image
 
 
 def _identified_by_others(stream: BinaryIO) -> Image.Image:
     """A HEIC or HEIF file, opened by its own library. Raises UnreadableImage for what is known to be no picture."""
-    stream.seek(0)
-    head = stream.read(BEGINNING)
-    if not heif.is_heif(head):
-        if described(head) is None:
+    beginning = _beginning(stream)
+    if not heif.is_heif(beginning):
+        if described(beginning) is None:
             raise UnidentifiedImageError
-        raise no_picture(head)
+        raise no_picture(beginning)
     if not heif.register():
         raise UnreadableImage("HEIC and HEIF need one more library.", f"Install it with `{heif.INSTALL}`.")
     stream.seek(0)
     return Image.open(stream)
+
+
+def _beginning(stream: BinaryIO) -> bytes:
+    """The first bytes of a file; what follows is read from where it was."""
+    before = stream.tell()
+    stream.seek(0)
+    beginning = stream.read(BEGINNING)
+    stream.seek(before)
+    return beginning
 
 
 def _require_size(size: tuple[int, int], max_pixels: int) -> None:

@@ -111,6 +111,11 @@ def nothing_left() -> UnreadableImage:
     return UnreadableImage("The picture is cut off before anything can be seen.", "Copy or download it again.")
 
 
+def wrong_checksum() -> UnreadableImage:
+    """What to say of a picture that can be decoded, but whose file is not what was written."""
+    return UnreadableImage("The picture is damaged (a checksum is wrong).", "Copy or download it again.")
+
+
 def explained(error: BaseException) -> ImageError:
     """What an exception of the operating system or of a Pillow plugin means for the user."""
     code = error.errno if isinstance(error, OSError) else None
