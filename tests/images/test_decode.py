@@ -4,6 +4,7 @@ import io
 import os
 import random
 import socket
+import struct
 import threading
 import warnings
 import zlib
@@ -399,8 +400,51 @@ def test_too_little_memory_is_no_damage(saved: Save, monkeypatch: pytest.MonkeyP
         raise MemoryError
 
     monkeypatch.setattr(step, fail)
-    with pytest.raises(ImageTooLarge, match="not enough memory"):
+    with pytest.raises(ImageTooLarge, match=r"not enough memory to decode it \(6 × 1 pixels\)"):
         decode(path)
+
+
+def test_too_little_memory_for_a_file_names_its_bytes(saved: Save, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = saved(picture(), "a.png")
+
+    def fail(stream: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr(Image, "open", fail)
+    with pytest.raises(ImageTooLarge, match=rf"\(a file of {path.stat().st_size} bytes\)"):
+        decode(path)
+
+
+@pytest.mark.parametrize(
+    ("raised", "said"),
+    [
+        (OSError("cannot identify image file <_io.BytesIO object at 0x7f00>"), "damaged or cut off."),
+        (TypeError("'NoneType' object is not subscriptable"), "damaged or cut off."),
+        (KeyError(b"abc"), "damaged or cut off."),
+        (OSError(-2), "damaged or cut off."),
+        (SyntaxError("broken PNG file (chunk b'\\x00')"), "damaged or cut off."),
+        (ValueError("Decompressed data too large for PngImageFile.MAX_TEXT_CHUNK"), "damaged or cut off."),
+        (OSError("broken data stream when reading image file"), "damaged or cut off."),
+        (IndexError("index out of range"), "damaged or cut off."),
+        (struct.error("unpack requires a buffer of 4 bytes"), "damaged or cut off (its file ends too early)."),
+        (EOFError(), "damaged or cut off (its file ends too early)."),
+        (ValueError("invalid palette size"), "damaged or cut off (invalid palette size)."),
+        (OSError("Unsupported BMP compression (3)"), "is not read (Unsupported BMP compression (3))."),
+        (NotImplementedError(), "This variant of its format is not read."),
+    ],
+)
+def test_messages_are_words_and_show_no_python(
+    saved: Save, monkeypatch: pytest.MonkeyPatch, raised: Exception, said: str
+) -> None:
+    path = saved(picture(), "a.png")
+
+    def fail(self: object) -> None:
+        raise raised
+
+    monkeypatch.setattr("PIL.PngImagePlugin.PngImageFile.load", fail)
+    with pytest.raises(UnreadableImage) as caught:
+        decode(path)
+    assert caught.value.cause.endswith(said)
 
 
 def test_a_bug_in_our_own_arithmetic_is_not_laid_to_the_file(saved: Save, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -430,7 +474,7 @@ def test_a_bomb_inside_of_a_small_icon_is_refused(tmp_path: Path) -> None:
     Image.new("1", (3000, 3000)).save(inner, "PNG")
     entry = bytes([16, 16, 0, 0, 1, 0, 1, 0]) + len(inner.getvalue()).to_bytes(4, "little") + (22).to_bytes(4, "little")
     (tmp_path / "a.ico").write_bytes(b"\0\0\1\0\1\0" + entry + inner.getvalue())
-    with pytest.raises(ImageTooLarge):
+    with pytest.raises(ImageTooLarge, match="9000000 pixels, more than 1000000"):
         decode(tmp_path / "a.ico", Decoding(max_pixels=1000 * 1000))
 
 

@@ -82,6 +82,11 @@ def test_pictures_are_no_raw_files(tmp_path: Path, name: str, data: bytes, how: 
     assert decode(written(tmp_path, data, name), how).size == (160, 120)
 
 
+def test_a_damaged_jpeg_that_is_called_raw_is_damaged(tmp_path: Path) -> None:
+    with pytest.raises(UnreadableImage, match="cut off"):
+        decode(written(tmp_path, jpeg(160, 120)[:-300], "a.nef"))
+
+
 def test_without_the_library_the_preview_names_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(raw, "find_spec", lambda name: None)
     with pytest.raises(RawPhoto, match=r"pip install 'vithybrid-cli\[raw\]'"):

@@ -67,7 +67,7 @@ def decode(
     (width × height), before they are decoded.
     """
     size = f"a file of {_require_regular_file(path)} bytes"
-    with blaming_the_file(how.max_pixels), naming_the_size(size):
+    with blaming_the_file(how.max_pixels, size):
         stream = Path(path).open("rb")  # noqa: SIM115 (what fails within it is another matter)
     reading = _Reading(path, size, how, draft_side, before_loading)
     with stream:
@@ -98,20 +98,22 @@ class _Reading:
 
     def _read(self, stream: BinaryIO, *, cut_off: bool) -> tuple[Image.Image, int]:
         limit, partly = self.how.max_pixels, self.how.allow_truncated and not cut_off
+        keep_alpha = self.how.background is not None
         with decoding(limit, cut_off=cut_off):
-            with blaming_the_file(limit, partly=partly), naming_the_size(self.size):
+            with blaming_the_file(limit, self.size, partly=partly):
                 image = self._opened(stream)
                 _require_size(image.size, limit)
                 if self.draft_side is not None and image.format in _DRAFTED:
                     image.draft(None, (self.draft_side, self.draft_side))
             with image:
                 self._announce(image)
-                with blaming_the_file(limit, partly=partly), naming_the_size(self.size):
-                    adopt_key(image)
+                with blaming_the_file(limit, self.size, partly=partly):
+                    if keep_alpha:
+                        adopt_key(image)
                     image.load()
                     if image.format == "PNG" and has_damaged_pixels(stream):
                         raise wrong_checksum()
-                    read = converted(image, keep_alpha=self.how.background is not None)
+                    read = converted(image, keep_alpha=keep_alpha)
                     if cut_off and shows_nothing(read, _first_block(image)):
                         raise nothing_left()
                     return read, _orientation(image, self.orientation)

@@ -57,9 +57,10 @@ class CutOff(Exception):
 
 
 @contextmanager
-def blaming_the_file(max_pixels: int, *, partly: bool = False) -> Iterator[None]:
+def blaming_the_file(max_pixels: int, size: str, *, partly: bool = False) -> Iterator[None]:
     """Whatever is raised here becomes an ImageError: it is for calls of Pillow, and not for our own arithmetic.
 
+    ``size`` is how much there is to decode, for those who have too little memory.
     With ``partly`` a picture that is cut off at its end is a `CutOff` instead.
     """
     try:
@@ -73,7 +74,7 @@ def blaming_the_file(max_pixels: int, *, partly: bool = False) -> Iterator[None]
     except DAMAGE as error:
         if partly and is_cut_off(error):
             raise CutOff from error
-        raise explained(error) from error
+        raise (out_of_memory(size) if _is_too_little_memory(error) else explained(error)) from error
 
 
 @contextmanager
@@ -81,12 +82,12 @@ def naming_the_size(size: str) -> Iterator[None]:
     """Too little memory here becomes an ImageTooLarge that says how much there is to decode."""
     try:
         yield
-    except OSError as error:
-        if error.errno != errno.ENOMEM:
-            raise
-        raise out_of_memory(size) from error
     except MemoryError as error:
         raise out_of_memory(size) from error
+
+
+def _is_too_little_memory(error: BaseException) -> bool:
+    return isinstance(error, MemoryError) or (isinstance(error, OSError) and error.errno == errno.ENOMEM)
 
 
 def is_cut_off(error: BaseException) -> bool:

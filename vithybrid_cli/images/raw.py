@@ -57,15 +57,16 @@ class Preview:
 def is_raw(stream: BinaryIO, name: str | os.PathLike[str]) -> bool:
     """Whether this is a camera's raw file, by its first bytes or by TIFF's tags.
 
-    ``stream`` is one that is no picture in another format than TIFF, so the suffix of ``name`` counts, too.
+    The suffix of ``name`` counts for TIFF and for what is not known: a JPEG that is called .nef is a JPEG.
     """
     before = stream.tell()
     try:
         stream.seek(0)
         head = stream.read(HEAD)
-        if kind_of(head) is Kind.RAW or suffix_of(os.fsdecode(name)) in RAW_SUFFIXES:
-            return True
-        return head.startswith(_TIFF_MARKS) and _is_raw_tiff(_tags(stream, head[:8]))
+        kind, is_tiff = kind_of(head), head.startswith(_TIFF_MARKS)
+        if kind is Kind.RAW or (kind is Kind.PICTURE and not is_tiff):
+            return kind is Kind.RAW
+        return suffix_of(os.fsdecode(name)) in RAW_SUFFIXES or (is_tiff and _is_raw_tiff(_tags(stream, head[:8])))
     finally:
         stream.seek(before)
 
