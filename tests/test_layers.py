@@ -31,6 +31,7 @@ TORCH_ROOMS = (
     "checkpoints/convert.py",
     "checkpoints/layouts/key_maps.py",
     "checkpoints/load.py",
+    "checkpoints/pickles.py",
     "checkpoints/write.py",
     "engines/cpu_linear.py",
     "engines/openvino_convert.py",

@@ -1,36 +1,45 @@
 """What a checkpoint says about itself: layout, network, labels, preprocessing; no weights. No torch."""
 
 import json
+import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cache
 from pathlib import Path
 from typing import Any
 
+from vithybrid_cli.checkpoints.folders import foreign_file, no_checkpoint, pickle_error
 from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import timm as timm_layout
 from vithybrid_cli.checkpoints.layouts import transformers as transformers_config
 from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout
-from vithybrid_cli.checkpoints.weights import TensorShape, is_npz, metadata, npz_outlines, tensor_shapes
+from vithybrid_cli.checkpoints.names import TIMM, Anchors, transformers_anchors
+from vithybrid_cli.checkpoints.stored import (
+    StoredTensor,
+    has_weights,
+    is_pickle,
+    lacks_pooling_norm,
+    named,
+    require_floats,
+    split_unused,
+    stored_tensors,
+    weight_files,
+)
+from vithybrid_cli.checkpoints.unused import notice
+from vithybrid_cli.checkpoints.weights import is_npz, metadata, npz_outlines
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import ModelError, UsageError
-from vithybrid_cli.hub.files import (
-    CONFIG,
-    PICKLE_SUFFIXES,
-    PREPROCESSOR_CONFIG,
-    WEIGHTS,
-    WEIGHTS_INDEX,
-    read_checkpoint_json,
-    shards,
-)
+from vithybrid_cli.hub.files import CONFIG, PREPROCESSOR_CONFIG, read_checkpoint_json
+from vithybrid_cli.hub.foreign import foreign, placeholder
 from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
 
 _TIMM_MODEL_TYPES = (None, "timm_wrapper")  # of timm itself, and of transformers around it
-_PICKLES = ("pytorch_model.bin", "pytorch_model.bin.index.json")
-INERT = "relative_position_index"  # ends the names of buffers in older files of BEiT, which are no weights
 _AGAIN = "Fetch the checkpoint again."
+
+_log = logging.getLogger(__name__)
 
 
 class Layout(StrEnum):
@@ -47,7 +56,7 @@ class Checkpoint:
 
     ``config`` is the network to run; ``stored_size`` is the image size (height, width) of its weights where that is
     another one. ``descriptions`` are the files beside the weights that it was read from. ``problem_type`` is
-    transformers' field of that name.
+    transformers' field of that name. Pickles are read only with ``trust_pickle``, by torch's restricted reader.
     """
 
     path: Path
@@ -57,15 +66,17 @@ class Checkpoint:
     stored_size: tuple[int, int] | None = None
     descriptions: tuple[Path, ...] = ()
     problem_type: str | None = None
+    trust_pickle: bool = False
 
     @classmethod
-    def read(cls, path: Path, image_size: int | None = None) -> "Checkpoint":
-        """Read what ``path``, a folder or a weights file, says of its network.
+    def read(cls, path: Path, image_size: int | None = None, *, trust_pickle: bool = False) -> "Checkpoint":
+        """Read what ``path``, a folder or a weights file, says of its network; tensors left out are logged.
 
-        With an ``image_size`` the network takes pictures of that size. Raises ModelError when there is no readable
-        checkpoint, UsageError when the network cannot take pictures of that size.
+        With an ``image_size`` the network takes pictures of that size. ``trust_pickle`` also reads weights that only a
+        pickle holds. Raises ModelError when there is no readable checkpoint, UsageError when the network cannot take
+        pictures of that size.
         """
-        checkpoint = _read_npz(path) if is_npz(path) else _read_described(path)
+        checkpoint = _read_npz(path) if is_npz(path) else _read_described(path, trust_pickle)
         return checkpoint if image_size is None else checkpoint.at(image_size)
 
     def at(self, image_size: int) -> "Checkpoint":
@@ -98,45 +109,25 @@ class Checkpoint:
 
     def weight_files(self) -> list[Path]:
         """The files that hold the weights. Raises ModelError when there are none, or for a bad index."""
-        return weight_files(self.path)
+        return weight_files(self.path, trust_pickle=self.trust_pickle)
 
     def files(self) -> list[Path]:
         """All files that decide what the network computes. Raises ModelError as `weight_files` does."""
         return [*self.descriptions, *self.weight_files()]
 
-    def tensors(self) -> list[TensorShape]:
+    def tensors(self) -> list[StoredTensor]:
         """The network's tensors under their published names, from the headers of the weights alone.
 
-        Raises ModelError when they are missing or damaged.
+        Raises ModelError when they are missing or damaged, are those of several networks, or have types of no weights.
         """
-        found = [tensor for file in self.weight_files() for tensor in tensor_shapes(file)]
+        found = stored_tensors(self.weight_files(), trust_pickle=self.trust_pickle)
         if self.layout is Layout.JAX:
             ours = jax_layout.prefix_of(tensor.name for tensor in found)
             return [tensor for tensor in found if tensor.name.startswith(ours)]
-        return [tensor for tensor in found if not tensor.name.endswith(INERT)]
-
-
-def weight_files(path: Path) -> list[Path]:
-    """The weights files of a folder, or the file itself. Raises ModelError when there are none, or for a bad index."""
-    if path.is_file():
-        return [path]
-    if (path / WEIGHTS).is_file():
-        return [path / WEIGHTS]
-    if (path / WEIGHTS_INDEX).is_file():
-        return [path / name for name in shards(path / WEIGHTS_INDEX)]
-    if any((path / name).is_file() for name in _PICKLES):
-        raise _pickle(path)
-    raise _absent(path, WEIGHTS)
-
-
-def _absent(folder: Path, name: str) -> ModelError:
-    """The error for a folder without its config or weights; some single files of weights need neither."""
-    others = sorted(file.name for file in folder.glob("*") if file.suffix in (".npz", ".safetensors"))
-    if others and (name == WEIGHTS or is_npz(folder / others[0])):
-        return ModelError(f"{folder} holds no {name}, but {others[0]}.", "Name that file instead of its folder.")
-    return ModelError(
-        f"{folder} holds no {name}, so it is no checkpoint folder.", "Name another folder, or a file of weights."
-    )
+        anchors = TIMM if self.layout is Layout.TIMM else _anchors(transformers_config.family_name(self.config))
+        used, _ = split_unused(named(found, anchors, self.path)[0], self.config, anchors)
+        require_floats(used, self.path)
+        return used
 
 
 def _read_npz(path: Path) -> Checkpoint:
@@ -147,12 +138,25 @@ def _read_npz(path: Path) -> Checkpoint:
     return Checkpoint(path, config, jax_layout.default_preprocessing(config.image_size), Layout.JAX)
 
 
-def _read_described(path: Path) -> Checkpoint:
+def _read_described(path: Path, trust_pickle: bool) -> Checkpoint:
     """A checkpoint with a ``config.json``."""
-    described = _Described.by(path)
+    described = _Described.by(path, trust_pickle)
+    _require_unquantized(described.config, path)
     if "architecture" in described.config and described.config.get("model_type") in _TIMM_MODEL_TYPES:
-        return _read_timm(path, described)
-    return _read_transformers(path, described)
+        return _read_timm(path, described, trust_pickle)
+    return _read_transformers(path, described, trust_pickle)
+
+
+def _require_unquantized(config: Mapping[str, Any], path: Path) -> None:
+    quantization = config.get("quantization_config")
+    if not quantization:
+        return
+    method = quantization.get("quant_method") if isinstance(quantization, dict) else None
+    by = f" ({method})" if isinstance(method, str) else ""
+    raise ModelError(
+        f"The weights in {path} are quantised{by}, as its {CONFIG} says (quantization_config).",
+        "Use the checkpoint that it was made from, in float32, float16 or bfloat16.",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,14 +168,16 @@ class _Described:
     files: tuple[Path, ...] = ()
 
     @classmethod
-    def by(cls, path: Path) -> "_Described":
+    def by(cls, path: Path, trust_pickle: bool) -> "_Described":
         """From a folder's files; for a single file from its header, or else from the files beside it."""
         if not path.is_file():
-            return cls._in_folder(path)
-        if path.suffix in PICKLE_SUFFIXES:
-            raise _pickle(path)
+            return cls._in_folder(path, trust_pickle)
+        if other := foreign_file(path):
+            raise other
+        if is_pickle(path):
+            return cls._of_pickle(path, trust_pickle)
         if path.suffix != ".safetensors":
-            raise ModelError(
+            raise foreign(path) or ModelError(
                 f"{path} is no weights file.", f"Name a .safetensors or .npz file, or a folder with {CONFIG}."
             )
         inside = metadata(path)
@@ -185,30 +191,54 @@ class _Described:
         raise ModelError(f"{path} does not say what network it is for.", f"Put its {CONFIG} beside it.")
 
     @classmethod
-    def _in_folder(cls, folder: Path) -> "_Described":
+    def _of_pickle(cls, path: Path, trust_pickle: bool) -> "_Described":
+        """From the files beside it; else from what timm's training script writes into it."""
+        if not trust_pickle:
+            raise placeholder(path) or pickle_error(path)
+        if (path.parent / CONFIG).is_file():
+            return cls._in_folder(path.parent)
+        from vithybrid_cli.checkpoints.pickles import timm_config  # imports torch
+
+        if config := timm_config(path):
+            return cls(config, None)
+        raise ModelError(
+            f"{path} does not say what network it is for.",
+            f"Put a {CONFIG} beside it: that of transformers, with a model_type, or of timm, with an architecture.",
+        )
+
+    @classmethod
+    def _in_folder(cls, folder: Path, trust_pickle: bool = False) -> "_Described":
         config, preprocessor = folder / CONFIG, folder / PREPROCESSOR_CONFIG
         if not config.is_file():
-            raise _absent(folder, CONFIG)
+            raise no_checkpoint(folder, CONFIG, trust_pickle=trust_pickle)
         if not preprocessor.is_file():
             return cls(read_checkpoint_json(config), None, (config,))
         return cls(read_checkpoint_json(config), read_checkpoint_json(preprocessor), (config, preprocessor))
 
 
-def _read_timm(path: Path, described: _Described) -> Checkpoint:
-    shapes = {tensor.name: tensor.shape for file in weight_files(path) for tensor in tensor_shapes(file)}
+def _read_timm(path: Path, described: _Described, trust_pickle: bool) -> Checkpoint:
+    tensors = _published(path, TIMM, trust_pickle)
     try:
-        network = timm_layout.read_config(described.config, shapes)
+        network = timm_layout.read_config(described.config, {tensor.name: tensor.shape for tensor in tensors})
     except NotThisLayout as error:
         raise ModelError(f"{path} cannot be used: {error.cause}", _AGAIN) from error
+    _tell_unused(path, tensors, network, TIMM)
     preprocessing = timm_layout.read_preprocessing(described.config, network.image_size)
-    return Checkpoint(path, network, preprocessing, Layout.TIMM, descriptions=described.files[:1])
+    files = described.files[:1]
+    return Checkpoint(path, network, preprocessing, Layout.TIMM, descriptions=files, trust_pickle=trust_pickle)
 
 
-def _read_transformers(path: Path, described: _Described) -> Checkpoint:
+def _read_transformers(path: Path, described: _Described, trust_pickle: bool) -> Checkpoint:
     """Without a preprocessor config pictures are resized to the network's image size, with mean and standard deviation
     0.5, as for all published hybrids.
     """
-    network = transformers_config.read_config(described.config, (lambda: _names(path)) if _has_weights(path) else None)
+    found = has_weights(path, trust_pickle=trust_pickle)
+    anchors = _anchors(transformers_config.family_of(described.config))
+    published = cache(lambda: _published(path, anchors, trust_pickle))
+    names = (lambda: {tensor.name for tensor in published()}) if found else None
+    network = transformers_config.read_config(described.config, names)
+    if found:
+        _tell_unused(path, published(), network, anchors)
     if described.preprocessor is None:
         preprocessing = Preprocessing.default(network.image_size)
     else:
@@ -217,15 +247,40 @@ def _read_transformers(path: Path, described: _Described) -> Checkpoint:
     if isinstance(network, BitClassifierConfig) and preprocessing.output_size is not None:
         network = replace(network, image_size=preprocessing.output_size)  # a BiT takes pictures of any size
     problem_type = transformers_config.read_problem_type(described.config)
-    return Checkpoint(path, network, preprocessing, descriptions=described.files, problem_type=problem_type)
+    return Checkpoint(
+        path,
+        network,
+        preprocessing,
+        descriptions=described.files,
+        problem_type=problem_type,
+        trust_pickle=trust_pickle,
+    )
 
 
-def _has_weights(path: Path) -> bool:
-    return path.is_file() or (path / WEIGHTS).is_file() or (path / WEIGHTS_INDEX).is_file()
+def _anchors(family: str) -> Anchors:
+    return transformers_anchors(transformers_config.FAMILIES[family].base)
 
 
-def _names(path: Path) -> set[str]:
-    return {tensor.name for file in weight_files(path) for tensor in tensor_shapes(file)}
+def _published(path: Path, anchors: Anchors, trust_pickle: bool) -> list[StoredTensor]:
+    """The tensors under their published names, those without use among them; a choice among networks is logged."""
+    files = weight_files(path, trust_pickle=trust_pickle)
+    tensors, choice = named(stored_tensors(files, trust_pickle=trust_pickle), anchors, path)
+    if choice is not None:
+        _log.info(choice)
+    return tensors
+
+
+def _tell_unused(path: Path, tensors: list[StoredTensor], network: NetworkConfig, anchors: Anchors) -> None:
+    """Log what is left out. Raises ModelError where the rest are no weights."""
+    used, unused = split_unused(tensors, network, anchors)
+    require_floats(used, path)
+    if unused:
+        _log.info(notice(path, unused))
+    if lacks_pooling_norm([tensor.name for tensor in used], network):
+        _log.info(
+            f"{path} has no norm for the mean of its patches, as files of pre-training have none; as in transformers, "
+            "it is normalised without scale and shift."
+        )
 
 
 def _parsed(text: str, path: Path) -> Mapping[str, Any]:
@@ -236,10 +291,3 @@ def _parsed(text: str, path: Path) -> Mapping[str, Any]:
     if not isinstance(content, dict):
         raise ModelError(f"The config in the header of {path} is no JSON object.", _AGAIN)
     return content
-
-
-def _pickle(path: Path) -> ModelError:
-    return ModelError(
-        f"{path} holds its weights as a pickle, which can run any code when it is loaded and is never read.",
-        f"Convert it to {WEIGHTS} where you trust it, or use a revision that has one.",
-    )

@@ -1,5 +1,6 @@
 """A checkpoint of any layout becomes a folder for transformers, which is checked before it appears."""
 
+import logging
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -16,6 +17,8 @@ from vithybrid_cli.checkpoints.load import load_network, read_weights
 from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub.files import CONFIG
+
+_log = logging.getLogger(__name__)
 
 # How far outputs may differ, as a part of the largest, in units of the rounding error (half of eps) that a shorter type
 # makes in a weight. The reference checkpoints stay within 6, and wrong conversions are off by hundreds.
@@ -103,7 +106,9 @@ def _appearing(out: Path) -> Iterator[Path]:
         out = _resolved(out)
         if out.exists() and (not out.is_dir() or any(out.iterdir())):
             raise _not_empty(out)
-        out.parent.mkdir(parents=True, exist_ok=True)
+        if not out.parent.exists():
+            out.parent.mkdir(parents=True, exist_ok=True)
+            _log.info(f"{out.parent} was missing and is made.")
         with _filled_in_place(out) if out.exists() else replacing_folder(out) as unfinished:
             yield unfinished
     except OSError as error:

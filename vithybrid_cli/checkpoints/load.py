@@ -4,7 +4,7 @@ The network is built on the meta device and takes the memory-mapped tensors as t
 or copied without need. Weight standardisation is folded into the convolutions once, in float32.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
@@ -15,25 +15,18 @@ import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
-from vithybrid_cli.checkpoints.checkpoint import INERT, Checkpoint, Layout
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
 from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import key_maps
 from vithybrid_cli.checkpoints.layouts.key_maps import KeyMap
 from vithybrid_cli.checkpoints.layouts.transformers import FAMILIES, family_name
-from vithybrid_cli.checkpoints.weights import (
-    BFLOAT16,
-    damaged,
-    holds_weights,
-    is_npz,
-    npz_arrays,
-    npz_outlines,
-    tensor_shapes,
-)
+from vithybrid_cli.checkpoints.stored import StoredTensor, is_pickle, lacks_pooling_norm
+from vithybrid_cli.checkpoints.weights import BFLOAT16, damaged, holds_weights, npz_arrays, npz_outlines
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.bit import StandardizedConv2d, standardize
 from vithybrid_cli.model.build import Network, build
-from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
+from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig, VitConfig
 from vithybrid_cli.model.interpolate import resized
 from vithybrid_cli.model.vit import AttentionImplementation
 
@@ -72,11 +65,27 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
     """
     with torch.device("meta"):
         network = build(checkpoint.stored_config)
-    shapes = _published_shapes(checkpoint)
+    if checkpoint.layout is Layout.JAX:
+        _check_fit(network, _npz_shapes(checkpoint.path), key_maps.JAX, checkpoint)
+        return _contiguous(key_maps.JAX.to_ours(_read_npz(checkpoint.path)))
+    tensors = checkpoint.tensors()
+    shapes = {tensor.name: tensor.shape for tensor in tensors}
     key_map = _key_map(checkpoint, shapes)
-    _check_fit(network, shapes, key_map, checkpoint)
-    ours = key_map.to_ours(_read_tensors(checkpoint))
-    return _contiguous(ours) if checkpoint.layout is Layout.JAX else ours
+    plain = _plain_norm(checkpoint, shapes)
+    _check_fit(network, shapes | {name: tuple(norm.shape) for name, norm in plain.items()}, key_map, checkpoint)
+    return key_map.to_ours(_read_tensors(tensors) | plain)
+
+
+def _plain_norm(checkpoint: Checkpoint, names: Collection[str]) -> dict[str, Tensor]:
+    """The norm of a BEiT's mean over patches, where a file of pre-training lacks it: without scale and shift.
+
+    That is how transformers' ``BeitModel`` makes its ``pooler_output`` of such a file.
+    """
+    config = checkpoint.config
+    if not (isinstance(config, VitConfig) and lacks_pooling_norm(names, config)):
+        return {}
+    weight, bias = (_key_map(checkpoint, names).their_names(f"fc_norm.{part}")[0] for part in ("weight", "bias"))
+    return {weight: torch.ones(config.encoder.hidden_size), bias: torch.zeros(config.encoder.hidden_size)}
 
 
 def transformers_map(config: NetworkConfig, *, nested: bool = True) -> KeyMap:
@@ -90,26 +99,12 @@ def transformers_map(config: NetworkConfig, *, nested: bool = True) -> KeyMap:
 
 def _key_map(checkpoint: Checkpoint, names: Collection[str]) -> KeyMap:
     config = checkpoint.config
-    match checkpoint.layout:
-        case Layout.JAX:
-            return key_maps.JAX
-        case Layout.TIMM:
-            backbone = None if isinstance(config, BitClassifierConfig) else config.backbone
-            return key_maps.timm(stem_only=backbone is not None and not backbone.depths)
-    # A network that was saved without a head is not nested in a classifier.
-    nested = bool(config.labels) or not any(name.startswith(("embeddings.", "embedder.")) for name in names)
+    if checkpoint.layout is Layout.TIMM:
+        backbone = None if isinstance(config, BitClassifierConfig) else config.backbone
+        return key_maps.timm(stem_only=backbone is not None and not backbone.depths)
+    # A network that was saved alone is not nested in a classifier.
+    nested = not any(name.startswith(("embeddings.", "embedder.")) for name in names)
     return transformers_map(config, nested=nested)
-
-
-def _published_shapes(checkpoint: Checkpoint) -> dict[str, tuple[int, ...]]:
-    """Published name → shape in torch's order, from the headers alone: nothing is unpacked that does not fit."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for file in checkpoint.weight_files():
-        if is_npz(file):
-            shapes |= _npz_shapes(file)
-        else:
-            shapes |= {tensor.name: tensor.shape for tensor in tensor_shapes(file)}
-    return {name: shape for name, shape in shapes.items() if not name.endswith(INERT)}
 
 
 def _npz_shapes(file: Path) -> dict[str, tuple[int, ...]]:
@@ -122,18 +117,23 @@ def _npz_shapes(file: Path) -> dict[str, tuple[int, ...]]:
     return {name: jax_layout.in_torch_order(name, outline).shape for name, outline in outlines.items()}
 
 
-def _read_tensors(checkpoint: Checkpoint) -> dict[str, Tensor]:
+def _read_tensors(tensors: Iterable[StoredTensor]) -> dict[str, Tensor]:
     """The tensors under their published names, memory-mapped. Raises ModelError for a damaged file."""
-    tensors: dict[str, Tensor] = {}
-    for file in checkpoint.weight_files():
-        tensors.update(_read_npz(file) if is_npz(file) else _read_safetensors(file))
-    return {name: tensor for name, tensor in tensors.items() if not name.endswith(INERT)}
+    of_file: dict[Path, list[StoredTensor]] = {}
+    for tensor in tensors:
+        of_file.setdefault(tensor.file, []).append(tensor)
+    return {name: tensor for file, wanted in of_file.items() for name, tensor in _read_file(file, wanted).items()}
 
 
-def _read_safetensors(file: Path) -> dict[str, Tensor]:
+def _read_file(file: Path, wanted: Iterable[StoredTensor]) -> dict[str, Tensor]:
+    if is_pickle(file):  # which only the tensors of a trusted one name
+        from vithybrid_cli.checkpoints.pickles import pickled_tensors
+
+        pickled = pickled_tensors(file)
+        return {tensor.name: pickled[tensor.stored] for tensor in wanted}
     try:
         with safe_open(file, framework="pt") as weights:
-            return {name: weights.get_tensor(name) for name in weights.keys()}  # noqa: SIM118 (no dict)
+            return {tensor.name: weights.get_tensor(tensor.stored) for tensor in wanted}
     except (SafetensorError, OSError) as error:
         raise damaged(file, error) from error
 

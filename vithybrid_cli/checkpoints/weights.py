@@ -18,6 +18,7 @@ from numpy.lib import format as npy
 from safetensors import SafetensorError, safe_open
 
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub.foreign import foreign
 
 if TYPE_CHECKING:
     import zipfile
@@ -38,6 +39,7 @@ _BAD_ARCHIVE = (OSError, EOFError, ValueError, OverflowError, RuntimeError, zlib
 BFLOAT16 = np.dtype("V2")  # NumPy has no bfloat16; JAX's arrays of it are saved as two bytes of anything
 # Types in which weights are stored, as safetensors spells them.
 _TYPES = {np.dtype("f2"): "F16", np.dtype("f4"): "F32", np.dtype("f8"): "F64", BFLOAT16: "BF16"}
+FLOATS = frozenset(_TYPES.values())
 
 
 @dataclass(frozen=True, slots=True)
@@ -115,8 +117,10 @@ def holds_weights(dtype: np.dtype[np.generic]) -> bool:
 
 
 def damaged(file: Path, error: Exception) -> ModelError:
-    """The error for a file that is not what its name says."""
-    return ModelError(f"{file} cannot be read ({str(error) or type(error).__name__}).", "Fetch the checkpoint again.")
+    """The error for a file that is not what its name says: which says what it is, if that can be told."""
+    return foreign(file) or ModelError(
+        f"{file} cannot be read ({str(error) or type(error).__name__}).", "Fetch the checkpoint again."
+    )
 
 
 @contextmanager

@@ -29,6 +29,14 @@ def convert(
         options.WeightsDtype | None,
         typer.Option(help="What the weights are written in.", show_default="what they are stored in"),
     ] = None,
+    trust_pickle: Annotated[
+        bool,
+        typer.Option(
+            "--trust-pickle",
+            help="Also read a pickle (.bin, .pt, .pth, .ckpt), with torch's restricted reader. Only for files whose "
+            "maker you trust.",
+        ),
+    ] = False,
     output_format: Annotated[
         FactsFormat | None,
         typer.Option("--format", "-f", show_default="text on a terminal, else json", help="How the report is written."),
@@ -51,8 +59,8 @@ def convert(
 
     how = Running(model=source, revision=revision, offline=offline)
     dtype = None if weights_dtype is None else getattr(torch, weights_dtype)
-    with Stderr(quiet=quiet) as watch, sigterm_raised():
-        checkpoint = read_checkpoint(how, watch)
+    with Stderr(quiet=quiet) as stderr, sigterm_raised():
+        checkpoint = read_checkpoint(how, stderr, trust_pickle=trust_pickle)
         difference = convert_checkpoint(checkpoint, out, dtype)
     facts = {
         "read": _described(checkpoint),

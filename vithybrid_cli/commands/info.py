@@ -35,8 +35,8 @@ def info(
     Example: vithybrid info tiny --labels
     """
     how = Running(model=model, revision=revision, offline=offline)
-    with Stderr(quiet=quiet) as watch:
-        checkpoint = read_checkpoint(how, watch)
+    with Stderr(quiet=quiet) as stderr:
+        checkpoint = read_checkpoint(how, stderr)
     facts = describe(checkpoint, all_labels=labels)
     write_facts(facts, output_format, {} if checkpoint.config.labels else {"labels": _NO_LABELS})
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub.foreign import foreign
 
 CONFIG = "config.json"
 PREPROCESSOR_CONFIG = "preprocessor_config.json"
@@ -26,6 +27,8 @@ def read_checkpoint_json(file: Path) -> dict[str, Any]:
             f"{file.parent} holds no {file.name}, so it is no checkpoint folder.", "Name another folder."
         ) from error
     except (OSError, ValueError, RecursionError) as error:
+        if told := foreign(file):
+            raise told from error
         reason = getattr(error, "strerror", None) or error
         raise ModelError(f"{file} cannot be read ({reason}).", _AGAIN) from error
     if not isinstance(content, dict):

@@ -25,6 +25,7 @@ def locate(
     offline: bool = False,
     update: bool = False,
     progress: FetchProgress | None = None,
+    trust_pickle: bool = False,
 ) -> Path:
     """The absolute path of the model's folder (or weights file), which is fetched first if need be.
 

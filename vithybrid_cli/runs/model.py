@@ -14,18 +14,23 @@ if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 
 
-def located(how: Running, watch: Watch) -> Path:
+def located(how: Running, watch: Watch, *, trust_pickle: bool = False) -> Path:
     """Where the model is, after its download if it needs one. Raises ModelError and UsageError as `locate` does."""
     with watch.fetching() as fetched:
-        return locate(how.model, revision=how.revision, offline=how.offline, progress=fetched)
+        return locate(
+            how.model, revision=how.revision, offline=how.offline, progress=fetched, trust_pickle=trust_pickle
+        )
 
 
-def read_checkpoint(how: Running, watch: Watch) -> "Checkpoint":
-    """What the files of the model say, after its download if it needs one. Raises ModelError and UsageError."""
-    path = located(how, watch)
+def read_checkpoint(how: Running, watch: Watch, *, trust_pickle: bool = False) -> "Checkpoint":
+    """What the files of the model say, after its download if it needs one. Raises ModelError and UsageError.
+
+    Weights that only a pickle holds are an error unless the caller has ``trust_pickle``.
+    """
+    path = located(how, watch, trust_pickle=trust_pickle)
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # imports NumPy and Pillow: a wrong name comes first
 
-    return Checkpoint.read(path, how.image_size)
+    return Checkpoint.read(path, how.image_size, trust_pickle=trust_pickle)
 
 
 def require_apart_from_model(output: Path | None, checkpoint: "Checkpoint") -> None:

@@ -45,14 +45,14 @@ FAMILIES = {
 }
 _CLASSIFIER, _TEACHER = "ForImageClassification", "ForImageClassificationWithTeacher"
 _PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
-_HEADS = {"classifier.weight", "classifier.1.weight", "cls_classifier.weight"}
+_HEADS = {f"{head}.{part}" for head in ("classifier", "classifier.1", "cls_classifier") for part in ("weight", "bias")}
 
 
 def read_config(config: Mapping[str, Any], names: Callable[[], AbstractSet[str]] | None = None) -> NetworkConfig:
     """The network of a ``config.json``. Raises ModelError for a field that is wrong or not supported.
 
-    ``names`` gives the names of the tensors, where there are any: they decide whether the network has a head, a pooler
-    and a mask token if the config names a class that is no classifier.
+    ``names`` gives the names of the tensors, where there are any: they decide whether the network has a head and, if
+    it has none or the config names no classifier, a pooler and a mask token.
     """
     family = family_of(config)
     fields = Fields(config, _FILE)
@@ -105,15 +105,17 @@ class _Parts:
     @classmethod
     def of(cls, config: Mapping[str, Any], names: Callable[[], AbstractSet[str]] | None) -> "_Parts":
         architecture = str((Fields(config, _FILE).sequence("architectures") or [""])[0])
-        if architecture.endswith(_TEACHER):
-            return cls(teacher=True)
-        if architecture.endswith(_CLASSIFIER) or names is None:
-            return cls()
+        teacher = architecture.endswith(_TEACHER)
+        if names is None:
+            return cls(teacher=teacher)
         found = names()
+        head = not found.isdisjoint(_HEADS)
+        if (teacher or architecture.endswith(_CLASSIFIER)) and (head or not found):
+            return cls(teacher=teacher)
         return cls(
-            head=not found.isdisjoint(_HEADS),
+            head=head,
             teacher="distillation_classifier.weight" in found,
-            pooler=any(name.endswith("pooler.dense.weight") for name in found),
+            pooler=not head and any(name.endswith("pooler.dense.weight") for name in found),
             mask_token=any(name.endswith("embeddings.mask_token") for name in found),
         )
 
