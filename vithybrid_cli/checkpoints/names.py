@@ -46,7 +46,7 @@ TIMM = Anchors(("patch_embed.proj.weight", "cls_token", "stem.conv.weight"), "pa
 
 @dataclass(frozen=True, slots=True)
 class Unwrapped:
-    """The layout's name of each tensor, and what is to be said about a choice that was made among networks."""
+    """The layout's name of each tensor of the network, and what is to be said if it is one of several."""
 
     names: Mapping[str, str]
     notice: str | None = None
@@ -63,11 +63,14 @@ def unwrapped(names: Collection[str], anchors: Anchors) -> Unwrapped:
             f"Its weights are those of an adapter or have one that was not merged ({adapted}).",
             "Merge it into its base (`merge_and_unload` of PEFT), and save the result.",
         )
-    prefix, notice = _chosen(_prefixes(names, anchors))
-    theirs = {name: _stripped(name, prefix) for name in names}
+    prefixes = _prefixes(names, anchors)
+    prefix, notice = _chosen(prefixes)
+    others = tuple(part for other in prefixes for part in _and_outer(other) if part not in _and_outer(prefix))
+    own = [name for name in names if not _without_inserted(name).startswith(others)]
+    theirs = {name: _stripped(name, prefix) for name in own}
     twice = sorted(name for name, count in Counter(theirs.values()).items() if count > 1)
     if twice:
-        both = sorted(name for name in names if theirs[name] == twice[0])
+        both = sorted(name for name in own if theirs[name] == twice[0])
         raise ModelError(
             f"Two of its tensors would be the same one of the network: {both[0]} and {both[1]}.",
             "Keep one of them.",

@@ -102,7 +102,8 @@ def named(tensors: Collection[StoredTensor], anchors: Anchors, path: Path) -> tu
         found = unwrapped([tensor.stored for tensor in tensors], anchors)
     except ModelError as error:
         raise ModelError(f"{path} cannot be used: {error.cause}", error.remedy) from error
-    renamed = [replace(tensor, name=found.names[tensor.stored]) for tensor in tensors]
+    own = (tensor for tensor in tensors if tensor.stored in found.names)
+    renamed = [replace(tensor, name=found.names[tensor.stored]) for tensor in own]
     return renamed, None if found.notice is None else f"{path} {found.notice}."
 
 
