@@ -65,7 +65,14 @@ PREFIXES = (
     *("module.", "_orig_mod.", "model.", "net.", "student.", "encoder.", "backbone.", "timm_model.", "vit."),
     *("module._orig_mod.model.", "_forward_module.model.", "a.network.of.somebody."),
 )
-FAMILIES = {"ViT": PLAIN, "hybrid": HYBRID, "DeiT": DEIT, "distilled DeiT": TEACHER, "BEiT": BEIT, "BiT": BIT}
+FAMILIES: dict[str, NetworkConfig] = {
+    "ViT": PLAIN,
+    "hybrid": HYBRID,
+    "DeiT": DEIT,
+    "distilled DeiT": TEACHER,
+    "BEiT": BEIT,
+    "BiT": BIT,
+}
 
 
 @pytest.mark.parametrize("prefix", PREFIXES)

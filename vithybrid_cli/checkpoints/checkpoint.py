@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vithybrid_cli.checkpoints.folders import foreign_file, no_checkpoint, pickle_error
+from vithybrid_cli.checkpoints.folders import ADAPTER_CONFIG, foreign_file, no_checkpoint, pickle_error
 from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import timm as timm_layout
 from vithybrid_cli.checkpoints.layouts import transformers as transformers_config
@@ -264,6 +264,8 @@ def _anchors(family: str) -> Anchors:
 def _published(path: Path, anchors: Anchors, trust_pickle: bool) -> list[StoredTensor]:
     """The tensors under their published names, those without use among them; a choice among networks is logged."""
     files = weight_files(path, trust_pickle=trust_pickle)
+    if path.is_dir() and (path / ADAPTER_CONFIG).is_file():
+        _log.warning(f"The adapter in {path} is not applied: its {files[0].name} is used as it is.")
     tensors, choice = named(stored_tensors(files, trust_pickle=trust_pickle), anchors, path)
     if choice is not None:
         _log.info(choice)

@@ -10,6 +10,7 @@ import logging
 import pickle
 import re
 import struct
+import warnings
 import zipfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -38,7 +39,7 @@ _DAMAGED = (
     *(RuntimeError, OSError, EOFError, ValueError, TypeError, KeyError, IndexError, AttributeError, AssertionError),
     *(ImportError, OverflowError, MemoryError, RecursionError, struct.error, zipfile.BadZipFile),
 )
-_WANTED = re.compile(r"GLOBAL ([\w.]+)|[Uu]nsupported (?:global|class|operand)[: ]+([\w.]+)")
+_WANTED = re.compile(r"GLOBAL ([\w.]+)|[Uu]nsupported class ([\w.]+)")
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,8 @@ def _unpickled(file: Path) -> Any:
             "Where you trust it, load it with torch.jit.load and save its state_dict().",
         )
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of pickles by another protocol: they are read, or are an error
             return torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file) or None)
     except pickle.UnpicklingError as error:
         raise _refused(file, error) from error
