@@ -48,9 +48,9 @@ class Feature(StrEnum):
     """What a picture becomes.
 
     ``auto`` is what the network's own head reads, with the layer and the tanh of a pooler where there is one: the CLS
-    token, of a distilled DeiT too; the mean of the patch tokens for BEiT and timm's average pooling; the mean of the
-    feature map for BiT. ``cls`` and ``mean`` are the CLS token and the mean of the patch tokens after the final norm.
-    Where a network has that norm after its mean, as BEiT does, so have both of these.
+    token, of a distilled DeiT too; the mean of the patch tokens for BEiT, timm's average pooling and where there is no
+    CLS token; the mean of the feature map for BiT. ``cls`` and ``mean`` are the CLS token and the mean of the patch
+    tokens after the final norm. Where a network has that norm after its mean, as BEiT does, so have both of these.
     """
 
     AUTO = "auto"

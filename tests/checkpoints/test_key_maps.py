@@ -69,7 +69,7 @@ def test_jax_counts_blocks_and_units_from_1() -> None:
         pytest.param(transformers_map(PLAIN), "vit.encoder.layer.x.layernorm_before.weight", id="no index"),
         pytest.param(transformers_map(PLAIN), "vit.layernorm.weight.more", id="more after the name"),
         pytest.param(key_maps.JAX, "block0/unit1/conv1/kernel", id="JAX's blocks have no 0"),
-        pytest.param(key_maps.timm(stem_only=False), "blocks.0.ls1.gamma", id="what timm's ViTs here lack"),
+        pytest.param(key_maps.timm(), "norm_pre.weight", id="what timm's ViTs here lack"),
     ],
 )
 def test_a_name_that_no_row_knows_is_a_key_error(key_map: KeyMap, name: str) -> None:

@@ -138,7 +138,7 @@ def test_timm_weights_in_shards_load_like_one_file(tmp_path: Path) -> None:
     [
         pytest.param("resnet50", {}, "architecture 'resnet50' is not supported; known are", id="a ResNet"),
         pytest.param("vit_base_patch16_clip_224", {}, "'vit_base_patch16_clip_224' is not supported", id="CLIP"),
-        pytest.param(None, {}, "architecture None is not supported", id="null"),
+        pytest.param(None, {}, "architecture null is not supported", id="null"),
         pytest.param("vit_tiny_patch16_224", {"label_names": ["a"]}, "label_names has 1 labels, but", id="labels"),
         pytest.param("vit_tiny_patch16_224", {"label_names": "abc"}, "label_names must be a list", id="labels as text"),
         pytest.param(

@@ -100,8 +100,7 @@ def transformers_map(config: NetworkConfig, *, nested: bool = True) -> KeyMap:
 def _key_map(checkpoint: Checkpoint, names: Collection[str]) -> KeyMap:
     config = checkpoint.config
     if checkpoint.layout is Layout.TIMM:
-        backbone = None if isinstance(config, BitClassifierConfig) else config.backbone
-        return key_maps.timm(stem_only=backbone is not None and not backbone.depths)
+        return key_maps.timm_of(config, names)
     # A network that was saved alone is not nested in a classifier.
     nested = not any(name.startswith(("embeddings.", "embedder.")) for name in names)
     return transformers_map(config, nested=nested)

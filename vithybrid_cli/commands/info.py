@@ -84,23 +84,31 @@ def _network(config: "NetworkConfig") -> dict[str, Any]:
     if isinstance(config, BitClassifierConfig):
         return {"family": "BiT", **size, "backbone": _backbone(config.backbone), "pooling": "mean of the feature map"}
     encoder, (rows, columns) = config.encoder, config.grid_size
-    extra = "and CLS" if config.prefix_tokens == 1 else "CLS and a distillation token"
     return {
         "family": _FAMILIES[config.family],
         **size,
         **({} if config.backbone is None else {"backbone": _backbone(config.backbone)}),
-        "tokens": f"{rows}×{columns} patches of {config.patch_size[0]}×{config.patch_size[1]}, {extra}",
+        "tokens": f"{rows}×{columns} patches of {config.patch_size[0]}×{config.patch_size[1]}{_more_tokens(config)}",
         "encoder": f"{encoder.num_hidden_layers} layers, width {encoder.hidden_size}, "
-        f"{encoder.num_attention_heads} heads, MLP {encoder.intermediate_size}, {encoder.hidden_act}",
+        f"{encoder.num_attention_heads} heads, MLP {encoder.intermediate_size}, {encoder.hidden_act}"
+        f"{', LayerScale' if encoder.layer_scale else ''}",
         "pooling": _pooling(config),
     }
+
+
+def _more_tokens(config: "VitConfig") -> str:
+    if not config.class_token:
+        return ""
+    tokens = ", CLS and a distillation token" if config.distillation_token else ", and CLS"
+    return f"{tokens} without a position" if config.only_patches_have_positions else tokens
 
 
 def _pooling(config: "VitConfig") -> str:
     """What the head reads."""
     if config.distillation_head:
         return "CLS and distillation token, each read by a head of its own; their mean"
-    token = "mean of the patches" if config.mean_pooling else "CLS token"
+    patches = "mean of the normalised patches" if config.norm_before_pooling else "mean of the patches"
+    token = patches if config.mean_pooling else "CLS token"
     return f"{token}, through a linear layer and tanh" if config.pooler else token
 
 

@@ -16,6 +16,10 @@ def is_what_the_head_reads(feature: Feature, config: NetworkConfig) -> bool:
                 "A BiT has no CLS token, only the mean of its feature map.", "Give {feature=auto} or {feature=mean}."
             )
         return True
+    if feature is Feature.CLS and not config.class_token:
+        raise UsageError(
+            "This network has no CLS token, only the mean of its patches.", "Give {feature=auto} or {feature=mean}."
+        )
     own = Feature.MEAN if config.mean_pooling else Feature.CLS
     return feature is Feature.AUTO or (feature is own and not config.pooler)
 

@@ -83,10 +83,13 @@ class VitConfig:
     patch_size: tuple[int, int] = (16, 16)  # height, width; of a hybrid on the feature map
     backbone: BitConfig | None = None
     family: VitFamily = "vit"
+    class_token: bool = True
     absolute_positions: bool = True
+    only_patches_have_positions: bool = False  # of the absolute ones: CLS and the distillation token have none
     distillation_token: bool = False
     distillation_head: bool = False  # a second head, on that token; the logits are the mean of both
     mean_pooling: bool = False  # the head reads the normalised mean of the patch tokens instead of the CLS token
+    norm_before_pooling: bool = False  # or the mean of the normalised patch tokens
     mask_token: bool = False
     pooler: bool = False  # a linear layer and tanh on what the head reads, "pre-logits" in the ViT paper's code
 
@@ -105,8 +108,18 @@ class VitConfig:
 
     @property
     def prefix_tokens(self) -> int:
-        """Tokens before those of the patches: CLS, and DeiT's distillation token."""
-        return 1 + self.distillation_token
+        """Tokens before those of the patches: CLS, and DeiT's distillation token, if there are any."""
+        return self.class_token + self.distillation_token
+
+    @property
+    def prefix_positions(self) -> int:
+        """How many of these have an absolute position."""
+        return 0 if self.only_patches_have_positions else self.prefix_tokens
+
+    @property
+    def norm_of_mean(self) -> bool:
+        """Whether the final norm is that of the mean of the patch tokens, and not of each token."""
+        return self.mean_pooling and not self.norm_before_pooling
 
 
 @dataclass(frozen=True, slots=True)

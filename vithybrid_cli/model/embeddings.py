@@ -13,7 +13,7 @@ from vithybrid_cli.model.config import VitConfig
 
 
 class Embeddings(nn.Module):
-    """Normalised pixels [B, 3, H, W] → CLS, distillation token if there is one, and patches, with positions [B, N, D].
+    """Normalised pixels [B, 3, H, W] → CLS and distillation token, if any, and patches, with positions [B, N, D].
 
     ``bool_masked_pos`` [B, patches] is true for the patches that the mask token replaces. Raises UsageError if there is
     no mask token, or if the mask has another shape.
@@ -26,19 +26,28 @@ class Embeddings(nn.Module):
         self.backbone = None if config.backbone is None else Bit(config.backbone)
         channels = 3 if config.backbone is None else config.backbone.out_channels
         self.projection = nn.Conv2d(channels, width, config.patch_size, config.patch_size)
-        self.cls_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.cls_token = _parameter(config.class_token, 1, width)
         self.distillation_token = _parameter(config.distillation_token, 1, width)
         self.mask_token = _parameter(config.mask_token, 1, width)
-        self.position_embeddings = _parameter(config.absolute_positions, config.prefix_tokens + rows * columns, width)
+        positions = config.prefix_positions + rows * columns
+        self.position_embeddings = _parameter(config.absolute_positions, positions, width)
+        self.only_patches_have_positions = config.only_patches_have_positions
 
     def forward(self, pixel_values: Tensor, bool_masked_pos: Tensor | None = None) -> Tensor:
         features = pixel_values if self.backbone is None else self.backbone(pixel_values)
         patches = self.projection(features).flatten(2).transpose(1, 2)  # [B, D, rows, columns] → [B, patches, D]
         if bool_masked_pos is not None:
             patches = self._masked(patches, bool_masked_pos)
-        prefix = [self.cls_token] if self.distillation_token is None else [self.cls_token, self.distillation_token]
-        x = torch.cat((*(token.expand(patches.shape[0], -1, -1) for token in prefix), patches), dim=1)
-        return x if self.position_embeddings is None else x + self.position_embeddings
+        if self.position_embeddings is None:
+            return self._with_prefix(patches)
+        if self.only_patches_have_positions:
+            return self._with_prefix(patches + self.position_embeddings)
+        return self._with_prefix(patches) + self.position_embeddings
+
+    def _with_prefix(self, patches: Tensor) -> Tensor:
+        """The patches [B, patches, D] behind the tokens that are the same for each picture [B, N, D]."""
+        prefix = [token for token in (self.cls_token, self.distillation_token) if token is not None]
+        return torch.cat((*(token.expand(patches.shape[0], -1, -1) for token in prefix), patches), dim=1)
 
     def _masked(self, patches: Tensor, where: Tensor) -> Tensor:
         if self.mask_token is None:

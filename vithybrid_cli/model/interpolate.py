@@ -25,8 +25,8 @@ def resized(tensors: Mapping[str, Tensor], stored: NetworkConfig, wanted: Networ
 
 def _resized(name: str, tensor: Tensor, stored: VitConfig, wanted: VitConfig) -> Tensor:
     if name.endswith(_POSITIONS):
-        prefix = tensor[:, : stored.prefix_tokens]
-        patches = interpolated(tensor[0, stored.prefix_tokens :], stored.grid_size, wanted.grid_size, "bicubic")
+        prefix = tensor[:, : stored.prefix_positions]
+        patches = interpolated(tensor[0, stored.prefix_positions :], stored.grid_size, wanted.grid_size, "bicubic")
         return torch.cat((prefix.float(), patches[None]), dim=1)
     if name.endswith(_TABLE):
         old, new = ((2 * rows - 1, 2 * columns - 1) for rows, columns in (stored.grid_size, wanted.grid_size))

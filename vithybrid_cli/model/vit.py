@@ -2,7 +2,8 @@
 
 One network for the whole line: the plain ViT, DINO (the same without a head), the Hybrid ViT, whose patches are those
 of a feature map (`vithybrid_cli.model.embeddings`), DeiT (https://arxiv.org/abs/2012.12877: one more token and,
-distilled, a head for it) and BEiT (`vithybrid_cli.model.beit`: positions as a bias of the attention).
+distilled, a head for it), DeiT III (https://arxiv.org/abs/2204.07118: LayerScale, and no position for CLS), BEiT
+(`vithybrid_cli.model.beit`: positions as a bias of the attention) and the ViTs of timm without CLS.
 Names follow timm's ``vision_transformer``: norm1, attn.qkv, attn.proj, ls1, norm2, mlp.fc1, mlp.fc2, ls2, fc_norm,
 head, head_dist. Query, key and value are one matrix, since one product of three times the width is faster than three.
 Each stage is a module of its own, so that two ports can be compared stage by stage.
@@ -128,8 +129,8 @@ class VisionTransformer(nn.Module):
             None if shared is None else RelativePositionBias(shared, encoder.num_attention_heads)
         )
         self.blocks = nn.ModuleList(Block(encoder, attention, each) for _ in range(encoder.num_hidden_layers))
-        self.norm = nn.Identity() if config.mean_pooling else nn.LayerNorm(width, encoder.layer_norm_eps)
-        self.fc_norm = nn.LayerNorm(width, encoder.layer_norm_eps) if config.mean_pooling else nn.Identity()
+        self.norm = nn.Identity() if config.norm_of_mean else nn.LayerNorm(width, encoder.layer_norm_eps)
+        self.fc_norm = nn.LayerNorm(width, encoder.layer_norm_eps) if config.norm_of_mean else nn.Identity()
         self.pooler = nn.Linear(width, width) if config.pooler else None
         self.head = nn.Linear(width, len(config.labels)) if config.labels else nn.Identity()
         self.head_dist = nn.Linear(width, len(config.labels)) if config.distillation_head else None
@@ -147,7 +148,7 @@ class VisionTransformer(nn.Module):
         return self.blocks[-1](x, queries, bias)
 
     def normalized(self, x: Tensor) -> Tensor:
-        """Tokens after the last layer [B, N, D] → after the final norm; unchanged if the mean is pooled."""
+        """Tokens after the last layer [B, N, D] → after the final norm; unchanged if that is the norm of their mean."""
         return self.norm(x)
 
     def forward_head(self, x: Tensor) -> Tensor:

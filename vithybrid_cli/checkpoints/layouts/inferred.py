@@ -1,15 +1,17 @@
-"""A ViT's config, inferred from the shapes of its tensors, for layouts whose files do not give all of it. No torch."""
+"""A config, inferred from the shapes of a network's tensors, for layouts whose files do not give it all. No torch."""
 
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from vithybrid_cli.checkpoints.layouts.bit_config import check_groups
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
+from vithybrid_cli.model.config import Activation, BitConfig, EncoderConfig, VitConfig
 
 Shapes = Mapping[str, tuple[int, ...]]
+
+_OF_HYBRIDS = BitConfig(embedding_dynamic_padding=True)
 
 
 class NotThisLayout(ModelError):
@@ -41,34 +43,38 @@ def infer(
     labels: tuple[str, ...],
     num_attention_heads: int,
     image_size: tuple[int, int] | None = None,
-    prefix_tokens: int = 1,
+    hidden_act: Activation = "gelu",
 ) -> VitConfig:
     """The config of the network with tensors of these shapes, in torch's order of axes.
 
-    Norms, activation and padding are those of the ViT paper's hybrids (LayerNorm 1e-6, 32 groups, SAME). Without an
-    ``image_size`` the positions must be for a square, whose size is taken. Raises NotThisLayout where tensors are
-    missing or do not fit each other, ModelError where GroupNorm's groups do not divide the channels.
+    Norms and padding are those of the ViT paper's hybrids (LayerNorm 1e-6, 32 groups, SAME). Without an ``image_size``
+    the positions must be for CLS and a square, whose size is taken. Raises NotThisLayout where tensors are missing or
+    do not fit each other, ModelError where GroupNorm's groups do not divide the channels.
     """
     width, channels, *patch_size = _shape(shapes, names.projection, 4)
     layers = _count(shapes, names.layer, 0)
-    backbone = _backbone(shapes, names)
+    stem = next((name for name in names.stem if name in shapes), None)
+    backbone = None if stem is None else infer_bit(shapes, stem, names.block, names.first, like=_OF_HYBRIDS)
     if backbone is not None and channels != backbone.out_channels:
         raise NotThisLayout(
             f"{names.projection} takes {channels} channels, the backbone gives {backbone.out_channels}."
         )
     stride = 1 if backbone is None else backbone.stride
-    side = _side(shapes, names, prefix_tokens, square=image_size is None)
+    if image_size is None:
+        side = _side(shapes, names)
+        image_size = (side * patch_size[0] * stride, side * patch_size[1] * stride)
     return VitConfig(
         EncoderConfig(
             hidden_size=width,
             num_hidden_layers=layers,
             num_attention_heads=num_attention_heads,
             intermediate_size=_shape(shapes, names.layer.replace("*", "0"), 2)[0],
+            hidden_act=hidden_act,
             layer_norm_eps=1e-6,
             qkv_bias=names.qkv_bias in shapes,
         ),
         labels=labels,
-        image_size=image_size or (side * patch_size[0] * stride, side * patch_size[1] * stride),
+        image_size=image_size,
         patch_size=(patch_size[0], patch_size[1]),
         backbone=backbone,
         family="vit" if backbone is None else "hybrid",
@@ -81,32 +87,34 @@ def encoder_width(shapes: Shapes, names: TensorNames) -> int:
     return _shape(shapes, names.projection, 4)[0]
 
 
-def _side(shapes: Shapes, names: TensorNames, prefix_tokens: int, *, square: bool) -> int:
-    """Patches along a side of the grid that the positions are for. Raises NotThisLayout where it must be ``square``."""
-    patches = _shape(shapes, names.positions, 3)[1] - prefix_tokens
+def _side(shapes: Shapes, names: TensorNames) -> int:
+    """Patches along a side of the grid that the positions are for. Raises NotThisLayout where it is no square."""
+    patches = _shape(shapes, names.positions, 3)[1] - 1
     if patches < 1:
         raise NotThisLayout(f"{names.positions} is {list(shapes[names.positions])}, which leaves no room for patches.")
     side = math.isqrt(patches)
-    if square and side * side != patches:
+    if side * side != patches:
         raise NotThisLayout(f"{names.positions} is for {patches} patches, which make no square.")
     return side
 
 
-def _backbone(shapes: Shapes, names: TensorNames) -> BitConfig | None:
-    stem = next((name for name in names.stem if name in shapes), None)
-    if stem is None:
-        return None
+def infer_bit(shapes: Shapes, stem: str, block: str, first: int, like: BitConfig) -> BitConfig:
+    """The BiT of these tensors, which is ``like`` another but for its size.
+
+    ``stem`` is its first convolution, ``block`` the last one of a block, whose two indices count up from ``first``.
+    Raises as `infer` does.
+    """
     depths, hidden_sizes = [], []
-    for stage in range(names.first, names.first + 16):
-        block = names.block.replace("*", str(stage), 1)
-        if depth := _count(shapes, block, names.first):
+    for stage in range(first, first + 16):
+        last = block.replace("*", str(stage), 1)
+        if depth := _count(shapes, last, first):
             depths.append(depth)
-            hidden_sizes.append(_shape(shapes, block.replace("*", str(names.first)), 4)[0])
-    backbone = BitConfig(
+            hidden_sizes.append(_shape(shapes, last.replace("*", str(first)), 4)[0])
+    backbone = replace(
+        like,
         embedding_size=_shape(shapes, stem, 4)[0],
         hidden_sizes=tuple(hidden_sizes),
         depths=tuple(depths),
-        embedding_dynamic_padding=True,
         out_stage=len(depths),
     )
     check_groups(backbone, stem)

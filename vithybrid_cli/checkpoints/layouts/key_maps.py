@@ -2,19 +2,22 @@
 
 A row names one of our modules or parameters and its counterpart; ``*`` stands for an index that both share, ``#`` for
 one that they count from 1; ``.weight`` and ``.bias`` are added to both. Where the counterpart is a list, our tensor is
-theirs stacked along the first axis; ``ZEROS`` in it stands for a part that they leave out. A table may have rows for
-parts that a network lacks.
+theirs stacked along the first axis; ``ZEROS`` in it stands for a part that they leave out. After ``POINTWISE`` comes a
+1×1 convolution that is a linear layer here. A table may have rows for parts that a network lacks.
 """
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import torch
 from torch import Tensor
 
+from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
+
 ZEROS = "(zeros)"
+POINTWISE = "(1×1) "
 
 
 @dataclass(frozen=True)
@@ -23,6 +26,7 @@ class Row:
 
     ours: str
     theirs: tuple[str, ...]
+    pointwise: bool = False
 
     @cached_property
     def our_pattern(self) -> re.Pattern[str]:
@@ -48,7 +52,7 @@ class KeyMap:
     """A published layout: renames tensors from it and to it."""
 
     def __init__(self, rows: Iterable[tuple[str, str | Sequence[str]]]) -> None:
-        self.rows = tuple(Row(ours, (theirs,) if isinstance(theirs, str) else tuple(theirs)) for ours, theirs in rows)
+        self.rows = tuple(_row(ours, (theirs,) if isinstance(theirs, str) else tuple(theirs)) for ours, theirs in rows)
 
     def to_ours(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename and stack a complete set of published tensors; the parts of a stack must have equal shapes.
@@ -56,23 +60,32 @@ class KeyMap:
         Raises KeyError for a name that no row knows and for a part that is missing.
         """
         our_names = dict.fromkeys(self._our_name(name) for name in tensors)
-        return {name: _stacked(self.their_names(name), tensors) for name in our_names}
+        return {name: self._to_ours(name, tensors) for name in our_names}
 
     def from_ours(self, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Rename our tensors to the published layout. Raises KeyError for a name that no row knows."""
         theirs: dict[str, Tensor] = {}
         for name, tensor in tensors.items():
-            names = self.their_names(name)
-            theirs.update(zip(names, tensor.chunk(len(names)), strict=True))
+            row, names = self._row_of(name)
+            parts = tensor.chunk(len(names))
+            theirs.update(zip(names, map(_as_convolution, parts) if row.pointwise else parts, strict=True))
         theirs.pop(ZEROS, None)
         return theirs
 
     def their_names(self, our_name: str) -> tuple[str, ...]:
         """The published names of one of our tensors. Raises KeyError for a name that no row knows."""
+        return self._row_of(our_name)[1]
+
+    def _row_of(self, our_name: str) -> tuple[Row, tuple[str, ...]]:
         for row in self.rows:
             if match := row.our_pattern.fullmatch(our_name):
-                return row.to_theirs(match)
+                return row, row.to_theirs(match)
         raise KeyError(our_name)
+
+    def _to_ours(self, our_name: str, tensors: Mapping[str, Tensor]) -> Tensor:
+        row, names = self._row_of(our_name)
+        stacked = _stacked(names, tensors)
+        return stacked.flatten(1) if row.pointwise and stacked.ndim > 1 else stacked
 
     def _our_name(self, their_name: str) -> str:
         for row in self.rows:
@@ -80,6 +93,14 @@ class KeyMap:
                 if match := pattern.fullmatch(their_name):
                     return row.to_ours(match)
         raise KeyError(their_name)
+
+
+def _row(ours: str, theirs: tuple[str, ...]) -> Row:
+    return Row(ours, tuple(name.removeprefix(POINTWISE) for name in theirs), theirs[0].startswith(POINTWISE))
+
+
+def _as_convolution(tensor: Tensor) -> Tensor:
+    return tensor[:, :, None, None] if tensor.ndim == 2 else tensor  # a bias stays as it is
 
 
 def _stacked(names: Sequence[str], tensors: Mapping[str, Tensor]) -> Tensor:
@@ -162,10 +183,16 @@ def transformers_bit(base: str) -> KeyMap:
     return KeyMap([*rows, ("norm", f"{inside}norm"), ("head", "classifier.1")])
 
 
-def timm(*, stem_only: bool) -> KeyMap:
-    """timm's names for a ViT, Hybrid ViT or DeiT; a backbone that is ``stem_only`` is not nested."""
+def timm(*, stem_only: bool = False, split_bias: bool = False, scale: str = "ls{}.gamma", norm: str = "norm") -> KeyMap:
+    """timm's names for a ViT, Hybrid ViT, DeiT or BEiT; a backbone that is ``stem_only`` is not nested.
+
+    With a ``split_bias`` queries and values have one each, and keys have none. ``scale`` is the LayerScale of the
+    branch ``{}``, and ``norm`` the last one of the tokens.
+    """
     backbone = "patch_embed.backbone"
     stem = backbone if stem_only else f"{backbone}.stem"
+    table = "relative_position_bias_table"
+    biases = [f"blocks.*.attn.{part}" for part in ("q_bias", "v_bias")]
     return KeyMap(
         [
             ("embeddings.backbone.stem.conv", f"{stem}.conv"),
@@ -178,10 +205,37 @@ def timm(*, stem_only: bool) -> KeyMap:
             ("embeddings.cls_token", "cls_token"),
             ("embeddings.distillation_token", "dist_token"),
             ("embeddings.position_embeddings", "pos_embed"),
+            *([("blocks.*.attn.qkv.bias", [biases[0], ZEROS, biases[1]])] if split_bias else []),
             *((f"blocks.*.{part}", f"blocks.*.{part}") for part in ("norm1", "attn.qkv", "attn.proj", "norm2")),
+            ("blocks.*.attn.relative_position_bias.table", f"blocks.*.attn.{table}"),
+            *((f"blocks.*.ls{branch}.gamma", f"blocks.*.{scale.format(branch)}") for branch in (1, 2)),
             *((f"blocks.*.{part}", f"blocks.*.{part}") for part in ("mlp.fc1", "mlp.fc2")),
-            *((name, name) for name in ("norm", "fc_norm", "head", "head_dist")),
+            ("relative_position_bias.table", f"rel_pos_bias.{table}"),
+            ("norm", norm),
+            *((name, name) for name in ("fc_norm", "head", "head_dist")),
         ]
+    )
+
+
+def timm_bit() -> KeyMap:
+    """timm's names for a BiT classifier, its ``resnetv2``."""
+    blocks = [(f"backbone.stages.*.*.{part}", f"stages.*.blocks.*.{part}") for part in _BLOCK_PARTS]
+    return KeyMap([("backbone.stem.conv", "stem.conv"), *blocks, ("norm", "norm"), ("head", f"{POINTWISE}head.fc")])
+
+
+def timm_of(config: NetworkConfig, names: Collection[str]) -> KeyMap:
+    """timm's names for a network, of whose tensors some are called ``names``: two of its classes differ, and versions.
+
+    With the norm of a pooled CLS token, which is the token of the norm, it may say where the mean would be pooled.
+    """
+    if isinstance(config, BitClassifierConfig):
+        return timm_bit()
+    of_pooled = "fc_norm.weight" in names and not config.mean_pooling
+    return timm(
+        stem_only=config.backbone is not None and not config.backbone.depths,
+        split_bias=config.family == "beit",
+        scale="gamma_{}" if "blocks.0.gamma_1" in names else "ls{}.gamma",
+        norm="fc_norm" if of_pooled else "norm",
     )
 
 

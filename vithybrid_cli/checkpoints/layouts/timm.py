@@ -4,23 +4,19 @@ timm 1.0 prepares pictures in ``timm.data.transforms_factory.transforms_imagenet
 """
 
 import math
-import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any
+from typing import Any, Literal
 
 from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error
-from vithybrid_cli.checkpoints.layouts.imagenet import labels_by_count
-from vithybrid_cli.checkpoints.layouts.inferred import Shapes, TensorNames, encoder_width, infer
+from vithybrid_cli.checkpoints.layouts.imagenet import labels_by_count, unnamed_labels
+from vithybrid_cli.checkpoints.layouts.inferred import Shapes, TensorNames, encoder_width, infer, infer_bit
+from vithybrid_cli.checkpoints.layouts.timm_variants import Variant, shown, unknown_part, variant_of
 from vithybrid_cli.hub.files import CONFIG as _FILE
 from vithybrid_cli.images.preprocess import INTERPOLATIONS, Preprocessing, timm_preprocessing
 from vithybrid_cli.images.timm_crop import CROP_MODES
-from vithybrid_cli.model.config import VitConfig
+from vithybrid_cli.model.config import Activation, BitClassifierConfig, BitConfig, NetworkConfig, VitConfig
 
-_KNOWN = re.compile(
-    r"vit_(tiny_r_s16_p8|small_r26_s32|base_r50_s16|large_r50_s32|(tiny|small|base|large)_patch(8|16|32))_\d+"
-    r"|deit_(tiny|small|base)_(distilled_)?patch16_\d+"
-)
 # Where a file names none: ``DEFAULT_CROP_PCT``, ``IMAGENET_DEFAULT_MEAN`` and ``…_STD`` in timm.data.constants.
 _CROP_PCT = 0.875
 IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.225)}
@@ -28,9 +24,25 @@ IMAGENET_STATISTICS = {"mean": (0.485, 0.456, 0.406), "std": (0.229, 0.224, 0.22
 _HARMLESS = {
     *("img_size", "num_heads", "patch_size", "embed_dim", "depth", "mlp_ratio", "qkv_bias", "num_classes", "in_chans"),
     *("drop_rate", "pos_drop_rate", "patch_drop_rate", "proj_drop_rate", "attn_drop_rate", "drop_path_rate"),
-    *("dynamic_img_size", "dynamic_img_pad", "strict_img_size", "global_pool"),
+    *("dynamic_img_size", "dynamic_img_pad", "strict_img_size", "global_pool", "weight_init", "fix_init", "act_layer"),
+    *("init_values", "class_token", "no_embed_class", "pos_embed", "fc_norm", "use_fc_norm", "head_init_scale"),
+    *("use_abs_pos_emb", "use_rel_pos_bias", "use_shared_rel_pos_bias"),
+    *("layers", "channels", "width_factor", "stem_chs", "zero_init_last"),
 }
-_HEAD_WIDTH = 64  # of every architecture that is known here: width over heads
+# Those that matter and are computed for these values alone.
+_OFF = (False, None)
+_ONLY: dict[str, tuple[Any, ...]] = {
+    **dict.fromkeys(("qk_norm", "scale_attn_norm", "scale_mlp_norm", "scale_mlp", "swiglu_mlp", "reg_tokens"), _OFF),
+    **dict.fromkeys(("pre_norm", "pool_include_prefix", "embed_norm_layer", "use_naflex", "features_only"), _OFF),
+    **dict.fromkeys(("avg_down", "basic"), _OFF),
+    **dict.fromkeys(("proj_bias", "final_norm", "preact"), (True,)),
+    "norm_layer": (None, "layernorm"),
+    "attn_layer": ("", "attn"),
+    "stem_type": ("fixed",),
+    "output_stride": (32,),
+    "bottle_ratio": (0.25,),
+}
+_ACTIVATIONS: dict[str, Activation] = {"gelu": "gelu", "gelu_tanh": "gelu_new", "relu": "relu"}
 
 _NAMES = TensorNames(
     stem=("patch_embed.backbone.stem.conv.weight", "patch_embed.backbone.conv.weight"),
@@ -43,43 +55,110 @@ _NAMES = TensorNames(
     head="head.weight",
     pooler="",
 )
+_BEIT_NAMES = replace(_NAMES, qkv_bias="blocks.0.attn.q_bias")
+_TABLE, _SHARED_TABLE = "blocks.0.attn.relative_position_bias_table", "rel_pos_bias.relative_position_bias_table"
+_BIT_HEAD = "head.fc.weight"
 
 
-def read_config(config: Mapping[str, Any], shapes: Shapes) -> VitConfig:
+def read_config(config: Mapping[str, Any], shapes: Shapes) -> NetworkConfig:
     """The network of a timm ``config.json`` with tensors of these shapes. Raises ModelError for what is not known."""
-    fields = Fields(config, _FILE)
-    architecture = config.get("architecture")
-    if not isinstance(architecture, str) or not _KNOWN.fullmatch(architecture.split(".")[0]):
-        raise field_error(
-            _FILE,
-            f"architecture {architecture!r} is not supported; known are timm's vit_*_patch* and deit_*, and hybrids "
-            "vit_tiny_r_s16_p8, vit_small_r26_s32, vit_base_r50_s16 and vit_large_r50_s32",
-        )
-    distilled = "dist_token" in shapes
-    arguments = Fields(fields.mapping("model_args") or {}, f"{_FILE}, model_args")
-    for name in arguments.config.keys() - _HARMLESS:
-        raise field_error(arguments.where, f"{name} = {arguments.config[name]!r} is not supported")
-    pool = _pool(arguments, default=_pool(fields, default=_pool(pretrained_cfg(config), default="token")))
-    heads = arguments.integer("num_heads", max(encoder_width(shapes, _NAMES) // _HEAD_WIDTH, 1))
+    variant = variant_of(config.get("architecture"), _FILE)
+    if part := unknown_part(shapes):
+        raise field_error(_FILE, f"the weights have {part}, which is not supported")
+    arguments = Fields(Fields(config, _FILE).mapping("model_args") or {}, f"{_FILE}, model_args")
+    for name, value in arguments.config.items():
+        if name not in _HARMLESS and value not in _ONLY.get(name, ()):
+            raise field_error(arguments.where, f"{name} = {shown(value)} is not supported")
+    if variant.kind == "bit":
+        return _bit(config, arguments, shapes, variant)
+    network = _encoded(config, arguments, shapes, variant)
+    pool = _pool(config, arguments, ("token", "avg", ""), default=variant.pool)
+    if network.labels and not pool:
+        raise field_error(_FILE, "global_pool '' gives every patch logits of its own, which is not supported")
+    if network.labels and pool == "token" and not network.class_token:
+        raise field_error(_FILE, "global_pool 'token' is not possible without a CLS token, which the weights lack")
+    mean_pooling = pool == "avg" or not network.class_token
+    return replace(
+        network,
+        mean_pooling=mean_pooling,
+        norm_before_pooling=mean_pooling and "fc_norm.weight" not in shapes,
+    )
+
+
+def _encoded(config: Mapping[str, Any], arguments: Fields, shapes: Shapes, variant: Variant) -> VitConfig:
+    """The network as far as its head does not matter."""
+    beit, distilled = variant.kind == "beit", "dist_token" in shapes
+    heads = _heads(arguments, shapes, variant)
     network = infer(
         shapes,
-        _NAMES,
-        labels=_labels(config, fields, shapes),
+        _BEIT_NAMES if beit else _NAMES,
+        labels=_labels(config, shapes.get(_NAMES.head)),
         num_attention_heads=heads,
-        image_size=_image_size(fields, arguments),
-        prefix_tokens=2 if distilled else 1,
+        image_size=_image_size(config, arguments),
+        hidden_act=_activation(arguments, variant),
     )
     if network.encoder.hidden_size % heads:
         raise field_error(_FILE, f"{heads} heads do not divide a width of {network.encoder.hidden_size}")
-    if network.labels and not pool:
-        raise field_error(_FILE, "global_pool '' gives every patch logits of its own, which is not supported")
-    return replace(
+    network = replace(
         network,
-        family="deit" if distilled else network.family,
+        family="beit" if beit else "deit" if distilled else network.family,
+        encoder=replace(
+            network.encoder,
+            layer_scale=not shapes.keys().isdisjoint(("blocks.0.ls1.gamma", "blocks.0.gamma_1")),
+            relative_positions=_relative_positions(shapes),
+        ),
+        class_token="cls_token" in shapes,
         distillation_token=distilled,
         distillation_head="head_dist.weight" in shapes,
-        mean_pooling=pool == "avg",
     )
+    return _with_positions(network, arguments, shapes)
+
+
+def _with_positions(network: VitConfig, arguments: Fields, shapes: Shapes) -> VitConfig:
+    rows, columns = network.grid_size
+    sides = zip(network.image_size, network.patch_size, strict=True)
+    if arguments.config.get("dynamic_img_pad") and network.backbone is None and any(a % b for a, b in sides):
+        raise field_error(
+            arguments.where, "dynamic_img_pad is not supported where patches do not divide the image size"
+        )
+    positions = shapes.get(_NAMES.positions)
+    of_patches = positions is not None and positions[1:2] == (rows * columns,) and network.prefix_tokens > 0
+    return replace(network, absolute_positions=positions is not None, only_patches_have_positions=of_patches)
+
+
+def _relative_positions(shapes: Shapes) -> Literal["none", "each", "shared"]:
+    if _TABLE in shapes and _SHARED_TABLE in shapes:
+        raise field_error(_FILE, "relative position biases both for each layer and shared are not supported")
+    return "each" if _TABLE in shapes else "shared" if _SHARED_TABLE in shapes else "none"
+
+
+def _heads(arguments: Fields, shapes: Shapes, variant: Variant) -> int:
+    """The number of heads: as given, as the tables of relative positions have it, or as the architecture has it."""
+    tables = [shapes[name] for name in (_TABLE, _SHARED_TABLE) if name in shapes]
+    if tables:
+        default = tables[0][-1]
+    elif "embed_dim" in arguments.config:
+        default = variant.heads
+    else:
+        default = variant.heads_of(encoder_width(shapes, _NAMES))
+    return arguments.integer("num_heads", default)
+
+
+def _activation(arguments: Fields, variant: Variant) -> Activation:
+    given = arguments.config.get("act_layer")
+    if given is None:
+        return variant.hidden_act
+    if given not in _ACTIVATIONS:
+        raise field_error(arguments.where, f"act_layer = {shown(given)} is not supported")
+    return _ACTIVATIONS[given]
+
+
+def _bit(config: Mapping[str, Any], arguments: Fields, shapes: Shapes, variant: Variant) -> BitClassifierConfig:
+    like = BitConfig(preactivation=True, same_padding=False, hidden_act=_activation(arguments, variant))
+    backbone = infer_bit(shapes, "stem.conv.weight", "stages.*.blocks.*.conv3.weight", 0, like)
+    labels = _labels(config, shapes.get(_BIT_HEAD))
+    _pool(config, arguments, ("avg",) if labels else ("avg", ""), default="avg")
+    return BitClassifierConfig(backbone, labels, _image_size(config, arguments))
 
 
 def read_preprocessing(config: Mapping[str, Any], image_size: tuple[int, int]) -> Preprocessing:
@@ -121,29 +200,47 @@ def pretrained_cfg(config: Mapping[str, Any]) -> Fields:
     return Fields(fields.mapping("pretrained_cfg") or config, f"{_FILE}, pretrained_cfg")
 
 
-def _pool(fields: Fields, default: str) -> str:
-    pool: str | None = fields.require("global_pool", ("token", "avg", "", None), default=default)
-    return default if pool is None else pool
+def _pool(config: Mapping[str, Any], arguments: Fields, known: tuple[str, ...], default: str) -> str:
+    """What the head reads: the file says it at three places, of which the first that does is right."""
+    for fields in (arguments, Fields(config, _FILE), pretrained_cfg(config)):
+        pool: str | None = fields.require("global_pool", (*known, None), default=None)
+        if pool is not None:
+            return pool
+    return default
 
 
-def _image_size(fields: Fields, arguments: Fields) -> tuple[int, int]:
-    if "img_size" in arguments.config:
+def _image_size(config: Mapping[str, Any], arguments: Fields) -> tuple[int, int]:
+    if arguments.config.get("img_size") is not None:
         return arguments.size("img_size", 224)
-    size = pretrained_cfg(fields.config).integers("input_size", (3, 224, 224))
+    size = pretrained_cfg(config).integers("input_size", (3, 224, 224))
     if len(size) != 3 or size[0] != 3:
         raise field_error(_FILE, f"input_size {list(size)} is not supported; known: [3, height, width]")
     return size[1], size[2]
 
 
-def _labels(config: Mapping[str, Any], fields: Fields, shapes: Shapes) -> tuple[str, ...]:
-    head = shapes.get(_NAMES.head)
+def _labels(config: Mapping[str, Any], head: tuple[int, ...] | None) -> tuple[str, ...]:
+    """The labels of a ``head`` of that shape; none without one."""
     if not head:
         return ()
-    names = fields.sequence("label_names") or pretrained_cfg(config).sequence("label_names")
+    inside = pretrained_cfg(config)
+    fields = Fields(config, _FILE)
+    names = _names(fields, "label_names", head[0]) or _names(inside, "label_names", head[0])
     if names is None and "pretrained_cfg" not in config:
-        names = fields.sequence("labels")  # what older files call them
-    if names is None:
-        return labels_by_count(head[0])
-    if len(names) != head[0]:
-        raise field_error(_FILE, f"label_names has {len(names)} labels, but the head has {head[0]} classes")
-    return tuple(map(str, names))
+        names = _names(fields, "labels", head[0])  # what older files call them
+    return labels_by_count(head[0]) if names is None else names
+
+
+def _names(fields: Fields, name: str, count: int) -> tuple[str, ...] | None:
+    """A list of names, or timm's other form, an object from class indices to names that may have gaps."""
+    given = fields.config.get(name)
+    if isinstance(given, Mapping):
+        numbered = {str(index): given.get(str(index)) for index in range(count)}
+        if excess := sorted(given.keys() - numbered.keys()):
+            raise field_error(fields.where, f"{name} names a class {excess[0]!r}, but the head has {count} classes")
+        names: Sequence[Any] = tuple(numbered.values())
+    else:
+        names = fields.sequence(name) or ()
+    if names and len(names) != count:
+        raise field_error(fields.where, f"{name} has {len(names)} labels, but the head has {count} classes")
+    unnamed = unnamed_labels(len(names))
+    return tuple(other if label is None else str(label) for label, other in zip(names, unnamed, strict=True)) or None

@@ -230,10 +230,8 @@ def class_of(config: NetworkConfig) -> str:
     """The class of transformers for this network. Raises ModelError where there is none."""
     begins = FAMILIES[family_name(config)].classes
     if isinstance(config, VitConfig):
-        if config.pooler and config.labels:
-            raise _no_class(f"transformers has no {begins} with a layer (pre_logits) between encoder and head.")
-        if config.mean_pooling and config.family != "beit":
-            raise _no_class(f"transformers has no {begins} whose head reads the mean of the patches (avg pooling).")
+        if special := _without_class(config):
+            raise _no_class(f"transformers has no {begins} {special}.")
         if config.distillation_head:
             return begins + _TEACHER
     return begins + (_CLASSIFIER if config.labels else "Model")
@@ -241,6 +239,22 @@ def class_of(config: NetworkConfig) -> str:
 
 def _no_class(cause: str) -> ModelError:
     return ModelError(cause, "Use the checkpoint as it is, or another one.")
+
+
+def _without_class(config: VitConfig) -> str | None:
+    """What this network has and no network of its family in transformers, if there is anything."""
+    beit, encoder = config.family == "beit", config.encoder
+    specials = {
+        "with a layer (pre_logits) between encoder and head": config.pooler and bool(config.labels),
+        "without a CLS token": not config.class_token,
+        "whose head reads the mean of the patches (avg pooling)": config.mean_pooling and not beit,
+        "whose last norm comes before the mean of the patches": config.norm_before_pooling,
+        "with scaled branches (LayerScale)": encoder.layer_scale and not beit,
+        "whose CLS token has no position": config.absolute_positions and config.only_patches_have_positions,
+        "without positions": not (config.absolute_positions or beit),
+        "without biases of queries and values": beit and not encoder.qkv_bias,
+    }
+    return next((what for what, is_so in specials.items() if is_so), None)
 
 
 def readers(config: NetworkConfig) -> str:
