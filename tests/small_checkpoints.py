@@ -13,7 +13,7 @@ from torch import Tensor
 
 from vithybrid_cli.checkpoints.layouts import key_maps
 from vithybrid_cli.model.build import build
-from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
+from vithybrid_cli.model.config import BitConfig, EncoderConfig, NetworkConfig, VitConfig
 
 Arrays = dict[str, npt.NDArray[Any]]
 
@@ -39,7 +39,7 @@ STEM_ONLY = VitConfig(
 )
 
 
-def random_weights(config: VitConfig, seed: int = 0) -> dict[str, Tensor]:
+def random_weights(config: NetworkConfig, seed: int = 0) -> dict[str, Tensor]:
     """Weights under our names, all different from 0 and from each other."""
     generator = torch.Generator().manual_seed(seed)
     with torch.device("meta"):
@@ -47,11 +47,10 @@ def random_weights(config: VitConfig, seed: int = 0) -> dict[str, Tensor]:
     return {name: torch.randn(tensor.shape, generator=generator) / 10 for name, tensor in state.items()}
 
 
-def write_timm(folder: Path, config: VitConfig, architecture: str, **fields: Any) -> Path:
+def write_timm(folder: Path, config: NetworkConfig, architecture: str, **fields: Any) -> Path:
     """A folder as timm pushes it to the hub; ``fields`` are added to its config."""
-    backbone = config.backbone
-    key_map = key_maps.timm(stem_only=backbone is not None and not backbone.depths)
-    tensors = key_map.from_ours(random_weights(config))
+    beit = isinstance(config, VitConfig) and config.family == "beit"
+    tensors = key_maps.timm_of(config, {"blocks.0.gamma_1"} if beit else ()).from_ours(random_weights(config))
     folder.mkdir(parents=True, exist_ok=True)
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
     size = [3, *config.image_size]
