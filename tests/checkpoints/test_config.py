@@ -105,6 +105,11 @@ def test_the_feature_map_is_taken_from_the_named_stage(outputs: dict[str, Any], 
         pytest.param(config(hidden_size="768"), "hidden_size", id="a number as text"),
         pytest.param(config(image_size=[384, 384, 3]), "image_size", id="three image sides"),
         pytest.param(config(image_size=0), "image_size", id="no image"),
+        pytest.param(
+            {"model_type": "beit", "image_size": [224, 448], "use_relative_position_bias": True},
+            r"image_size \[224, 448\] with relative positions is not supported",
+            id="what transformers mixes up in BEiT",
+        ),
         pytest.param(config(use_timm_backbone=True), "use_timm_backbone", id="timm backbone"),
         pytest.param(config(backbone="resnet50"), "resnet50", id="named backbone"),
         pytest.param(config(backbone_featmap_shape=[1, 1024, 14, 14]), "backbone_featmap_shape", id="feature map"),
@@ -186,6 +191,25 @@ def test_transformers_has_a_class_for_each_network(network: NetworkConfig, name:
         pytest.param(VitConfig(EncoderConfig(), ("a",), pooler=True), "no ViT with a layer", id="pre-logits"),
         pytest.param(VitConfig(EncoderConfig(), ("a",), mean_pooling=True), "mean of the patches", id="mean"),
         pytest.param(VitConfig(EncoderConfig(), mean_pooling=True), "mean of the patches", id="mean without a head"),
+        pytest.param(VitConfig(EncoderConfig(layer_scale=True)), r"no ViT with scaled .*LayerScale", id="LayerScale"),
+        pytest.param(VitConfig(EncoderConfig(), only_patches_have_positions=True), "no position", id="CLS's position"),
+        pytest.param(VitConfig(EncoderConfig(), absolute_positions=False), "without positions", id="no positions"),
+        pytest.param(
+            VitConfig(EncoderConfig(), class_token=False, mean_pooling=True), "without a CLS token", id="no CLS"
+        ),
+        pytest.param(
+            VitConfig(EncoderConfig(), family="beit", mean_pooling=True, norm_before_pooling=True),
+            "no Beit whose last norm comes before the mean",
+            id="BEiT, mean of norms",
+        ),
+        pytest.param(
+            VitConfig(EncoderConfig(qkv_bias=False), family="beit"), "no Beit without biases", id="BEiT without biases"
+        ),
+        pytest.param(
+            VitConfig(EncoderConfig(relative_positions="each"), family="beit", image_size=(32, 64)),
+            "a grid that is not square",
+            id="BEiT, not square",
+        ),
     ],
 )
 def test_a_network_that_transformers_has_no_class_for_is_not_written(network: NetworkConfig, says: str) -> None:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -16,7 +16,7 @@ import numpy.typing as npt
 import pytest
 import torch
 from places import EXAMPLES, GOLDENS
-from small_checkpoints import LABELS, write_timm
+from small_checkpoints import LABELS, PLAIN, write_timm
 from torch import nn
 from typer.testing import CliRunner
 
@@ -29,12 +29,14 @@ from vithybrid_cli.engines.openvino_convert import checkpoint_graph, network_gra
 from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
 from vithybrid_cli.engines.openvino_graph import Graph
 from vithybrid_cli.engines.openvino_runtime import openvino
+from vithybrid_cli.engines.torch_features import load_for
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
-from vithybrid_cli.model.config import EncoderConfig, VitConfig
+from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, NetworkConfig, VitConfig
 
 SMALL = GOLDENS / "hf-hybrid-small"
 FAMILIES = ("hf-vit", "hf-deit", "hf-deit-distilled", "hf-beit", "hf-bit", "timm-hybrid", "jax-hybrid/R50+ViT.npz")
+SCALED = replace(PLAIN, encoder=replace(PLAIN.encoder, layer_scale=True))
 TOLERANCE = 1e-5  # of the largest logit, in float32
 # Of the largest logit, about twice what was measured: a rounded network, not another one.
 SHORT_TOLERANCES = {"bfloat16": 0.04, "float16": 0.005}
@@ -121,6 +123,51 @@ def test_each_family_from_each_place_gives_the_logits_of_its_network_on_torch(na
     pixels = pixels_for(engine)
     assert relative_error(engine.run(pixels), reference_logits(GOLDENS / name, pixels)) <= TOLERANCE
     assert relative_error(engine.run(pixels[:1]), reference_logits(GOLDENS / name, pixels[:1])) <= TOLERANCE
+
+
+@pytest.mark.parametrize(
+    ("config", "architecture"),
+    [
+        pytest.param(replace(SCALED, only_patches_have_positions=True), "deit3_small_patch16_224", id="DeiT-3"),
+        pytest.param(replace(SCALED, class_token=False, mean_pooling=True), "vit_base_patch16_224", id="no CLS"),
+        pytest.param(
+            replace(SCALED, class_token=False, mean_pooling=True, norm_before_pooling=True, absolute_positions=False),
+            "vit_medium_patch16_gap_256",
+            id="no CLS, mean of norms",
+        ),
+        pytest.param(
+            replace(
+                SCALED,
+                image_size=(32, 48),
+                family="beit",
+                encoder=replace(SCALED.encoder, relative_positions="each"),
+                absolute_positions=False,
+                mean_pooling=True,
+            ),
+            "beit_base_patch16_224",
+            id="BEiT, not square",
+        ),
+        pytest.param(
+            BitClassifierConfig(
+                BitConfig(32, (128, 128), (1, 2), preactivation=True, same_padding=False, out_stage=2), LABELS, (64, 96)
+            ),
+            "resnetv2_50x1_bit",
+            id="BiT, not square",
+        ),
+    ],
+)
+@pytest.mark.parametrize("feature", [None, Feature.MEAN])
+def test_networks_of_timm_give_what_they_give_on_torch(
+    config: NetworkConfig, architecture: str, feature: Feature | None, tmp_path: Path
+) -> None:
+    pool = "avg" if isinstance(config, BitClassifierConfig) or config.mean_pooling else "token"
+    checkpoint = Checkpoint.read(write_timm(tmp_path, config, architecture, global_pool=pool))
+    engine = OpenVinoEngine.open(checkpoint, "float32", feature)
+    pixels = pixels_for(engine)
+    with torch.inference_mode():
+        values = torch.from_numpy(checkpoint.preprocessing.normalization.apply(pixels))
+        expected = np.asarray(load_for(checkpoint, "sdpa", feature)(values).numpy())
+    assert relative_error(engine.run(pixels), expected) <= TOLERANCE
 
 
 @pytest.mark.parametrize("name", FAMILIES)

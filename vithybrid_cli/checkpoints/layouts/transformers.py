@@ -64,7 +64,7 @@ def read_config(config: Mapping[str, Any], names: Callable[[], AbstractSet[str]]
     network = _READERS[family](fields)
     if parts.pooler:
         fields.require("pooler_act", ("tanh",), default="tanh")
-    return replace(
+    network = replace(
         network,
         family=family,
         encoder=_encoder(fields, family),
@@ -74,6 +74,21 @@ def read_config(config: Mapping[str, Any], names: Callable[[], AbstractSet[str]]
         pooler=parts.pooler and not network.mean_pooling,
         mask_token=parts.mask_token or network.mask_token,
     )
+    if _mixes_rows_and_columns(network):
+        raise field_error(
+            _FILE,
+            f"image_size {list(network.image_size)} with relative positions is not supported, unless it is square",
+        )
+    return network
+
+
+def _mixes_rows_and_columns(network: VitConfig) -> bool:
+    """Whether transformers (``BeitRelativePositionBias.forward``) takes rows for columns in a table of positions.
+
+    It then interpolates the table of one grid to the other, even for pictures of the network's own size.
+    """
+    rows, columns = network.grid_size
+    return network.encoder.relative_positions != "none" and rows != columns
 
 
 def family_of(config: Mapping[str, Any]) -> Any:
@@ -253,6 +268,7 @@ def _without_class(config: VitConfig) -> str | None:
         "whose CLS token has no position": config.absolute_positions and config.only_patches_have_positions,
         "without positions": not (config.absolute_positions or beit),
         "without biases of queries and values": beit and not encoder.qkv_bias,
+        "that knows relative positions in a grid that is not square": _mixes_rows_and_columns(config),
     }
     return next((what for what, is_so in specials.items() if is_so), None)
 
