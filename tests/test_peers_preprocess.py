@@ -166,13 +166,13 @@ def assert_equal(expected: dict[str, Floats], name: str, preprocessing: Preproce
 @pytest.mark.parametrize("name", PUBLISHED)
 def test_a_published_config_gives_the_pixels_of_transformers(name: str, expected: dict[str, Floats]) -> None:
     assert len(PICTURES) == 10
-    assert_equal(expected, name, Preprocessing.from_dict(PUBLISHED[name], (64, 64)))
+    assert_equal(expected, name, Preprocessing.from_dict(PUBLISHED[name]))
 
 
 @pytest.mark.parametrize("name", UNNAMED)
 def test_a_config_that_names_no_processor_is_read_by_that_of_its_family(name: str, expected: dict[str, Floats]) -> None:
     _, processor, config = UNNAMED[name]
-    assert_equal(expected, name, Preprocessing.from_dict(config, (64, 64), processor))
+    assert_equal(expected, name, Preprocessing.from_dict(config, processor))
 
 
 @pytest.mark.parametrize("name", TIMM)

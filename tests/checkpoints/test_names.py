@@ -38,7 +38,7 @@ def published(config: NetworkConfig) -> dict[str, Tensor]:
 
 
 def weights(config: NetworkConfig) -> dict[str, Tensor]:
-    return random_weights(config)  # type: ignore[arg-type]
+    return random_weights(config)
 
 
 def write(folder: Path, config: NetworkConfig, tensors: Mapping[str, Tensor], **fields: Any) -> Path:

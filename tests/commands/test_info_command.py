@@ -72,9 +72,9 @@ def run(*arguments: str, charset: str = "utf-8") -> Any:
     return CliRunner(charset=charset).invoke(app, ["info", *arguments], catch_exceptions=False)
 
 
-def facts(*arguments: str) -> Any:
+def facts(*arguments: str, said: str = "") -> Any:
     done = run(*arguments)
-    assert (done.exit_code, done.stderr) == (0, "")
+    assert (done.exit_code, done.stderr.partition(":")[0]) == (0, said)
     return json.loads(done.stdout)
 
 
@@ -191,7 +191,7 @@ def test_a_network_without_a_head_says_what_can_be_done_with_it(arguments: list[
 def test_a_step_that_is_switched_off_is_not_shown(folder: Path, switch: str, gone: list[str]) -> None:
     change(folder / "preprocessor_config.json", **{switch: False})
     names = ["size", "resample", "crop_size", "rescale_factor", "image_mean", "image_std"]
-    assert list(facts(str(folder))["preprocessing"]) == [name for name in names if name not in gone]
+    assert list(facts(str(folder), "--quiet")["preprocessing"]) == [name for name in names if name not in gone]
 
 
 def test_a_preprocessing_without_any_step_is_none(folder: Path) -> None:
@@ -208,7 +208,15 @@ def test_the_filter_is_shown_by_its_name(folder: Path, number: int, name: str) -
 
 def test_without_a_preprocessor_config_it_is_the_one_that_will_be_used(folder: Path) -> None:
     (folder / "preprocessor_config.json").unlink()
-    assert facts(str(folder))["preprocessing"] == facts(str(GOLDEN))["preprocessing"]
+    found = facts(str(folder), said=f"{folder} has no preprocessor_config.json")
+    assert found["preprocessing"] == facts(str(GOLDEN))["preprocessing"]
+
+
+def test_a_preprocessor_that_does_not_fit_is_an_error(folder: Path) -> None:
+    change(folder / "preprocessor_config.json", crop_size={"height": 48, "width": 40})
+    done = run(str(folder))
+    assert done.exit_code == 3
+    assert "The model takes 64×64 pixels, but its preprocessor_config.json makes 40×48." in done.stderr
 
 
 def test_weights_in_several_files_are_added_up(folder: Path) -> None:

@@ -7,6 +7,7 @@ grey level with the Pillow at hand.
 """
 
 import json
+import logging
 import math
 from typing import Any
 
@@ -72,7 +73,7 @@ def test_with_weights_of_16_bits_everything_equals_the_golden_to_the_last_bit(
 ) -> None:
     monkeypatch.setattr(Image.Image, "resize", resize_with_16_bits)
     name, processor = key.split("/")
-    preprocessing = Preprocessing.from_dict(PROCESSORS[processor], (64, 64))
+    preprocessing = Preprocessing.from_dict(PROCESSORS[processor])
     pixels = preprocessing.pixels(decode(GOLDEN / f"{name}.png"))
     np.testing.assert_array_equal(EXPECTED[key], preprocessing.normalization.apply(pixels), strict=True)
 
@@ -80,7 +81,7 @@ def test_with_weights_of_16_bits_everything_equals_the_golden_to_the_last_bit(
 @pytest.mark.parametrize("key", sorted(EXPECTED))
 def test_with_the_pillow_at_hand_no_pixel_is_more_than_one_grey_level_from_the_golden(key: str) -> None:
     name, processor = key.split("/")
-    preprocessing = Preprocessing.from_dict(PROCESSORS[processor], (64, 64))
+    preprocessing = Preprocessing.from_dict(PROCESSORS[processor])
     actual = preprocessing.normalization.apply(preprocessing.pixels(decode(GOLDEN / f"{name}.png")))
     one_level = 1 / 255 / np.array(preprocessing.image_std, np.float32)[:, None, None]
     assert EXPECTED[key].shape == actual.shape
@@ -90,13 +91,14 @@ def test_with_the_pillow_at_hand_no_pixel_is_more_than_one_grey_level_from_the_g
 @pytest.mark.parametrize("name", ["02-64x64/hybrid", "02-64x64/hybrid-odd-crop", "02-64x64/vit"])
 def test_a_picture_that_needs_no_resizing_equals_the_golden_to_the_last_bit(name: str) -> None:
     image, processor = name.split("/")
-    preprocessing = Preprocessing.from_dict(PROCESSORS[processor], (64, 64))
+    preprocessing = Preprocessing.from_dict(PROCESSORS[processor])
     actual = preprocessing.normalization.apply(preprocessing.pixels(decode(GOLDEN / f"{image}.png")))
     np.testing.assert_array_equal(EXPECTED[name], actual, strict=True)
 
 
 HYBRID = {"image_processor_type": "ViTHybridImageProcessor"}
-VIT = {"image_processor_type": "ViTImageProcessor"}
+VITS = ("ViTImageProcessor", "ViTImageProcessorFast")
+VIT = {"image_processor_type": VITS[0]}
 
 
 @pytest.mark.parametrize(
@@ -110,17 +112,39 @@ VIT = {"image_processor_type": "ViTImageProcessor"}
         pytest.param({"size": 64, "image_processor_type": "DeiTImageProcessor"}, (64, 64), id="DeiT"),
         pytest.param({"size": 64, "image_processor_type": "DeiTImageProcessorPil"}, (64, 64), id="transformers 5"),
         pytest.param({"size": 64, "feature_extractor_type": "BeitFeatureExtractor"}, (64, 64), id="BEiT"),
-        pytest.param({"size": 64, "default_to_square": True}, (64, 64), id="default_to_square"),
-        pytest.param({"size": {"shortest_edge": 64}, **VIT}, 64, id="shortest edge"),
+        pytest.param({"size": 64, "default_to_square": True}, 64, id="default_to_square, which slow classes pass over"),
+        pytest.param(
+            {"size": 64, "default_to_square": True, "image_processor_type": "CLIPImageProcessorFast"},
+            (64, 64),
+            id="default_to_square, which fast classes read",
+        ),
+        pytest.param({"size": {"shortest_edge": 64}, **HYBRID}, 64, id="shortest edge"),
+        pytest.param({"size": {"shortest_edge": 64, "longest_edge": 96}}, 64, id="a longest edge is passed over"),
+        pytest.param(
+            {"size": {"shortest_edge": 64}, "image_processor_type": "ViTImageProcessorFast"}, 64, id="edge, fast ViT"
+        ),
+        pytest.param({"size": {"shortest_edge": 64}, "do_resize": False, **VIT}, (224, 224), id="not resized"),
         pytest.param({"size": {"height": 48, "width": 64}, **HYBRID}, (48, 64), id="height and width"),
         pytest.param({"size": {"height": 48, "width": 64, "longest_edge": None}}, (48, 64), id="a null is not set"),
         pytest.param({"size": [48, 64]}, (48, 64), id="a pair is height and width"),
-        pytest.param({"size": None}, 96, id="absent, hybrid"),
-        pytest.param({**VIT}, (96, 96), id="absent, ViT"),
+        pytest.param({"size": [48, 64, 3]}, (48, 64), id="of a list the first two count"),
+        pytest.param({"size": None}, 224, id="absent, hybrid"),
+        pytest.param({**VIT}, (224, 224), id="absent, ViT"),
+        pytest.param({"image_processor_type": "DeiTImageProcessor"}, (256, 256), id="absent, DeiT"),
+        pytest.param({"size": 64, "image_processor_type": "CLIPImageProcessor"}, 64, id="CLIP"),
+        pytest.param(
+            {"size": 64, "image_processor_type": "CLIPFeatureExtractor", "use_square_size": True},
+            (64, 64),
+            id="CLIP, squared",
+        ),
+        pytest.param({"size": 224, "image_processor_type": "ConvNextImageProcessor"}, 256, id="ConvNeXt below 384"),
+        pytest.param({"image_processor_type": "ConvNextImageProcessor"}, (384, 384), id="ConvNeXt"),
+        pytest.param({"size": 224, "image_processor_type": "LevitImageProcessor"}, 256, id="LeViT"),
+        pytest.param({"image_processor_type": "PoolFormerImageProcessor"}, 248, id="PoolFormer"),
     ],
 )
 def test_size_is_read_as_its_processor_means_it(config: dict[str, Any], expected: object) -> None:
-    assert expected == Preprocessing.from_dict(config, (96, 96)).size
+    assert expected == Preprocessing.from_dict(config).size
 
 
 @pytest.mark.parametrize(
@@ -128,11 +152,11 @@ def test_size_is_read_as_its_processor_means_it(config: dict[str, Any], expected
     [
         pytest.param(64, (64, 64), id="int"),
         pytest.param({"height": 72, "width": 48}, (72, 48), id="dict"),
-        pytest.param(None, (96, 80), id="absent"),
+        pytest.param(None, (224, 224), id="absent"),
     ],
 )
 def test_crop_size_is_height_and_width(crop_size: object, expected: tuple[int, int]) -> None:
-    assert expected == Preprocessing.from_dict({"crop_size": crop_size}, (96, 80)).crop_size
+    assert expected == Preprocessing.from_dict({"crop_size": crop_size}).crop_size
 
 
 def test_a_checkpoint_without_a_config_gets_its_own_size_and_one_half_for_mean_and_std() -> None:
@@ -149,17 +173,76 @@ def test_a_checkpoint_without_a_config_gets_its_own_size_and_one_half_for_mean_a
         image_std=(0.5, 0.5, 0.5),
     )
     assert expected == Preprocessing.default((384, 384))
-    assert expected == Preprocessing.from_dict({}, (384, 384))
+    assert expected == Preprocessing.default_of("ViTHybridImageProcessor", (384, 384))
 
 
-def test_vit_defaults_to_bilinear_without_a_crop() -> None:
-    actual = Preprocessing.from_dict({}, (96, 96), processor="ViTImageProcessor")
-    assert Preprocessing(size=(96, 96), crop_size=(96, 96), resample=2, do_center_crop=False) == actual
+CLIP_MEAN, CLIP_STD = (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)
+CLIP = Preprocessing(224, (224, 224), image_mean=CLIP_MEAN, image_std=CLIP_STD)
+
+
+@pytest.mark.parametrize(
+    ("processor", "expected"),
+    [
+        pytest.param("ViTImageProcessor", Preprocessing((224, 224), (224, 224), resample=2, do_center_crop=False)),
+        pytest.param("DeiTImageProcessor", Preprocessing((256, 256), (224, 224))),
+        pytest.param("BeitImageProcessor", Preprocessing((256, 256), (224, 224))),
+        pytest.param("BitImageProcessor", CLIP),
+        pytest.param("ViTHybridImageProcessor", CLIP),
+    ],
+)
+def test_an_empty_file_means_the_defaults_of_its_class(processor: str, expected: Preprocessing) -> None:
+    assert expected == Preprocessing.from_dict({}, processor)
+
+
+@pytest.mark.parametrize(
+    ("processor", "image_size", "expected"),
+    [
+        pytest.param(
+            "ViTImageProcessor",
+            (384, 384),
+            Preprocessing((384, 384), (384, 384), resample=2, do_center_crop=False),
+            id="a larger ViT",
+        ),
+        pytest.param("DeiTImageProcessor", (224, 224), Preprocessing((256, 256), (224, 224)), id="DeiT"),
+        pytest.param("DeiTImageProcessor", (384, 384), Preprocessing((439, 439), (384, 384)), id="a larger DeiT"),
+        pytest.param("BitImageProcessor", None, CLIP, id="BiT, which takes any size"),
+    ],
+)
+def test_without_a_file_the_defaults_of_the_class_are_brought_to_the_networks_size(
+    processor: str, image_size: tuple[int, int] | None, expected: Preprocessing
+) -> None:
+    assert expected == Preprocessing.default_of(processor, image_size)
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        pytest.param({"do_normalize": None}, False, id="slow"),
+        pytest.param({"do_normalize": None, "image_processor_type": "BitImageProcessorFast"}, True, id="fast"),
+        pytest.param({"do_normalize": 0}, False, id="zero"),
+        pytest.param({"do_normalize": 1}, True, id="one"),
+        pytest.param({}, True, id="absent"),
+    ],
+)
+def test_a_null_switches_a_step_of_a_slow_class_off(options: dict[str, Any], expected: bool) -> None:
+    assert expected is Preprocessing.from_dict(options).do_normalize
+
+
+def test_options_may_lie_one_level_deeper_as_those_of_multimodal_processors() -> None:
+    inner = {"image_processor_type": "ViTImageProcessor", "size": 96}
+    assert Preprocessing.from_dict(inner) == Preprocessing.from_dict({"image_processor": inner, "processor_class": "X"})
+
+
+def test_a_slow_vit_passes_over_a_crop_and_a_fast_one_does_it() -> None:
+    options = {"size": {"height": 96, "width": 96}, "do_center_crop": True, "crop_size": {"height": 80, "width": 80}}
+    slow, fast = (Preprocessing.from_dict({**options, "image_processor_type": name}) for name in VITS)
+    assert (slow.output_size, fast.output_size) == ((96, 96), (80, 80))
 
 
 def test_a_config_that_is_written_reads_back_the_same() -> None:
-    for preprocessing in (Preprocessing.default((48, 48)), Preprocessing((48, 32), (40, 30), resample=2)):
-        assert preprocessing == Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict())), (1, 1))
+    efficientnet = Preprocessing((48, 32), (40, 30), include_top=True, rescale_offset=True)
+    for preprocessing in (Preprocessing.default((48, 48)), Preprocessing((48, 32), (40, 30), resample=2), efficientnet):
+        assert preprocessing == Preprocessing.from_dict(json.loads(json.dumps(preprocessing.to_dict())))
 
 
 MEAN, STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # ImageNet's
@@ -171,12 +254,12 @@ IMAGENET = {"image_mean": list(MEAN), "image_std": list(STD)}
     [
         pytest.param(
             {"feature_extractor_type": "ViTFeatureExtractor", "resample": 2, "size": 224},
-            Preprocessing((224, 224), (96, 96), resample=2, do_center_crop=False),
+            Preprocessing((224, 224), (224, 224), resample=2, do_center_crop=False),
             id="google/vit-base-patch16-224, early",
         ),
         pytest.param(
             {"feature_extractor_type": "ViTFeatureExtractor", "resample": 3, "size": 224, **IMAGENET},
-            Preprocessing((224, 224), (96, 96), do_center_crop=False, image_mean=MEAN, image_std=STD),
+            Preprocessing((224, 224), (224, 224), do_center_crop=False, image_mean=MEAN, image_std=STD),
             id="facebook/dino",
         ),
         pytest.param(
@@ -221,7 +304,7 @@ def test_the_configs_of_the_other_families_are_read_as_they_are_published(
     config: dict[str, Any], expected: Preprocessing
 ) -> None:
     common = {"do_normalize": True, "do_resize": True, "image_mean": [0.5, 0.5, 0.5], "image_std": [0.5, 0.5, 0.5]}
-    assert expected == Preprocessing.from_dict({**common, **config}, (96, 96))
+    assert expected == Preprocessing.from_dict({**common, **config})
 
 
 @pytest.mark.parametrize(
@@ -271,7 +354,7 @@ def test_at_another_size_the_same_share_of_each_picture_is_seen(
 
 def test_at_its_own_size_nothing_changes() -> None:
     for name, config in PROCESSORS.items():
-        preprocessing = Preprocessing.from_dict(config, (64, 64))
+        preprocessing = Preprocessing.from_dict(config)
         assert preprocessing.output_size is not None, name
         assert preprocessing == preprocessing.at(preprocessing.output_size).at(preprocessing.output_size), name
 
@@ -279,41 +362,116 @@ def test_at_its_own_size_nothing_changes() -> None:
 @pytest.mark.parametrize(
     ("config", "named"),
     [
-        pytest.param({"size": {"shortest_edge": 64, "longest_edge": 96}}, "longest_edge", id="longest edge"),
+        pytest.param({"size": {"longest_edge": 96}}, 'size = {"longest_edge": 96}', id="longest edge alone"),
+        pytest.param(
+            {
+                "size": {"shortest_edge": 64, "longest_edge": 96},
+                "image_processor_type": "CLIPImageProcessorFast",
+            },
+            "longest_edge",
+            id="longest edge, which fast classes mind",
+        ),
         pytest.param({"size": {"max_height": 64, "max_width": 96}}, "max_height", id="maxima"),
+        pytest.param({"size": {"shortest_edge": 64}, **VIT}, "takes a height and a width", id="edge, slow ViT"),
+        pytest.param({"size": 64, "image_processor_type": "SiglipImageProcessor"}, "size = 64", id="number, SigLIP"),
+        pytest.param(
+            {"size": [64, 64], "image_processor_type": "ConvNextImageProcessor"},
+            "takes a shortest edge",
+            id="pair, ConvNeXt",
+        ),
         pytest.param({"size": 0}, "size = 0", id="zero size"),
-        pytest.param({"size": True}, "size = True", id="a switch for a size"),
-        pytest.param({"size": [1, 2, 3]}, "size = ", id="three sizes"),
-        pytest.param({"size": "64"}, "size = '64'", id="text for a size"),
+        pytest.param({"size": True}, "size = true", id="a switch for a size"),
+        pytest.param({"size": [64]}, "size = [64]", id="one size in a list"),
+        pytest.param({"size": "64"}, 'size = "64"', id="text for a size"),
         pytest.param({"crop_size": {"shortest_edge": 64}}, "crop_size", id="crop to an edge"),
-        pytest.param({"do_pad": True}, "do_pad = True", id="padding"),
-        pytest.param({"do_flip_channel_order": True}, "do_flip_channel_order", id="BGR"),
-        pytest.param({"crop_pct": 0.9}, "crop_pct = 0.9", id="ConvNeXt's crop"),
+        pytest.param(
+            {"do_pad": True, "image_processor_type": "ViTImageProcessorFast"}, "do_pad = true", id="padding, fast"
+        ),
+        pytest.param(
+            {"crop_pct": 0, "size": 64, "image_processor_type": "ConvNextImageProcessor"}, "crop_pct = 0", id="no share"
+        ),
         pytest.param({"resample": 9}, "resample = 9", id="no such filter"),
-        pytest.param({"resample": "bicubic"}, "resample = 'bicubic'", id="a filter by name"),
-        pytest.param({"do_resize": 1}, "do_resize = 1", id="a number for a switch"),
+        pytest.param({"resample": None}, "resample = null", id="no filter"),
+        pytest.param({"resample": "bicubic"}, 'resample = "bicubic"', id="a filter by name"),
+        pytest.param({"do_resize": "no"}, 'do_resize = "no"', id="text for a switch"),
         pytest.param({"image_mean": [0.5, 0.5]}, "image_mean", id="two channels"),
         pytest.param({"image_std": [0.5, 0.5, 0]}, "image_std", id="division by zero"),
         pytest.param({"rescale_factor": math.nan}, "rescale_factor", id="not a number"),
-        pytest.param({"image_processor_type": "ConvNextImageProcessor"}, "ConvNextImageProcessor", id="processor"),
+        pytest.param(
+            {"image_processor_type": "MobileViTImageProcessor"}, '"MobileViTImageProcessor"', id="other steps"
+        ),
+        pytest.param({"image_processor_type": ["ViT"]}, '["ViT"]', id="no name"),
+        pytest.param({"auto_map": {"AutoImageProcessor": "mine.Mine"}}, "mine.Mine", id="code of its own"),
     ],
 )
 def test_what_is_not_supported_is_named(config: dict[str, Any], named: str) -> None:
     with pytest.raises(ModelError) as caught:
-        Preprocessing.from_dict(config, (64, 64))
+        Preprocessing.from_dict(config)
     assert named in str(caught.value)
+
+
+WARNINGS = "vithybrid_cli.images.processor_config"
 
 
 @pytest.mark.parametrize(
     "config",
     [
-        pytest.param({"do_pad": False, "pad_size": None, "device": None}, id="switched off"),
+        pytest.param({"do_flip_channel_order": False, "pad_size": None, "device": None}, id="switched off"),
         pytest.param({"do_convert_rgb": True, "data_format": "channels_first"}, id="without effect on RGB"),
+        pytest.param({"do_convert_rgb": None}, id="do_convert_rgb left open"),
         pytest.param({"image_processor_type": "ViTHybridImageProcessorFast"}, id="the fast variant"),
+        pytest.param({"_valid_processor_keys": ["images", "do_resize"]}, id="transformers 4.39 to 4.41"),
+        pytest.param({"auto_map": {"AutoImageProcessor": "mine.Mine"}, **HYBRID}, id="code beside a class"),
+        pytest.param({"processor_class": "CLIPProcessor", "default_to_square": False}, id="inert"),
     ],
 )
-def test_what_changes_no_pixel_is_accepted(config: dict[str, Any]) -> None:
-    assert Preprocessing.default((64, 64)) == Preprocessing.from_dict(config, (64, 64))
+def test_what_changes_no_pixel_is_accepted_without_a_word(
+    config: dict[str, Any], caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Preprocessing.from_dict({}) == Preprocessing.from_dict(config)
+    assert caplog.messages == []
+
+
+def test_an_early_vit_with_a_crop_of_its_own_size_is_accepted_without_a_word(caplog: pytest.LogCaptureFixture) -> None:
+    plain = Preprocessing.from_dict({**VIT, "size": 30})
+    assert plain == Preprocessing.from_dict({**VIT, "size": 30, "crop_size": 30, "do_center_crop": True})
+    assert caplog.messages == []
+
+
+@pytest.mark.parametrize(
+    ("config", "warning"),
+    [
+        pytest.param(
+            {"favourite": "blue", "do_pad": True, "img_mean": [0.5]},
+            "preprocessor_config.json sets do_pad, favourite, img_mean, which ViTImageProcessor does not read: passed "
+            "over, as in transformers.",
+            id="unknown",
+        ),
+        pytest.param(
+            {"crop_pct": 0.9},
+            "preprocessor_config.json sets crop_pct, which ViTImageProcessor does not read: passed over, as in "
+            "transformers.",
+            id="another class's",
+        ),
+        pytest.param(
+            {"do_center_crop": True, "crop_size": 200},
+            "preprocessor_config.json sets do_center_crop, which ViTImageProcessor does not read: passed over, as in "
+            "transformers.",
+            id="a crop that a slow ViT does not do",
+        ),
+        pytest.param(
+            {"architectures": ["ViTForImageClassification"], "hidden_size": 768, "model_type": "vit"},
+            "preprocessor_config.json is a copy of config.json and says nothing of pictures, so the defaults of "
+            "ViTImageProcessor hold, as in transformers.",
+            id="a copy of config.json",
+        ),
+    ],
+)
+def test_what_the_class_does_not_read_is_named_in_one_warning(
+    config: dict[str, Any], warning: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    assert Preprocessing.from_dict({}, "ViTImageProcessor") == Preprocessing.from_dict(config, "ViTImageProcessor")
+    assert [(WARNINGS, logging.WARNING, warning)] == caplog.record_tuples
 
 
 def gradient(width: int, height: int) -> Image.Image:

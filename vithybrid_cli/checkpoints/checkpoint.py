@@ -36,10 +36,10 @@ from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
 
+_log = logging.getLogger(__name__)
+
 _TIMM_MODEL_TYPES = (None, "timm_wrapper")  # of timm itself, and of transformers around it
 _AGAIN = "Fetch the checkpoint again."
-
-_log = logging.getLogger(__name__)
 
 
 class Layout(StrEnum):
@@ -73,11 +73,13 @@ class Checkpoint:
         """Read what ``path``, a folder or a weights file, says of its network; tensors left out are logged.
 
         With an ``image_size`` the network takes pictures of that size. ``trust_pickle`` also reads weights that only a
-        pickle holds. Raises ModelError when there is no readable checkpoint, UsageError when the network cannot take
-        pictures of that size.
+        pickle holds. Raises ModelError when there is no readable checkpoint, or its preprocessing does not fit its
+        network; UsageError when the network cannot take pictures of that size.
         """
         checkpoint = _read_npz(path) if is_npz(path) else _read_described(path, trust_pickle)
-        return checkpoint if image_size is None else checkpoint.at(image_size)
+        checkpoint = checkpoint if image_size is None else checkpoint.at(image_size)
+        _require_fit(checkpoint)
+        return checkpoint
 
     def at(self, image_size: int) -> "Checkpoint":
         """The same for pictures of another size, in pixels. Raises UsageError for one that is too small or large."""
@@ -229,9 +231,6 @@ def _read_timm(path: Path, described: _Described, trust_pickle: bool) -> Checkpo
 
 
 def _read_transformers(path: Path, described: _Described, trust_pickle: bool) -> Checkpoint:
-    """Without a preprocessor config pictures are resized to the network's image size, with mean and standard deviation
-    0.5, as for all published hybrids.
-    """
     found = has_weights(path, trust_pickle=trust_pickle)
     anchors = _anchors(transformers_config.family_of(described.config))
     published = cache(lambda: _published(path, anchors, trust_pickle))
@@ -239,11 +238,7 @@ def _read_transformers(path: Path, described: _Described, trust_pickle: bool) ->
     network = transformers_config.read_config(described.config, names)
     if found:
         _tell_unused(path, published(), network, anchors)
-    if described.preprocessor is None:
-        preprocessing = Preprocessing.default(network.image_size)
-    else:
-        processor = transformers_config.processor_of(described.config)
-        preprocessing = Preprocessing.from_dict(described.preprocessor, network.image_size, processor)
+    preprocessing = _preprocessing(path, described, network)
     if isinstance(network, BitClassifierConfig) and preprocessing.output_size is not None:
         network = replace(network, image_size=preprocessing.output_size)  # a BiT takes pictures of any size
     problem_type = transformers_config.read_problem_type(described.config)
@@ -255,6 +250,52 @@ def _read_transformers(path: Path, described: _Described, trust_pickle: bool) ->
         problem_type=problem_type,
         trust_pickle=trust_pickle,
     )
+
+
+def _preprocessing(path: Path, described: _Described, network: NetworkConfig) -> Preprocessing:
+    """What the file says; without one the defaults of the family's class in transformers, and a line that says so.
+
+    transformers itself refuses a checkpoint without the file.
+    """
+    named = described.config.get("image_processor_type")  # where ``AutoImageProcessor`` looks next
+    processor = named if isinstance(named, str) else transformers_config.processor_of(described.config)
+    if described.preprocessor is not None:
+        return Preprocessing.from_dict(described.preprocessor, processor)
+    fixed = None if isinstance(network, BitClassifierConfig) else network.image_size
+    preprocessing = Preprocessing.default_of(processor, fixed)
+    _log.warning(f"{path} has no {PREPROCESSOR_CONFIG}: pictures are prepared {_in_words(processor, preprocessing)}.")
+    return preprocessing
+
+
+def _in_words(processor: str, preprocessing: Preprocessing) -> str:
+    """How the pictures are prepared where no file says it."""
+    whose = f"as {processor} of transformers does by default"
+    if processor == "ViTHybridImageProcessor":
+        whose = "as the published hybrids' are"
+    elif preprocessing != Preprocessing.from_dict({}, processor):
+        whose += ", brought to the size that the network takes"
+    height, width = preprocessing.crop_size
+    mean = ", ".join(f"{value:g}" for value in dict.fromkeys(preprocessing.image_mean))
+    return f"{whose} ({width}×{height} pixels, mean {mean})"
+
+
+def _require_fit(checkpoint: Checkpoint) -> None:
+    """Raise ModelError where no picture can come out at the size that the network takes, whatever its own size.
+
+    Where the size depends on the picture, one line says which pictures fit.
+    """
+    (height, width), made = checkpoint.config.image_size, checkpoint.preprocessing.output_size
+    if made is None:
+        _log.warning(
+            f"The preprocessor_config.json of {checkpoint.path} brings pictures to no fixed size, so only those that "
+            f"come out at {width}×{height} pixels can be used."
+        )
+    elif made != (height, width):
+        smaller = f", or give {{image_size={width}}}" if width == height else ""
+        raise ModelError(
+            f"The model takes {width}×{height} pixels, but its preprocessor_config.json makes {made[1]}×{made[0]}.",
+            f"Correct the sizes in that file{smaller}.",
+        )
 
 
 def _anchors(family: str) -> Anchors:

@@ -39,7 +39,7 @@ def write_checkpoint(
     tensors = {name: tensor.detach().to("cpu", dtype).contiguous() for name, tensor in published.items()}
     widest = reduce(torch.promote_types, (tensor.dtype for tensor in tensors.values()))
     write_tensors(out / WEIGHTS, tensors, {"format": "pt"})
-    _write_json(out / PREPROCESSOR_CONFIG, {**preprocessing.to_dict(), **_processor(config)})
+    _write_json(out / PREPROCESSOR_CONFIG, _processor(config, preprocessing))
     _write_json(out / CONFIG, {**described, "torch_dtype": str(widest).removeprefix("torch.")})
 
 
@@ -49,10 +49,16 @@ def write_tensors(file: Path, tensors: dict[str, Tensor], metadata: dict[str, st
         save_file(tensors, part, metadata)
 
 
-def _processor(config: NetworkConfig) -> dict[str, str]:
-    """Transformers' class for the preprocessing; version 5 has only BiT's, which does the same as the hybrid's."""
+def _processor(config: NetworkConfig, preprocessing: Preprocessing) -> dict[str, object]:
+    """The options of the preprocessing; those of a hybrid under its own class, which does as BiT's.
+
+    Version 5 of transformers has neither the hybrid nor its class.
+    """
+    options = preprocessing.to_dict()
     hybrid = isinstance(config, VitConfig) and config.family == "hybrid"
-    return {"image_processor_type": "ViTHybridImageProcessor" if hybrid else "BitImageProcessor"}
+    if hybrid and options["image_processor_type"] == "BitImageProcessor":
+        options["image_processor_type"] = "ViTHybridImageProcessor"
+    return options
 
 
 def _write_json(file: Path, content: Mapping[str, object]) -> None:

@@ -35,8 +35,8 @@ def info(
     Example: vithybrid info tiny --labels
     """
     how = Running(model=model, revision=revision, offline=offline)
-    with Stderr(quiet=quiet) as stderr:
-        checkpoint = read_checkpoint(how, stderr)
+    with Stderr(quiet=quiet) as watch:
+        checkpoint = read_checkpoint(how, watch)
     facts = describe(checkpoint, all_labels=labels)
     write_facts(facts, output_format, {} if checkpoint.config.labels else {"labels": _NO_LABELS})
 
@@ -128,7 +128,8 @@ def _preprocessing(checkpoint: "Checkpoint") -> dict[str, Any]:
     names = ("size", "resample", "crop_size", "timm", "rescale_factor", "image_mean", "image_std")
     switches = {"size": "do_resize", "resample": "do_resize", "timm": "do_resize", "crop_size": "do_center_crop"}
     switches |= {"rescale_factor": "do_rescale", "image_mean": "do_normalize", "image_std": "do_normalize"}
-    return {name: options_[name] for name in names if name in options_ and options_[switches[name]]}
+    shown = {name: options_[name] for name in names if name in options_ and options_[switches[name]]}
+    return shown | {name: True for name in ("rescale_offset", "include_top") if options_.get(name)}
 
 
 def _few(labels: tuple[str, ...]) -> dict[str, Any]:

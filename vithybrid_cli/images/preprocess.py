@@ -18,14 +18,20 @@ from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.processor_config import ProcessorOptions, edge_or_pair
 from vithybrid_cli.images.timm_crop import CropMode, TimmCrop
 
+_BIT = "BitImageProcessor"
+_EFFICIENTNETS_OWN = ("rescale_offset", "include_top")
+
 
 @dataclass(frozen=True, slots=True)
 class Normalization:
-    """``(x · scale − mean) / std`` per channel, from uint8 to float32."""
+    """``(x · scale − offset − mean) / std`` per channel, from uint8 to float32."""
 
     scale: float = 1.0
     mean: tuple[float, float, float] = (0.0, 0.0, 0.0)
     std: tuple[float, float, float] = (1.0, 1.0, 1.0)
+    offset: float = 0.0
+    twice: bool = False
+    """Whether it is divided by ``std`` once more."""
 
     def apply(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """Pixels [..., H, W, 3] as the network's input [..., 3, H, W], C-contiguous."""
@@ -43,7 +49,18 @@ class Normalization:
         """
         scaled = (np.arange(256, dtype=np.float64) * self.scale).astype(np.float32)
         mean, std = (np.array(values, np.float32)[:, None] for values in (self.mean, self.std))
-        return np.asarray((scaled - mean) / std, dtype=np.float32)
+        normalised = (scaled - np.float32(self.offset) - mean) / std
+        return np.asarray(normalised / std if self.twice else normalised, dtype=np.float32)
+
+    def in_one_step(self) -> "Normalization":
+        """The same up to rounding with ``scale``, ``mean`` and ``std`` alone."""
+        red, green, blue = (value + self.offset for value in self.mean)
+        std = self.std
+        return Normalization(
+            self.scale,
+            (red, green, blue),
+            (std[0] ** 2, std[1] ** 2, std[2] ** 2) if self.twice else std,
+        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +78,10 @@ class Preprocessing:
     do_normalize: bool = True
     image_mean: tuple[float, float, float] = (0.5, 0.5, 0.5)
     image_std: tuple[float, float, float] = (0.5, 0.5, 0.5)
+    rescale_offset: bool = False
+    """Whether 1 is taken off each rescaled value; only of EfficientNet's processor."""
+    include_top: bool = False
+    """Whether the values are divided by the standard deviation once more; only of EfficientNet's processor."""
     timm: TimmCrop | None = None
     """Set where pictures are resized and cropped as timm does it; None stands for transformers."""
 
@@ -68,34 +89,50 @@ class Preprocessing:
     def default(cls, image_size: tuple[int, int]) -> "Preprocessing":
         """What the published hybrid checkpoint does, for a network that takes pictures of this (height, width).
 
-        It is for checkpoints without ``preprocessor_config.json``. The class defaults of transformers (224, CLIP's mean
-        and std) fit no published checkpoint.
+        It is for hybrids without ``preprocessor_config.json``; see `default_of`.
         """
         return cls(size=edge_or_pair(image_size), crop_size=image_size)
 
     @classmethod
-    def from_dict(
-        cls, config: Mapping[str, Any], image_size: tuple[int, int], processor: str = "ViTHybridImageProcessor"
-    ) -> "Preprocessing":
-        """The options of a ``preprocessor_config.json``; ``processor`` is the type where it names none.
+    def from_dict(cls, config: Mapping[str, Any], processor: str = "ViTHybridImageProcessor") -> "Preprocessing":
+        """The options of a ``preprocessor_config.json``; ``processor`` is the class that reads it if it names none.
 
-        Absent: size and crop are ``image_size`` (height, width) of the network, mean and std 0.5, factor 1/255, all
-        steps on (centre crop: not for ViT), bicubic (ViT: bilinear). Raises ModelError for what is not supported.
+        What a file leaves open is the class's own default, as `vithybrid_cli.images.processors` has it. Raises
+        ModelError for a class with other steps, and for an option that cannot be done; warns once of options that the
+        class does not read.
         """
         options = ProcessorOptions.of(config, processor)
+        size, crop_size, do_center_crop = options.sizes()
         return cls(
-            size=options.size(image_size),
-            crop_size=options.crop_size(image_size),
+            size=size,
+            crop_size=crop_size,
             do_resize=options.switch("do_resize", True),
             resample=options.resample(),
-            do_center_crop=options.center_crop(),
+            do_center_crop=do_center_crop,
             do_rescale=options.switch("do_rescale", True),
-            rescale_factor=options.number("rescale_factor", 1 / 255),
+            rescale_factor=options.rescale_factor(),
             do_normalize=options.switch("do_normalize", True),
-            image_mean=options.channels("image_mean"),
-            image_std=options.channels("image_std"),
+            image_mean=options.mean(),
+            image_std=options.std(),
+            rescale_offset=options.rescale_offset(),
+            include_top=options.include_top(),
             timm=options.timm(),
         )
+
+    @classmethod
+    def default_of(cls, processor: str, image_size: tuple[int, int] | None) -> "Preprocessing":
+        """What a class does by default, for a checkpoint without ``preprocessor_config.json``.
+
+        Where that makes another size than the ``image_size`` (height, width) that the network takes, the same share of
+        each picture is brought to that size; None for a network that takes any. The hybrid's class is no guide: its
+        defaults (224 pixels, CLIP's mean and standard deviation) fit no published checkpoint, so hybrids get `default`.
+        """
+        if image_size is None:
+            return cls.from_dict({}, processor)
+        if processor == "ViTHybridImageProcessor":
+            return cls.default(image_size)
+        preprocessing = cls.from_dict({}, processor)
+        return preprocessing if preprocessing.output_size == image_size else preprocessing.at(image_size)
 
     def at(self, image_size: tuple[int, int]) -> "Preprocessing":
         """The same for a network that takes pictures of another (height, width), keeping the same part of a picture.
@@ -116,9 +153,16 @@ class Preprocessing:
     def normalization(self) -> Normalization:
         """What remains to be done after `pixels`."""
         scale = self.rescale_factor if self.do_rescale else 1.0
-        if not self.do_normalize:
-            return Normalization(scale)
-        return Normalization(scale, self.image_mean, self.image_std)
+        offset = 1.0 if self.rescale_offset else 0.0
+        if not (self.do_normalize or self.include_top):
+            return Normalization(scale, offset=offset)
+        mean = self.image_mean if self.do_normalize else (0.0, 0.0, 0.0)
+        return Normalization(scale, mean, self.image_std, offset, twice=self.do_normalize and self.include_top)
+
+    @property
+    def processor(self) -> str:
+        """The class of transformers, 4 and 5, that takes all of these steps; BiT's takes any size, crop and filter."""
+        return "EfficientNetImageProcessor" if self.rescale_offset or self.include_top else _BIT
 
     @property
     def output_size(self) -> tuple[int, int] | None:
@@ -191,7 +235,7 @@ class Preprocessing:
         """
         size = {"shortest_edge": self.size} if isinstance(self.size, int) else _height_width(self.size)
         return {
-            "image_processor_type": "ViTHybridImageProcessor",
+            "image_processor_type": self.processor,
             "do_convert_rgb": True,
             "do_resize": self.do_resize,
             "size": size,
@@ -203,6 +247,7 @@ class Preprocessing:
             "do_normalize": self.do_normalize,
             "image_mean": list(self.image_mean),
             "image_std": list(self.image_std),
+            **({} if self.processor == _BIT else {name: getattr(self, name) for name in _EFFICIENTNETS_OWN}),
             **({} if self.timm is None else {"timm": {"crop_pct": self.timm.pct, "crop_mode": self.timm.mode}}),
         }
 

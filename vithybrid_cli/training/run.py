@@ -100,7 +100,7 @@ class TrainingRun:
         torch.manual_seed(recipe.seed)
         weights = start.weights(data.labels) if start.with_weights else None
         network = trainable_network(self.config, weights, device)
-        normalization = self.preprocessing.normalization
+        normalization = self.preprocessing.normalization.in_one_step()
         self.trainer = Trainer(network, data, normalization, recipe, device, workers)
 
     def resume(self) -> None:
