@@ -208,7 +208,7 @@ class ProcessorOptions:
     def _channels(self, key: str, default: Channels) -> Channels:
         """One number for all channels, or a list of three; a standard deviation is above zero."""
         value = self.values.get(key)
-        if value is None or not self.switch("do_normalize", True):
+        if value is None or not (self.switch("do_normalize", True) or self.include_top()):
             return default
         numbers = value if isinstance(value, list | tuple) else [value] * 3
         if len(numbers) != 3 or not all(_is_number(x) and (x > 0 or key != "image_std") for x in numbers):
