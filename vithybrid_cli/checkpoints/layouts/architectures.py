@@ -128,7 +128,9 @@ def config_of(entry: Entry) -> NetworkConfig:
 def preprocessing_of(entry: Entry) -> Preprocessing:
     """How the files of a published row ask for pictures to be prepared, known without them.
 
-    The files are ``pretrained_cfg`` of timm's checkpoints and ``preprocessor_config.json`` of the others.
+    The files are ``pretrained_cfg`` of timm's checkpoints and ``preprocessor_config.json`` of the others. Those of DeiT
+    without distillation are a ViT's, so pictures are squashed to the network's size. Their authors measured them on a
+    centre crop of 224 from 256 pixels, with ImageNet's mean and standard deviation.
     """
     size = (entry.image_size, entry.image_size)
     if entry.layout == "timm":
@@ -138,7 +140,7 @@ def preprocessing_of(entry: Entry) -> Preprocessing:
             return Preprocessing.default(size)
         case CatalogFamily.BIT:
             return replace(Preprocessing.default(size), resample=Image.Resampling.BILINEAR.value)
-        case CatalogFamily.DEIT:
+        case CatalogFamily.DEIT if "distilled" in str(entry.architecture):
             edge = int(256 / 224 * entry.image_size)  # as transformers converted them
             return Preprocessing(
                 size=(edge, edge),
