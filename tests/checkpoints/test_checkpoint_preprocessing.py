@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from vithybrid_cli.bench.random_weights import write_random
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.checkpoints.convert import convert_checkpoint
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import Preprocessing
 
@@ -93,7 +95,20 @@ def test_preprocessing_that_does_not_fit_the_network_is_an_error_as_soon_as_it_i
     with pytest.raises(ModelError) as caught:
         Checkpoint.read(folder(tmp_path, config, preprocessor))
     assert caught.value.cause == f"The model takes 64×64 pixels, but its preprocessor_config.json makes {made}."
-    assert caught.value.remedy == "Correct the sizes in that file, or give {image_size=64}."
+    assert caught.value.remedy == "Correct the sizes in that file, or run it with {image_size=64}."
+
+
+@pytest.mark.parametrize("size", [[96, 96], [80, 48]], ids=["square", "unequal sides"])
+def test_a_beit_is_run_at_the_size_that_its_preprocessing_makes(
+    size: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    options = {"image_processor_type": "BeitImageProcessor", "size": size, "do_center_crop": False}
+    read = Checkpoint.read(folder(tmp_path, {**VIT, "model_type": "beit"}, options))
+    assert (read.config.image_size, read.stored_size) == (tuple(size), (64, 64))
+    assert caplog.messages == [
+        f"{tmp_path} was made for 64×64 pixels, but its preprocessor_config.json makes {size[1]}×{size[0]}: positions "
+        "are interpolated, as in transformers."
+    ]
 
 
 def test_with_an_image_size_pictures_are_brought_to_that_size_whatever_the_file_makes(tmp_path: Path) -> None:
@@ -116,3 +131,15 @@ def test_where_the_size_depends_on_the_picture_one_line_says_which_fit(
         f"The preprocessor_config.json of {tmp_path} brings pictures to no fixed size, so only those that come out at "
         "64×64 pixels can be used."
     ]
+
+
+def test_a_beit_that_is_run_at_another_size_is_converted_as_it_is_stored(tmp_path: Path) -> None:
+    options = {"image_processor_type": "BeitImageProcessor", "size": 96, "do_center_crop": False}
+    config = {**VIT, "model_type": "beit", "use_relative_position_bias": True, "num_hidden_layers": 1}
+    stored = Checkpoint.read(folder(tmp_path, config, {**options, "size": 64}))
+    made = tmp_path / "made"
+    write_random(stored.config, stored.preprocessing, made)
+    (made / "preprocessor_config.json").write_text(json.dumps(options), encoding="utf-8")
+    convert_checkpoint(Checkpoint.read(made), tmp_path / "converted")
+    again = Checkpoint.read(tmp_path / "converted")
+    assert (again.config.image_size, again.stored_size) == ((96, 96), (64, 64))

@@ -34,7 +34,7 @@ from vithybrid_cli.hub.files import CONFIG, PREPROCESSOR_CONFIG, read_checkpoint
 from vithybrid_cli.hub.foreign import foreign, placeholder
 from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
+from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig, VitConfig
 
 _log = logging.getLogger(__name__)
 
@@ -242,7 +242,7 @@ def _read_transformers(path: Path, described: _Described, trust_pickle: bool) ->
     if isinstance(network, BitClassifierConfig) and preprocessing.output_size is not None:
         network = replace(network, image_size=preprocessing.output_size)  # a BiT takes pictures of any size
     problem_type = transformers_config.read_problem_type(described.config)
-    return Checkpoint(
+    checkpoint = Checkpoint(
         path,
         network,
         preprocessing,
@@ -250,6 +250,22 @@ def _read_transformers(path: Path, described: _Described, trust_pickle: bool) ->
         problem_type=problem_type,
         trust_pickle=trust_pickle,
     )
+    return _interpolated(checkpoint) if isinstance(network, VitConfig) and network.family == "beit" else checkpoint
+
+
+def _interpolated(beit: Checkpoint) -> Checkpoint:
+    """A BEiT for the pictures that its preprocessing makes: alone of the ViTs it interpolates its positions unasked.
+
+    So in transformers, whose ``Trainer`` leaves the size in ``config.json`` as it was.
+    """
+    made, stored = beit.preprocessing.output_size, beit.config.image_size
+    if made is None or made == stored or min(made) < beit.config.least_size:
+        return beit
+    _log.warning(
+        f"{beit.path} was made for {stored[1]}×{stored[0]} pixels, but its {PREPROCESSOR_CONFIG} makes "
+        f"{made[1]}×{made[0]}: positions are interpolated, as in transformers."
+    )
+    return replace(beit, config=replace(beit.config, image_size=made), stored_size=stored)
 
 
 def _preprocessing(path: Path, described: _Described, network: NetworkConfig) -> Preprocessing:
@@ -291,7 +307,7 @@ def _require_fit(checkpoint: Checkpoint) -> None:
             f"come out at {width}×{height} pixels can be used."
         )
     elif made != (height, width):
-        smaller = f", or give {{image_size={width}}}" if width == height else ""
+        smaller = f", or run it with {{image_size={width}}}" if width == height else ""
         raise ModelError(
             f"The model takes {width}×{height} pixels, but its preprocessor_config.json makes {made[1]}×{made[0]}.",
             f"Correct the sizes in that file{smaller}.",

@@ -43,7 +43,7 @@ def convert_checkpoint(source: Checkpoint, out: Path, dtype: torch.dtype | None 
     class_of(source.config)  # raises ModelError, before anything is read or written
     with _appearing(out) as unfinished:
         weights = read_weights(source)
-        write_checkpoint(unfinished, source.config, source.preprocessing, weights, dtype, source.problem_type)
+        write_checkpoint(unfinished, source.stored_config, source.preprocessing, weights, dtype, source.problem_type)
         expected = _outputs(source)
         difference = _difference(_outputs(Checkpoint.read(unfinished)), expected, _error(weights, dtype))
         if not difference.largest <= difference.allowed:  # NaN is not

@@ -218,7 +218,7 @@ class ProcessorOptions:
 
     def _warn_of_unread(self) -> None:
         """One warning that names the options which the class does not read, as far as they say something."""
-        if self.values.keys() & {"model_type", "architectures"}:
+        if self.values.keys() & {"model_type", "architectures"} and not self.values.keys() & _READ:
             _log.warning(
                 f"{_FILE} is a copy of config.json and says nothing of pictures, so the defaults of "
                 f"{self.processor.name} hold, as in transformers."

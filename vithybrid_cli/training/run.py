@@ -14,6 +14,7 @@ from vithybrid_cli.checkpoints.load import read_weights
 from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.model.config import VitConfig
+from vithybrid_cli.model.interpolate import resized
 from vithybrid_cli.training.data import LabelledFolder
 from vithybrid_cli.training.network import raw_weights, replace_head, trainable_network
 from vithybrid_cli.training.state import restore_state, training_folder, write_state
@@ -48,7 +49,8 @@ class StartingPoint:
 
         Raises UsageError if the old head reads a layer that is left out, ModelError as `read_weights` does.
         """
-        tensors = read_weights(self.checkpoint)
+        start = self.checkpoint
+        tensors = resized(read_weights(start), start.stored_config, start.config)
         weights = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith(_PRETRAINING)}
         if labels != self.checkpoint.config.labels:
             return replace_head(weights, self.config.encoder.hidden_size, len(labels))
