@@ -98,6 +98,12 @@ def test_preprocessing_that_does_not_fit_the_network_is_an_error_as_soon_as_it_i
     assert caught.value.remedy == "Correct the sizes in that file, or run it with {image_size=64}."
 
 
+def test_a_size_that_makes_gigabytes_of_every_picture_is_an_error_as_soon_as_it_is_read(tmp_path: Path) -> None:
+    options = {"image_processor_type": "BitImageProcessor", "size": 100_000, "crop_size": 64}
+    with pytest.raises(ModelError, match="resizes pictures to more pixels than fit into memory"):
+        Checkpoint.read(folder(tmp_path, VIT, options))
+
+
 @pytest.mark.parametrize("size", [[96, 96], [80, 48]], ids=["square", "unequal sides"])
 def test_a_beit_is_run_at_the_size_that_its_preprocessing_makes(
     size: list[int], tmp_path: Path, caplog: pytest.LogCaptureFixture

@@ -97,7 +97,7 @@ def test_a_picture_that_needs_no_resizing_equals_the_golden_to_the_last_bit(name
 
 
 HYBRID = {"image_processor_type": "ViTHybridImageProcessor"}
-VITS = ("ViTImageProcessor", "ViTImageProcessorFast")
+VITS = ("ViTImageProcessor", "ViTImageProcessorFast", "ViTImageProcessorPil")
 VIT = {"image_processor_type": VITS[0]}
 
 
@@ -233,10 +233,17 @@ def test_options_may_lie_one_level_deeper_as_those_of_multimodal_processors() ->
     assert Preprocessing.from_dict(inner) == Preprocessing.from_dict({"image_processor": inner, "processor_class": "X"})
 
 
-def test_a_slow_vit_passes_over_a_crop_and_a_fast_one_does_it() -> None:
+def test_in_one_step_values_are_the_same_up_to_rounding() -> None:
+    twice = Normalization(1 / 127.5, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6), offset=1.0, twice=True)
+    np.testing.assert_allclose(twice.in_one_step().table(), twice.table(), rtol=1e-5, atol=1e-5)
+    plain = Normalization(1 / 255, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
+    assert plain == plain.in_one_step()
+
+
+def test_a_slow_vit_passes_over_a_crop_and_others_do_it() -> None:
     options = {"size": {"height": 96, "width": 96}, "do_center_crop": True, "crop_size": {"height": 80, "width": 80}}
-    slow, fast = (Preprocessing.from_dict({**options, "image_processor_type": name}) for name in VITS)
-    assert (slow.output_size, fast.output_size) == ((96, 96), (80, 80))
+    made = [Preprocessing.from_dict({**options, "image_processor_type": name}).output_size for name in VITS]
+    assert made == [(96, 96), (80, 80), (80, 80)]
 
 
 def test_a_config_that_is_written_reads_back_the_same() -> None:
@@ -386,6 +393,11 @@ def test_at_its_own_size_nothing_changes() -> None:
         pytest.param({"crop_size": {"shortest_edge": 64}}, "crop_size", id="crop to an edge"),
         pytest.param(
             {"do_pad": True, "image_processor_type": "ViTImageProcessorFast"}, "do_pad = true", id="padding, fast"
+        ),
+        pytest.param(
+            {"do_center_crop": True, "image_processor_type": "ViTImageProcessorFast"},
+            "crop_size = null",
+            id="a crop of no size, fast ViT",
         ),
         pytest.param(
             {"crop_pct": 0, "size": 64, "image_processor_type": "ConvNextImageProcessor"}, "crop_pct = 0", id="no share"

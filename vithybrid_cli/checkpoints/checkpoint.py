@@ -296,11 +296,16 @@ def _in_words(processor: str, preprocessing: Preprocessing) -> str:
 
 
 def _require_fit(checkpoint: Checkpoint) -> None:
-    """Raise ModelError where no picture can come out at the size that the network takes, whatever its own size.
+    """Raise ModelError where no picture, whatever its size, can come out at the size that the network takes.
 
     Where the size depends on the picture, one line says which pictures fit.
     """
     (height, width), made = checkpoint.config.image_size, checkpoint.preprocessing.output_size
+    if checkpoint.preprocessing.resized_pixels > MAX_RESIZED_PIXELS:
+        raise ModelError(
+            f"The preprocessor_config.json of {checkpoint.path} resizes pictures to more pixels than fit into memory.",
+            "Correct the sizes in that file.",
+        )
     if made is None:
         _log.warning(
             f"The preprocessor_config.json of {checkpoint.path} brings pictures to no fixed size, so only those that "

@@ -177,7 +177,7 @@ class ProcessorOptions:
         if default is None or not self.switch("do_center_crop", default):
             return None
         value = self.values.get("crop_size")
-        if value is None:
+        if value is None and self.processor.crop_size is not None:
             return self.processor.crop_size
         size = _edge_or_pair(value, square=True)
         if not isinstance(size, tuple):

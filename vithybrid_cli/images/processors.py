@@ -9,7 +9,7 @@ A file may name the class ``…ImageProcessorFast``, which works with torchvisio
 arithmetic in either case. Measured with torchvision 0.28 and Pillow 12.3, the fast one's pixels differ from that by one
 grey level where it is bilinear and by two where it is bicubic, in less than 1 % of the values; its centre crop begins
 one pixel further where an odd number of pixels is cut off. What a fast class does beyond the slow one is done: a fast
-ViT crops, and takes a shortest edge.
+ViT crops, and takes a shortest edge. So do transformers 5's classes for Pillow, named ``…ImageProcessorPil``.
 """
 
 from dataclasses import dataclass, replace
@@ -52,7 +52,8 @@ class Processor:
     """Mean and standard deviation."""
     center_crop: bool | None = None
     """Whether it crops by default; None where the class has no such step and passes over the option."""
-    crop_size: tuple[int, int] = (224, 224)
+    crop_size: tuple[int, int] | None = (224, 224)
+    """(height, width); None where the class has no default."""
     takes_pair: bool = True
     takes_edge: bool = True
     int_is_edge: bool = False
@@ -64,11 +65,11 @@ class Processor:
     top: bool = False
     """Whether it knows ``include_top`` and ``rescale_offset``, EfficientNet's further steps."""
     fast: bool = False
-    """Whether a file names the class that works with torchvision."""
+    """Whether a file names one of the classes with a common base: transformers 4's fast ones, transformers 5's."""
 
-    def as_fast(self) -> "Processor":
-        """What is done where a file names the fast class."""
-        fast = replace(self, name=f"{self.name}Fast", fast=True)
+    def as_fast(self, name: str) -> "Processor":
+        """What is done where a file names a class with this ``name``, which has the common base of the fast ones."""
+        fast = replace(self, name=name, fast=True, crop_size=None if self.center_crop is None else self.crop_size)
         if self.scaling is not Scaling.PLAIN:
             return fast
         int_is_edge = self.int_is_edge and self.takes_edge
@@ -110,15 +111,16 @@ _ROWS = (
     Processor("Segformer", (512, 512), _BILINEAR, IMAGENET, takes_edge=False),
 )
 PROCESSORS: Final = {row.name: replace(row, name=f"{row.name}ImageProcessor") for row in _ROWS}
-# The last one is transformers 5's name of what was "ImageProcessor".
-_SUFFIXES = ("ImageProcessor", "FeatureExtractor", "ImageProcessorPil")
+_SUFFIXES = ("ImageProcessor", "FeatureExtractor")
+# Of transformers 4's classes for torchvision, and of transformers 5's for Pillow. These have one base, which has all
+# steps and forms of a size; the slow classes of transformers 4 have each their own code.
+_COMMON_SUFFIXES = ("ImageProcessorFast", "ImageProcessorPil")
 
 
 def processor_named(name: str) -> Processor | None:
     """The row of a class, by any of the names that its kinds have had; None for a class with steps of its own."""
-    slow = name.removesuffix("Fast")
-    for suffix in _SUFFIXES:
-        row = PROCESSORS.get(slow.removesuffix(suffix)) if slow.endswith(suffix) else None
+    for suffix in (*_SUFFIXES, *_COMMON_SUFFIXES):
+        row = PROCESSORS.get(name.removesuffix(suffix)) if name.endswith(suffix) else None
         if row is not None:
-            return row if slow == name else row.as_fast()
+            return row.as_fast(name) if suffix in _COMMON_SUFFIXES else row
     return None
