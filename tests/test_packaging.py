@@ -71,7 +71,7 @@ def test_the_wheel_holds_every_module_and_the_built_in_model_and_nothing_else(wh
     model = [f"vithybrid_cli/builtin/tiny/{name}" for name in BUILT_IN]
     information = f"vithybrid_cli-{__version__}.dist-info/"
     held = [name for name in contents(wheel) if not name.startswith(information)]
-    labels = "vithybrid_cli/checkpoints/layouts/imagenet-1k-labels.tsv"
+    labels = "vithybrid_cli/checkpoints/layouts/imagenet-labels.tsv"
     assert sorted(held) == sorted([*modules, *model, labels, "vithybrid_cli/py.typed"])
 
 

@@ -212,8 +212,8 @@ def test_weights_of_an_npz_lie_in_memory_as_those_of_safetensors_do(tmp_path: Pa
     assert torch.equal(outputs(jax), outputs(timm))
 
 
-def test_a_thousand_classes_get_imagenets_labels_and_others_none(tmp_path: Path) -> None:
-    for classes, first in ((1000, "tench, Tinca tinca"), (21843, "LABEL_0")):
+def test_heads_of_imagenets_lists_get_their_labels_and_others_none(tmp_path: Path) -> None:
+    for classes, first in ((1000, "tench, Tinca tinca"), (21843, "organism, being"), (37, "LABEL_0")):
         config = replace(PLAIN, labels=("",) * classes)
         labels = Checkpoint.read(write_npz(tmp_path / "x.npz", jax_arrays(config))).config.labels
         assert (len(labels), labels[0]) == (classes, first)
