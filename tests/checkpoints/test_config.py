@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from vithybrid_cli.checkpoints.layouts.transformers import class_of, read_config, read_labels, write_config
+from vithybrid_cli.checkpoints.layouts.labels import read_labels
+from vithybrid_cli.checkpoints.layouts.transformers import class_of, read_config, write_config
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, EncoderConfig, NetworkConfig, VitConfig
 
@@ -116,7 +117,6 @@ def test_the_feature_map_is_taken_from_the_named_stage(outputs: dict[str, Any], 
         pytest.param(config(id2label={"0": "a", "2": "c"}), "id2label", id="a gap in the labels"),
         pytest.param(config(id2label=["a", "b"]), "id2label must be an object", id="labels as a list"),
         pytest.param(config(id2label=5), "id2label must be an object", id="labels as a number"),
-        pytest.param(config(num_labels=None), "num_labels must be a positive integer", id="null labels"),
         pytest.param(config(num_labels="many"), "num_labels must be a positive integer", id="labels as text"),
         pytest.param(config(hidden_size=None), "hidden_size must be a positive integer", id="null width"),
         pytest.param(config(image_size=None), "image_size must be a positive integer", id="null image"),

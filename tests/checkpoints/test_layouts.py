@@ -139,7 +139,9 @@ def test_timm_weights_in_shards_load_like_one_file(tmp_path: Path) -> None:
         pytest.param("resnet50", {}, "architecture 'resnet50' is not supported; known are", id="a ResNet"),
         pytest.param("vit_base_patch16_clip_224", {}, "'vit_base_patch16_clip_224' is not supported", id="CLIP"),
         pytest.param(None, {}, "architecture null is not supported", id="null"),
-        pytest.param("vit_tiny_patch16_224", {"label_names": ["a"]}, "label_names has 1 labels, but", id="labels"),
+        pytest.param(
+            "vit_tiny_patch16_224", {"label_names": ["a"]}, "1 label, but the weights' head has 3", id="labels"
+        ),
         pytest.param("vit_tiny_patch16_224", {"label_names": "abc"}, "label_names must be a list", id="labels as text"),
         pytest.param(
             "vit_tiny_patch16_224", {"global_pool": "map"}, "global_pool 'map' is not supported", id="pooling"
@@ -384,7 +386,9 @@ def test_a_folder_that_lacks_a_file_says_what_to_give_instead(files: list[str], 
         pytest.param({"model_type": "swin"}, "model_type 'swin' is not supported; known: 'vit_hybrid'", id="Swin"),
         pytest.param({"name": "left-pad"}, "config.json: neither a model_type", id="something else's config"),
         pytest.param(
-            {"model_type": "vit", "problem_type": "x"}, "problem_type 'x' is not supported; known: None", id="a problem"
+            {"model_type": "vit", "problem_type": "x"},
+            "problem_type 'x' is not supported; known: 'regr",
+            id="a problem",
         ),
     ],
 )

@@ -14,6 +14,7 @@ from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import timm as timm_layout
 from vithybrid_cli.checkpoints.layouts import transformers as transformers_config
 from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout
+from vithybrid_cli.checkpoints.layouts.labels import fitted_labels, head_classes, read_problem_type
 from vithybrid_cli.checkpoints.names import TIMM, Anchors, transformers_anchors
 from vithybrid_cli.checkpoints.stored import (
     StoredTensor,
@@ -226,8 +227,15 @@ def _read_timm(path: Path, described: _Described, trust_pickle: bool) -> Checkpo
         raise ModelError(f"{path} cannot be used: {error.cause}", _AGAIN) from error
     _tell_unused(path, tensors, network, TIMM)
     preprocessing = timm_layout.read_preprocessing(described.config, network.image_size)
-    files = described.files[:1]
-    return Checkpoint(path, network, preprocessing, Layout.TIMM, descriptions=files, trust_pickle=trust_pickle)
+    return Checkpoint(
+        path,
+        network,
+        preprocessing,
+        Layout.TIMM,
+        descriptions=described.files[:1],
+        problem_type=read_problem_type(described.config),  # which transformers' wrapper keeps
+        trust_pickle=trust_pickle,
+    )
 
 
 def _read_transformers(path: Path, described: _Described, trust_pickle: bool) -> Checkpoint:
@@ -237,11 +245,13 @@ def _read_transformers(path: Path, described: _Described, trust_pickle: bool) ->
     names = (lambda: {tensor.name for tensor in published()}) if found else None
     network = transformers_config.read_config(described.config, names)
     if found:
+        classes = head_classes({tensor.name: tensor.shape for tensor in published()})
+        network = replace(network, labels=fitted_labels(described.config, network.labels, classes))
         _tell_unused(path, published(), network, anchors)
     preprocessing = _preprocessing(path, described, network)
     if isinstance(network, BitClassifierConfig) and preprocessing.output_size is not None:
         network = replace(network, image_size=preprocessing.output_size)  # a BiT takes pictures of any size
-    problem_type = transformers_config.read_problem_type(described.config)
+    problem_type = read_problem_type(described.config)
     checkpoint = Checkpoint(
         path,
         network,

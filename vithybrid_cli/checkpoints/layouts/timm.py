@@ -11,6 +11,7 @@ from typing import Any, Literal
 from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error
 from vithybrid_cli.checkpoints.layouts.imagenet import labels_by_count, unnamed_labels
 from vithybrid_cli.checkpoints.layouts.inferred import Shapes, TensorNames, encoder_width, infer, infer_bit
+from vithybrid_cli.checkpoints.layouts.labels import counted, wrong_count
 from vithybrid_cli.checkpoints.layouts.timm_variants import Variant, shown, unknown_part, variant_of
 from vithybrid_cli.hub.files import CONFIG as _FILE
 from vithybrid_cli.images.preprocess import INTERPOLATIONS, Preprocessing, timm_preprocessing
@@ -241,6 +242,6 @@ def _names(fields: Fields, name: str, count: int) -> tuple[str, ...] | None:
     else:
         names = fields.sequence(name) or ()
     if names and len(names) != count:
-        raise field_error(fields.where, f"{name} has {len(names)} labels, but the head has {count} classes")
+        raise wrong_count(f"names {counted(len(names), 'label', 'labels')}", count)
     unnamed = unnamed_labels(len(names))
     return tuple(other if label is None else str(label) for label, other in zip(names, unnamed, strict=True)) or None

@@ -11,8 +11,8 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from vithybrid_cli.checkpoints.layouts.bit_config import ACTIVATIONS, read_bit, write_bit
-from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error
-from vithybrid_cli.checkpoints.layouts.imagenet import unnamed_labels
+from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error, shown
+from vithybrid_cli.checkpoints.layouts.labels import read_labels, write_labels
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.files import CONFIG as _FILE
 from vithybrid_cli.model.config import (
@@ -44,7 +44,6 @@ FAMILIES = {
     "bit": FamilyNames(("bit",), "bit", "Bit"),
 }
 _CLASSIFIER, _TEACHER = "ForImageClassification", "ForImageClassificationWithTeacher"
-_PROBLEMS = ("regression", "single_label_classification", "multi_label_classification")
 _HEADS = {f"{head}.{part}" for head in ("classifier", "classifier.1", "cls_classifier") for part in ("weight", "bias")}
 
 
@@ -100,7 +99,7 @@ def family_of(config: Mapping[str, Any]) -> Any:
     if given is None:
         raise field_error(_FILE, "neither a model_type (transformers) nor an architecture (timm) is given")
     known = ", ".join(repr(name) for names in FAMILIES.values() for name in names.model_types)
-    raise field_error(_FILE, f"model_type {given!r} is not supported; known: {known}")
+    raise field_error(_FILE, f"model_type {shown(given)} is not supported; known: {known}")
 
 
 def processor_of(config: Mapping[str, Any]) -> str:
@@ -138,7 +137,7 @@ class _Parts:
 def _hybrid(fields: Fields) -> VitConfig:
     for name in ("backbone", "use_pretrained_backbone", "use_timm_backbone", "backbone_kwargs"):
         if given := fields.config.get(name):
-            raise field_error(_FILE, f"{name} = {given!r} is not supported; a backbone_config is")
+            raise field_error(_FILE, f"{name} = {shown(given)} is not supported; a backbone_config is")
     described = fields.mapping("backbone_config")
     backbone = read_bit(_DEFAULT_BACKBONE if described is None else described, "backbone_config", "bottleneck")
     size = fields.size("image_size", 224)
@@ -219,28 +218,6 @@ def _check_feature_map(shape: Sequence[Any] | None, backbone: BitConfig, image_s
         )
 
 
-def read_labels(config: Mapping[str, Any]) -> tuple[str, ...]:
-    """The labels of a ``config.json`` by class index; ``LABEL_0`` … where it names none, two by default.
-
-    Raises ModelError when the indices are not 0 … n-1.
-    """
-    fields = Fields(config, _FILE)
-    names = fields.mapping("id2label")
-    if not names:
-        return unnamed_labels(fields.integer("num_labels", 2))
-    try:
-        by_index = {int(index): str(label) for index, label in names.items()}
-        return tuple(by_index[index] for index in range(len(names)))
-    except (KeyError, TypeError, ValueError) as error:
-        raise field_error(_FILE, f"id2label must name the classes 0 to {len(names) - 1}: {error}") from error
-
-
-def read_problem_type(config: Mapping[str, Any]) -> str | None:
-    """Transformers' ``problem_type``; None where the file has none. Raises ModelError for one that is not known."""
-    problem: str | None = Fields(config, _FILE).require("problem_type", (None, *_PROBLEMS), default=None)
-    return problem
-
-
 def class_of(config: NetworkConfig) -> str:
     """The class of transformers for this network. Raises ModelError where there is none."""
     begins = FAMILIES[family_name(config)].classes
@@ -291,7 +268,7 @@ def write_config(config: NetworkConfig) -> dict[str, Any]:
     family = family_name(config)
     named = {"architectures": [class_of(config)], "model_type": FAMILIES[family].model_types[0]}
     if isinstance(config, BitClassifierConfig):
-        return {**named, **write_bit(config.backbone), **_write_labels(config.labels)}
+        return {**named, **write_bit(config.backbone), **write_labels(config.labels)}
     return {
         **named,
         **_WRITERS[family](config),
@@ -299,7 +276,7 @@ def write_config(config: NetworkConfig) -> dict[str, Any]:
         "image_size": _one_or_two(config.image_size),
         "patch_size": _one_or_two(config.patch_size),
         "num_channels": 3,
-        **_write_labels(config.labels),
+        **write_labels(config.labels),
     }
 
 
@@ -339,15 +316,6 @@ def _write_encoder(encoder: EncoderConfig) -> dict[str, Any]:
         "hidden_act": encoder.hidden_act,
         "layer_norm_eps": encoder.layer_norm_eps,
         "qkv_bias": encoder.qkv_bias,
-    }
-
-
-def _write_labels(labels: tuple[str, ...]) -> dict[str, Any]:
-    if not labels:
-        return {}
-    return {
-        "id2label": {str(index): label for index, label in enumerate(labels)},
-        "label2id": {label: index for index, label in enumerate(labels)},
     }
 
 
