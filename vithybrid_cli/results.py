@@ -35,6 +35,11 @@ class Prediction:
     label: str
     score: float
 
+    @property
+    def rounded(self) -> float:
+        """The score as it is written: with six decimals, and no sign before a zero."""
+        return round(self.score, 6) + 0.0
+
 
 @dataclass(frozen=True, slots=True)
 class ImageResult:
@@ -48,7 +53,7 @@ class ImageResult:
         """The result as plain values, in the shape of the JSON output."""
         if self.error is not None:
             return _error_record(self.path, self.error)
-        predictions = [{"index": p.index, "label": p.label, "score": round(p.score, 6)} for p in self.predictions]
+        predictions = [{"index": p.index, "label": p.label, "score": p.rounded} for p in self.predictions]
         return {"path": self.path, "predictions": predictions}
 
 

@@ -52,10 +52,15 @@ def plain_environment(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def render(
-    output_format: Format, results: Iterable[ImageResult], stream: io.StringIO | None = None, *, single: bool = False
+    output_format: Format,
+    results: Iterable[ImageResult],
+    stream: io.StringIO | None = None,
+    *,
+    single: bool = False,
+    probabilities: bool = True,
 ) -> str:
     stream = stream or io.StringIO(newline="")
-    with open_writer(output_format, stream, single=single) as writer:
+    with open_writer(output_format, stream, single=single, probabilities=probabilities) as writer:
         for result in results:
             writer.write(result)
     return stream.getvalue()
@@ -358,3 +363,27 @@ def test_rich_is_imported_by_the_table_alone() -> None:
         "assert not {'rich', 'torch', 'typer', 'PIL'} & set(sys.modules)\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+AGE = ImageResult(
+    "p.png", (Prediction(1, "age", 37.25), Prediction(0, "smile", 0.5), Prediction(2, "tilt", -1234.5678))
+)
+
+
+@pytest.mark.parametrize("single", [True, False])
+@pytest.mark.parametrize("screen", [Screen, io.StringIO])
+def test_scores_that_are_no_probabilities_are_plain_numbers_in_a_table(
+    single: bool, screen: Callable[[], io.StringIO]
+) -> None:
+    written = without_colours(render(Format.TABLE, [AGE], screen(), single=single, probabilities=False))
+    values = [line.split()[-2:] for line in written.splitlines() if "p.png" not in line or not single]
+    assert values == [["37.25", "age"], ["0.5", "smile"], ["-1234.57", "tilt"]]
+    assert not re.search("[%#█▉-▏]", written)
+
+
+@pytest.mark.parametrize("output_format", [Format.JSON, Format.JSONL, Format.CSV, Format.TSV])
+def test_scores_that_are_no_probabilities_are_written_with_six_decimals(output_format: Format) -> None:
+    result = ImageResult("p", (Prediction(0, "a", 123456.7890123), Prediction(1, "b", -0.00000004)))
+    written = render(output_format, [result], probabilities=False)
+    assert "123456.789012" in written
+    assert "-0.0" not in written

@@ -12,14 +12,20 @@ __all__ = ["Format", "Writer", "default_format", "open_writer", "visible"]
 
 
 def open_writer(
-    output_format: Format, stream: TextIO, *, single: bool = False, continued: bool = False
+    output_format: Format,
+    stream: TextIO,
+    *,
+    single: bool = False,
+    continued: bool = False,
+    probabilities: bool = True,
 ) -> Writer[ImageResult]:
     """A writer of results to ``stream``, which stays open when the writer is closed.
 
     What begins the format (``[``, a header) is written at once, so that a run that ends early, for whatever reason,
     leaves valid output: open the writer once the model is loaded. ``single`` says that there will be only one picture:
     the table lays it out as a block. With ``continued`` the stream stands after earlier results, and the new ones
-    follow them. A ``BrokenPipeError`` is left to the caller.
+    follow them. ``probabilities`` says whether scores are from 0 to 1: the table draws those as bars and per cent, and
+    other values as they are. A ``BrokenPipeError`` is left to the caller.
     """
     prepare_stream(output_format, stream)
     match output_format:
@@ -32,4 +38,4 @@ def open_writer(
         case Format.TABLE:
             from vithybrid_cli.output.table import TableWriter  # rich takes 50 ms to import
 
-            return TableWriter(stream, single=single)
+            return TableWriter(stream, single=single, probabilities=probabilities)

@@ -62,7 +62,7 @@ def _rows(result: ImageResult) -> Iterator[tuple[str, ...]]:
     elif not result.predictions:
         yield (result.path, "", "", "", "", "", "")
     for rank, prediction in enumerate(result.predictions, start=1):
-        score = f"{prediction.score:.6f}"
+        score = f"{prediction.rounded:.6f}"
         yield (result.path, str(rank), str(prediction.index), prediction.label, score, "", "")
 
 

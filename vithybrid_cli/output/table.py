@@ -1,4 +1,7 @@
-"""Results for people: path, bar, percent and label, line by line, or a single picture as a block."""
+"""Results for people: path, bar, percent and label, line by line, or a single picture as a block.
+
+Scores that are no probabilities are shown as numbers, without a bar.
+"""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -13,14 +16,16 @@ from vithybrid_cli.results import ImageResult
 
 GAP = "  "
 PERCENT = len("100.0%")
+VALUE = len("-1.23457e-05")  # six significant digits of any number
 
 
 class TableWriter(Writer[ImageResult]):
     """Prints each picture as it comes. No line waits for a later one, so widths depend on the screen alone."""
 
-    def __init__(self, stream: TextIO, *, single: bool) -> None:
+    def __init__(self, stream: TextIO, *, single: bool, probabilities: bool = True) -> None:
         self._terminal = open_terminal(stream)
         self._single = single
+        self._probabilities = probabilities
 
     def write(self, result: ImageResult) -> None:
         self._terminal.print(self._block(result) if self._single else self._group(result))
@@ -32,7 +37,7 @@ class TableWriter(Writer[ImageResult]):
         """The path on the first line, the rows below it."""
         yield self._terminal.text(result.path, "bold")
         bar = _within(self._terminal.width // 3, 6, 40)
-        for fixed, rest in _rows(self._terminal, result, bar):
+        for fixed, rest in _rows(self._terminal, result, bar if self._probabilities else None):
             yield from self._terminal.hang(Text.assemble(GAP, fixed), rest)
 
     def _group(self, result: ImageResult) -> Iterator[Text]:
@@ -40,7 +45,7 @@ class TableWriter(Writer[ImageResult]):
         width = _within(self._terminal.width * 3 // 8, 12, 60)
         bar = _within((self._terminal.width - 40) // 4, 0, 20)
         left = self._terminal.column(self._terminal.text(result.path, "bold"), width)
-        for fixed, rest in _rows(self._terminal, result, bar):
+        for fixed, rest in _rows(self._terminal, result, bar if self._probabilities else None):
             yield from self._terminal.hang(Text.assemble(left, GAP, fixed), rest)
             left = Text(" " * width)
 
@@ -49,8 +54,8 @@ def _within(value: int, low: int, high: int) -> int:
     return min(max(value, low), high)
 
 
-def _rows(terminal: Terminal, result: ImageResult, bar: int) -> Iterator[tuple[Text, Text]]:
-    """For each line the part of fixed width, and the text that fills the rest."""
+def _rows(terminal: Terminal, result: ImageResult, bar: int | None) -> Iterator[tuple[Text, Text]]:
+    """For each line the part of fixed width, and the text that fills the rest; None for no bar, but plain numbers."""
     if result.error is not None:
         yield Text(), _reason(terminal, result.error)
     elif not result.predictions:
@@ -59,7 +64,7 @@ def _rows(terminal: Terminal, result: ImageResult, bar: int) -> Iterator[tuple[T
     for rank, prediction in enumerate(result.predictions):
         number = prediction.index if repeated[prediction.label] > 1 else None
         label = terminal.label(prediction.label, "bold" if rank == 0 else "", number)
-        yield _score(terminal, prediction.score, bar), label
+        yield _value(prediction.score) if bar is None else _score(terminal, prediction.score, bar), label
 
 
 def _reason(terminal: Terminal, error: ImageError) -> Text:
@@ -69,6 +74,10 @@ def _reason(terminal: Terminal, error: ImageError) -> Text:
 def _score(terminal: Terminal, score: float, bar: int) -> Text:
     percent = "<0.1%" if 0 < score < 0.0005 else f"{score:.1%}"
     return Text.assemble(terminal.bar(score, bar, _colour(score)), " ", percent.rjust(PERCENT), GAP)
+
+
+def _value(score: float) -> Text:
+    return Text(f"{score:.6g}".rjust(VALUE) + GAP)
 
 
 def _colour(score: float) -> str:

@@ -5,6 +5,7 @@ from contextlib import closing, contextmanager
 from dataclasses import replace
 from typing import TYPE_CHECKING, TextIO, TypeVar
 
+from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import option
 from vithybrid_cli.output import Format, Writer, open_writer
 from vithybrid_cli.output.destination import format_of, format_of_file, is_file, opened, require_writable
@@ -88,7 +89,8 @@ def _label(
     with closing(outputs), Interrupts() as interrupts, _opened(start, record, where, watch) as (stream, chosen):
         on_screen = chosen is Format.TABLE and stream.isatty()
         begin = Begin(sources.counter(), start.done, start.failed, on_screen, sources.single, is_file(stream))
-        writer = open_writer(chosen, stream, single=sources.single, continued=start.end > 0)
+        probable = classifier.activation_for(where.activation) is not Activation.NONE
+        writer = open_writer(chosen, stream, single=sources.single, continued=start.end > 0, probabilities=probable)
         until = interrupts.between(_noted(results, engine, record), Batches(1 if sources.live else engine.batch_size))
         told = None if on_screen else watch.failure  # a table shows what is wrong in its place
         with _interrupt_told(record, watch), writer, watch.counting(begin) as progress:
