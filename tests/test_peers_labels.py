@@ -6,11 +6,17 @@ from pathlib import Path
 
 import pytest
 from conftest import Peers
+from PIL import Image
+from places import EXAMPLES
 
 from benchmarks.peers import networks
+from vithybrid_cli import Classifier
 from vithybrid_cli.checkpoints.layouts.imagenet import class_list
+from vithybrid_cli.choices import Activation
 
 pytestmark = pytest.mark.peers
+
+TOLERANCE = 1e-5  # of the largest score, which is 1 for probabilities
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -30,3 +36,40 @@ def test_every_class_of_imagenets_lists_is_called_as_timm_calls_it(peers: Peers,
         found = class_list(int(count))
         assert found is not None
         assert (list(found.wnids), list(found.labels)) == (wnids, labels), count
+
+
+FAMILIES = ("vit", "beit", "deit", "deit-distilled", "bit")
+VALUES = ("regression", "one-value")  # where the pipeline makes probabilities of values, and we do not
+PROBLEMS = ("unsaid", "unnamed", "single", "multi", "one", "one-of-one", *VALUES)
+
+
+@pytest.fixture(scope="module")
+def scored(peers: Peers, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with a photograph, and checkpoints with the scores that transformers' pipeline gives it."""
+    folder = tmp_path_factory.mktemp("scored")
+    with Image.open(next(iter(sorted(EXAMPLES.rglob("*.jpg"))))) as photograph:
+        photograph.convert("RGB").resize((90, 70)).save(folder / "picture.png")
+    peers.run("pipeline_scores", folder, folder / "picture.png")
+    return folder
+
+
+@pytest.mark.parametrize("activation", [pytest.param(str(item), id=str(item)) for item in Activation])
+@pytest.mark.parametrize("problem", PROBLEMS)
+@pytest.mark.parametrize("family", FAMILIES)
+def test_labels_and_scores_are_those_of_transformers_pipeline(
+    family: str, problem: str, activation: str, scored: Path
+) -> None:
+    folder = scored / f"{family}-{problem}"
+    as_asked = "none" if activation == "auto" and problem in VALUES else activation
+    expected = json.loads((folder / "scores.json").read_text(encoding="utf-8"))[as_asked]
+    classifier = Classifier.from_pretrained(folder, device="cpu", engine="torch")
+    (result,) = classifier.classify(scored / "picture.png", activation=activation)
+    assert [prediction.label for prediction in result.predictions] == [one["label"] for one in expected]
+    largest = max(1.0, *(abs(one["score"]) for one in expected))
+    for prediction, one in zip(result.predictions, expected, strict=True):
+        assert abs(prediction.score - one["score"]) <= TOLERANCE * largest
+
+
+def test_the_value_of_one_label_is_what_the_pipeline_would_squash(scored: Path) -> None:
+    expected = json.loads((scored / "vit-one-value" / "scores.json").read_text(encoding="utf-8"))
+    assert expected["auto"] == expected["sigmoid"] != expected["none"]
