@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import parse_qs, unquote, urlsplit
 
 import pytest
 from huggingface_hub import constants, file_download
@@ -30,6 +30,21 @@ COMMIT = "1" * 40
 NEXT_COMMIT = "2" * 40
 
 
+PULL_COMMIT = "3" * 40
+BOT, TITLE = "SFconvertbot", "Adding `safetensors` variant of this model"
+
+
+@dataclass(frozen=True)
+class Pull:
+    """A pull request, or a discussion, as the hub lists it."""
+
+    number: int
+    author: str | None = BOT
+    title: str = TITLE
+    status: str = "open"
+    is_pull_request: bool = True
+
+
 @dataclass
 class Repository:
     """The files of a model at each of its revisions; ``files`` maps a commit to names and contents."""
@@ -38,10 +53,36 @@ class Repository:
     refs: dict[str, str] = field(default_factory=lambda: {"main": COMMIT})
     refusal: tuple[int, str] | None = None
     """Status and X-Error-Code that each file is refused with, as for a gated model."""
+    pulls: list[Pull] = field(default_factory=list)
+    """The newest first, as the hub lists them."""
+    parents: dict[str, str] = field(default_factory=dict)
+    """Which commit lies below another."""
+    no_discussions: tuple[int, str] | None = None
+    """Status and X-Error-Code where pull requests are asked for, as of a mirror."""
+    page: int = 10
+    """How many pull requests are told at once."""
 
     def at(self, revision: str) -> tuple[str, dict[str, bytes]] | None:
+        """By branch, by commit, and by the first seven or more digits of one."""
         commit = self.refs.get(revision, revision)
-        return (commit, self.files[commit]) if commit in self.files else None
+        found = [known for known in self.files if known == commit or (len(commit) >= 7 and known.startswith(commit))]
+        return (found[0], self.files[found[0]]) if found else None
+
+    def open_pull(
+        self, number: int, files: Mapping[str, bytes], *, commit: str = PULL_COMMIT, parent: str = COMMIT, **as_: Any
+    ) -> None:
+        """Add a pull request whose commit has these files and lies upon ``parent``; ``as_`` are `Pull`'s fields."""
+        self.pulls.insert(0, Pull(number, **as_))
+        self.refs[f"refs/pr/{number}"] = commit
+        self.files[commit] = dict(files)
+        self.parents[commit] = parent
+
+    def history(self, revision: str) -> list[str] | None:
+        found = self.at(revision)
+        commits = [] if found is None else [found[0]]
+        while commits and commits[-1] in self.parents:
+            commits.append(self.parents[commits[-1]])
+        return commits or None
 
 
 @dataclass(frozen=True)
@@ -170,6 +211,10 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send_xet_token(self.hub.cas)
         if match := re.fullmatch(r"/api/models/([^/]+/[^/]+?)(?:/revision/([^/]+))?", path):
             return self._send_info(match[1], unquote(match[2] or "main"))
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+?)/discussions", path):
+            return self._send_discussions(match[1], parse_qs(urlsplit(self.path).query))
+        if match := re.fullmatch(r"/api/models/([^/]+/[^/]+?)/commits/([^/]+)", path):
+            return self._send_commits(match[1], unquote(match[2]))
         if match := re.fullmatch(r"/([^/]+/[^/]+)/resolve/([^/]+)/(.+)", path):
             return self._send_file(match[1], unquote(match[2]), unquote(match[3]))
         if match := re.fullmatch(r"/cdn/([0-9a-f]{64})", path):
@@ -186,6 +231,21 @@ class _Handler(BaseHTTPRequestHandler):
         commit, files = found
         siblings = [_sibling(name, content) for name, content in files.items()]
         return self._send(200, json.dumps({"id": repo_id, "sha": commit, "siblings": siblings}).encode())
+
+    def _send_discussions(self, repo_id: str, query: dict[str, list[str]]) -> None:
+        """A page of them, as ``HfApi.get_repo_discussions`` reads it; type, status and author can be asked for."""
+        repository = self.hub.repositories[repo_id]
+        if repository.no_discussions is not None:
+            return self._refuse(*repository.no_discussions)
+        asked = {name: values[0] for name, values in query.items()}
+        return self._send(200, discussions_answer(repo_id, repository, asked).encode())
+
+    def _send_commits(self, repo_id: str, revision: str) -> None:
+        """The newest first, as ``HfApi.list_repo_commits`` reads them."""
+        history = self.hub.repositories[repo_id].history(revision)
+        if history is None:
+            return self._refuse(404, "RevisionNotFound")
+        return self._send(200, json.dumps([_commit(commit) for commit in history]).encode())
 
     def _send_file(self, repo_id: str, revision: str, name: str) -> None:
         repository = self.hub.repositories.get(repo_id)
@@ -255,6 +315,40 @@ class _Handler(BaseHTTPRequestHandler):
         if drop_after is not None:
             self.wfile.flush()
             self.close_connection = True
+
+
+def discussions_answer(repo_id: str, repository: Repository, asked: dict[str, str]) -> str:
+    """The page that is asked for."""
+    found = [pull for pull in repository.pulls if _is_asked_for(pull, asked)]
+    start = int(asked.get("p", "0")) * repository.page
+    page = [_discussion(repo_id, pull) for pull in found[start : start + repository.page]]
+    return json.dumps({"discussions": page, "count": len(found), "start": start, "numClosedDiscussions": 0})
+
+
+def _is_asked_for(pull: Pull, asked: dict[str, str]) -> bool:
+    kinds = {"pull_request": (True,), "discussion": (False,)}.get(asked.get("type", ""), (True, False))
+    statuses = {"open": ("open", "draft"), "closed": ("closed", "merged")}.get(asked.get("status", ""), (pull.status,))
+    return pull.is_pull_request in kinds and pull.status in statuses and asked.get("author") in (None, pull.author)
+
+
+def _discussion(repo_id: str, pull: Pull) -> dict[str, Any]:
+    record = {
+        "num": pull.number,
+        "repo": {"name": repo_id, "type": "model"},
+        "title": pull.title,
+        "status": pull.status,
+        "createdAt": "2023-07-01T12:00:00.000Z",
+        "isPullRequest": pull.is_pull_request,
+        "numComments": 1,
+        "pinned": False,
+    }
+    # Of a user who is gone, the hub names none.
+    return record if pull.author is None else record | {"author": {"name": pull.author, "type": "user"}}
+
+
+def _commit(commit: str) -> dict[str, Any]:
+    date = "2023-07-01T12:00:00.000Z"
+    return {"id": commit, "title": "words", "message": "", "authors": [{"user": "somebody"}], "date": date}
 
 
 def _sibling(name: str, content: bytes) -> dict[str, Any]:

@@ -56,6 +56,7 @@ def put_into_cache(cache: Path, entry: catalog.Entry) -> None:
     (model / "blobs").mkdir()
     (model / "blobs" / entry.sha256).write_bytes(b"weights")
     (snapshot / "config.json").write_text("{}")
+    (snapshot / "preprocessor_config.json").write_text("{}")
     (snapshot / "model.safetensors").symlink_to(Path("..", "..", "blobs", entry.sha256))
 
 

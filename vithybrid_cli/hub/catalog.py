@@ -20,6 +20,7 @@ from typing import Final
 
 DEFAULT_MODEL: Final = "google/vit-hybrid-base-bit-384"
 BUILT_IN: Final = "tiny"
+MAIN: Final = "main"  # the branch of the hub that is fetched where none is named
 IMAGENET: Final = "ImageNet-1k"
 
 
@@ -38,8 +39,11 @@ class CatalogFamily(StrEnum):
 class Entry:
     """One known checkpoint.
 
-    ``revision`` is the (shortened) commit at which ``sha256``, the digest of ``model.safetensors``, was read; both are
-    ``None`` where they are not known. ``hub_id`` is ``None`` for the model that is part of the package; so is
+    ``revision`` is what is fetched where the user names none: the main branch, or for want of safetensors there the
+    pull request of the hub's conversion bot (``refs/pr/N``), by its commit where all of that is known. Such a pull
+    request must be at ``commit``; of a main branch, which may move on, ``commit`` is only where ``sha256``, the digest
+    of ``model.safetensors``, was read. Commits may be shortened; they and digests are ``None`` where they are not
+    known. ``hub_id`` is ``None`` for the model that is part of the package; so is
     ``architecture``, the name in `vithybrid_cli.checkpoints.layouts.architectures`, which its own config replaces.
     ``size_bytes`` is what a first use fetches; ``gmacs`` are billions of multiply-additions for one picture;
     ``image_size`` is in pixels. It was trained or fine-tuned on ``dataset``; ``top1`` and ``top5`` are percentages on
@@ -51,6 +55,7 @@ class Entry:
     family: CatalogFamily
     architecture: str | None
     revision: str | None
+    commit: str | None
     sha256: str | None
     size_bytes: int
     parameters: int
@@ -82,6 +87,7 @@ TINY: Final = Entry(
     family=CatalogFamily.HYBRID,
     architecture=None,
     revision=None,
+    commit=None,
     sha256=None,
     size_bytes=5_332_935,
     parameters=2_656_298,
@@ -95,14 +101,15 @@ TINY: Final = Entry(
     description="built in, ten labels, needs no network",
 )
 
-# Revision and sha256: the hub's own record of model.safetensors. Size: the same record, rounded to a megabyte.
+# Commit and sha256: the hub's own record of model.safetensors. Size: the same record, rounded to a megabyte.
 # Accuracy: timm's results for vit_base_r50_s16_384, which is the same network with the same weights.
 BASE_384: Final = Entry(
     alias="base-384",
     hub_id=DEFAULT_MODEL,
     family=CatalogFamily.HYBRID,
     architecture="vit_base_r50_s16_384",
-    revision="e8cc9d5",
+    revision=MAIN,
+    commit="e8cc9d5",
     sha256="0dc3dcb8990acc23def4b732654e19b4cb23af44ab776ca3c6038ec0971b2531",
     size_bytes=396_000_000,
     parameters=98_950_952,
@@ -117,6 +124,42 @@ BASE_384: Final = Entry(
 )
 
 
+def _at(commit: str, sha256: str | None = None) -> tuple[str, str | None, str | None]:
+    """What is fetched is the commit itself: nobody can move that."""
+    return commit, commit, sha256
+
+
+# Where model.safetensors waits in the pull request of the conversion bot or what it is on the main branch, as the
+# hub's pages of 2024 to 2026 have it: what is fetched, its commit, its sha256.
+_FETCHED: Final[dict[str, tuple[str, str | None, str | None]]] = {
+    "google/bit-50": _at("9e9a281aa096247270860f9cda4f68daacca33d0"),
+    "google/vit-large-patch16-224": _at(
+        "8041a8c7b0517e25d4cfa63f2e2e35b50b853386", "e145bac42eabd05431772b91c046920c901c2777817c5339d4e87aaaf2d6a3ce"
+    ),
+    "google/vit-large-patch16-384": ("refs/pr/1", None, None),
+    "facebook/deit-tiny-patch16-224": ("refs/pr/3", "7cfd95a", None),
+    "facebook/deit-small-patch16-224": ("refs/pr/4", "44af8df", None),
+    "facebook/deit-base-patch16-224": _at(
+        "d864b19ac2f8bd86027ddab0339dac4f733342a8", "d87f1ddbbfd353c7c81705f0f223093bd1e61633ed21cd25aac0919bdd12b3a8"
+    ),
+    "facebook/deit-base-patch16-384": _at(
+        "dc8ec3a5e95c93d6dc9b4a79ba0d0cd4ab8e8f89", "dd4f1594f3e08492de69d37380e26faa82f873b3aded1c6e5fccef4d0c1dc241"
+    ),
+    "facebook/deit-base-distilled-patch16-224": (
+        "refs/pr/2",
+        "1558311",
+        "15667e351ef635d1b6450f400cd3462f4287f0cbd7e1e3be9826db942ceeb69d",
+    ),
+    "facebook/dino-vits16": _at("a7a4d161f5c0bd70478c05ca5777ec7cd8848021"),
+    "facebook/dino-vitb16": _at(
+        "a77533c84408875b30b5e8beb766c82a5be82bf4", "2c465a30aa590f9b3fbe36feb962a1eb35635da809643f42857cf64ee450007c"
+    ),
+    "facebook/dino-vits8": (MAIN, "483f2fc", "87f9945d7793843d3d8d2b213cbce5fbc6983e277d145060b5035d45450dc452"),
+    "facebook/dino-vitb8": (MAIN, "f1ca762", "f51c99ce793d1eb87daf2a670b9e11e50927fd00334d2cac75cbd30666d13f6b"),
+    "microsoft/beit-base-patch16-224": (MAIN, "f02e8f7", None),
+}
+
+
 def _published(
     family: CatalogFamily,
     alias: str,
@@ -127,18 +170,20 @@ def _published(
     accuracy: tuple[float, float] | None,
     description: str,
 ) -> Entry:
-    """A row for a checkpoint of ImageNet-1k whose digest is not known; ``accuracy`` is ``top1`` and ``top5``.
+    """A row for a checkpoint of ImageNet-1k; ``accuracy`` is ``top1`` and ``top5``.
 
     Its architecture is its name on the hub up to the first dot; the rest says how it was trained.
     """
     top1, top5 = accuracy or (None, None)
+    revision, commit, sha256 = _FETCHED.get(hub_id, (MAIN, None, None))
     return Entry(
         alias=alias,
         hub_id=hub_id,
         family=family,
         architecture=hub_id.partition("/")[2].partition(".")[0].replace("-", "_"),
-        revision=None,
-        sha256=None,
+        revision=revision,
+        commit=commit,
+        sha256=sha256,
         size_bytes=round(4 * parameters, -6),
         parameters=parameters,
         gmacs=gmacs,

@@ -18,7 +18,15 @@ _REFUSALS = (errno.EACCES, errno.EPERM, errno.EROFS)
 
 
 class HubUnreachable(ModelError):
-    """There is no way to the hub right now: no network, an outage, or offline mode."""
+    """There is no way to the hub right now, for a ``reason``: no network, an outage, or offline mode."""
+
+    def __init__(self, cause: str, remedy: str = "", *, reason: str = "") -> None:
+        super().__init__(cause, remedy)
+        self.reason = reason
+
+
+class NoSuchRevision(ModelError):
+    """The hub has the model, but not that branch, tag or commit of it."""
 
 
 @contextmanager
@@ -61,6 +69,18 @@ def not_cached(repo_id: str, revision: str, variable: str = "") -> HubUnreachabl
     return HubUnreachable(
         f"{_versioned(repo_id, revision)} is not in the cache and cannot be fetched offline{because}.",
         f"Run `vithybrid download {repo_id}` while online, or use the built-in model, {BUILT_IN}.",
+        reason=f"{variable} is set" if variable else "offline",
+    )
+
+
+def incomplete(repo_id: str, gap: str, why: HubUnreachable) -> HubUnreachable:
+    """The error for a model that is in the cache but for a part, when ``why`` the hub cannot be asked for that.
+
+    Without that part it may be another model, so it is not used as it is.
+    """
+    return HubUnreachable(
+        f"{repo_id} is not complete in the cache: {gap}, and the hub cannot be asked now ({why.reason}).",
+        f"Run `vithybrid download {repo_id}` once while online, and copy the whole cache to a machine that never is.",
     )
 
 
@@ -150,7 +170,7 @@ def _refused(error: Exception, repo_id: str, revision: str) -> ModelError:
         case errors.RepositoryNotFoundError():
             return _no_such_repository(repo_id)
         case errors.RevisionNotFoundError():
-            return ModelError(
+            return NoSuchRevision(
                 f"{repo_id} has no revision {revision!r}.",
                 f"See its branches, tags and commits at {constants.ENDPOINT}/{repo_id}/commits/main.",
             )
@@ -180,6 +200,7 @@ def _refused_by_status(status: int, repo_id: str, reason: str) -> ModelError:
         return HubUnreachable(
             f"The hub allows no more requests for now ({reason}).",
             "Wait some minutes, or set HF_TOKEN: it raises the limit.",
+            reason=reason,
         )
     return _unreachable(repo_id, reason)
 
@@ -201,6 +222,7 @@ def _unreachable(repo_id: str, reason: str) -> HubUnreachable:
     return HubUnreachable(
         f"{repo_id} is not complete in the cache and cannot be fetched from {constants.ENDPOINT} ({reason}).",
         f"Check {checks} and run the command again, or use the built-in model, {BUILT_IN}.",
+        reason=reason,
     )
 
 

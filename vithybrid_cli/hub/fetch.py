@@ -12,9 +12,12 @@ from types import TracebackType
 from vithybrid_cli import __version__
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub import cache
+from vithybrid_cli.hub.api import LIBRARY
+from vithybrid_cli.hub.catalog import MAIN
+from vithybrid_cli.hub.choose import STAND_IN, Choice, choose
 from vithybrid_cli.hub.errors import cache_errors_as_model_errors, client_calls, disk_full
-from vithybrid_cli.hub.files import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS, WEIGHTS_INDEX, shards
-from vithybrid_cli.hub.listing import LIBRARY, HubModel, Remote, list_files, wanted
+from vithybrid_cli.hub.files import CONFIG, INDEX_SUFFIX, PREPROCESSOR_CONFIG, WEIGHTS, shards
+from vithybrid_cli.hub.listing import HubModel, Remote
 
 FetchProgress = Callable[[str, int, int | None], None]
 """Called with a file's name, its bytes so far, and its bytes in all where the hub says how many."""
@@ -25,13 +28,20 @@ class _Download:
     """One commit of a model on its way into the cache."""
 
     model: HubModel
-    commit: str
-    listing: dict[str, Remote]
+    choice: Choice
     verify_all: bool
     progress: FetchProgress | None
 
+    @property
+    def commit(self) -> str:
+        return self.choice.listing.commit
 
-def fetch(model: HubModel, *, verify_all: bool, progress: FetchProgress | None) -> Path:
+    @property
+    def files(self) -> dict[str, Remote]:
+        return self.choice.listing.files
+
+
+def fetch(model: HubModel, *, verify_all: bool, progress: FetchProgress | None, trust_pickle: bool = False) -> Path:
     """Fetch what is missing of the model and return its folder in the cache.
 
     All files come from one commit. The name of the revision is pointed at it last, so that a download that breaks off
@@ -40,12 +50,13 @@ def fetch(model: HubModel, *, verify_all: bool, progress: FetchProgress | None) 
 
     Raises:
         HubUnreachable: no network, an outage, or a connection that broke.
-        ModelError: the hub refuses, the disk is full, or the weights are missing, damaged, changed, or a pickle.
+        ModelError: the hub refuses, the disk is full, or the weights are missing, damaged, changed, or a pickle, which
+            only ``trust_pickle`` fetches.
     """
-    commit, listing = list_files(model)
-    download = _Download(model, commit, listing, verify_all, progress)
-    paths = [_fetch_file(download, name) for name in wanted(model, listing)]
-    if paths[-1].name == WEIGHTS_INDEX:
+    choice = choose(model, trust_pickle=trust_pickle)
+    download = _Download(model, choice, verify_all, progress)
+    paths = [_fetch_file(download, name) for name in choice.listing.wanted(choice.weights)]
+    if choice.weights.endswith(INDEX_SUFFIX):
         _fetch_shards(download, paths[-1])
     _remember(download)
     return paths[0].parent
@@ -53,9 +64,9 @@ def fetch(model: HubModel, *, verify_all: bool, progress: FetchProgress | None) 
 
 def _fetch_shards(download: _Download, index: Path) -> None:
     for shard in shards(index):
-        if shard not in download.listing:
+        if shard not in download.files:
             raise ModelError(
-                f"{download.model.repo_id} lacks {shard}, which its {WEIGHTS_INDEX} names.",
+                f"{download.model.repo_id} lacks {shard}, which its {index.name} names.",
                 "Ask the owner of the model for it.",
             )
         _fetch_file(download, shard)
@@ -63,7 +74,7 @@ def _fetch_shards(download: _Download, index: Path) -> None:
 
 def _fetch_file(download: _Download, name: str) -> Path:
     """The path of one file in the cache, after its download if it is not there."""
-    model, remote = download.model, download.listing[name]
+    model, remote = download.model, download.files[name]
     bar = _bar_class(name, download.progress)
     known = cache.has_file(model.repo_id, download.commit, name)
     if not known:
@@ -144,20 +155,25 @@ def _verify(model: HubModel, path: Path, sha256: str | None) -> None:
 
 
 def _remember(download: _Download) -> None:
-    """Let the client note in its cache what later runs must know without a request.
+    """Note in the cache what later runs must know without a request.
 
-    That is: that the model has no preprocessor config, and which commit the revision stands for.
+    That is: that the model has no preprocessor config, and which commit the revision stands for. The client notes both
+    in its own way, but for a commit that stands in for the main branch.
     """
     from huggingface_hub import hf_hub_download
     from huggingface_hub.errors import EntryNotFoundError
 
-    model = download.model
+    model, revision = download.model, download.choice.revision
     with client_calls(model.repo_id, model.revision), _without_bars():
-        if PREPROCESSOR_CONFIG not in download.listing:
+        if PREPROCESSOR_CONFIG not in download.files:
             with suppress(EntryNotFoundError):
                 hf_hub_download(model.repo_id, PREPROCESSOR_CONFIG, revision=download.commit)
-        if model.revision != download.commit:
-            hf_hub_download(model.repo_id, CONFIG, revision=model.revision)
+        if revision not in (download.commit, STAND_IN):
+            hf_hub_download(model.repo_id, CONFIG, revision=revision)
+    if revision == STAND_IN:
+        cache.point(model.repo_id, STAND_IN, download.commit)
+    elif revision == MAIN and download.choice.listing.weights is not None:
+        cache.forget(model.repo_id, STAND_IN)
 
 
 class _Bar:

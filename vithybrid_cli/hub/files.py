@@ -11,6 +11,7 @@ CONFIG = "config.json"
 PREPROCESSOR_CONFIG = "preprocessor_config.json"
 WEIGHTS = "model.safetensors"
 WEIGHTS_INDEX = "model.safetensors.index.json"
+INDEX_SUFFIX = ".index.json"  # of the file that names the shards of weights
 WEIGHTS_SUFFIXES = (".safetensors", ".npz")  # of single files that are read
 # Endings that frameworks give to pickles: torch (bin, pt, pth, ckpt), plain Python (pkl) and joblib.
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".joblib")

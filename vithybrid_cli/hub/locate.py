@@ -6,15 +6,15 @@ from pathlib import Path
 
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub import cache, catalog, environment
-from vithybrid_cli.hub.errors import HubUnreachable, not_cached
+from vithybrid_cli.hub.catalog import MAIN
+from vithybrid_cli.hub.choose import STAND_IN
+from vithybrid_cli.hub.errors import HubUnreachable, incomplete, not_cached
 from vithybrid_cli.hub.fetch import FetchProgress, fetch
 from vithybrid_cli.hub.files import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_SUFFIXES
-from vithybrid_cli.hub.listing import HubModel, changed
+from vithybrid_cli.hub.listing import HubModel, Pin, changed
 
 __all__ = ["FetchProgress", "is_cached", "locate"]
 
-# The branch that the hub, and its client, take when none is named.
-_MAIN = "main"
 _WEIGHTS_FILES = (*WEIGHTS_SUFFIXES, *PICKLE_SUFFIXES)
 
 
@@ -24,6 +24,7 @@ def locate(
     revision: str | None = None,
     offline: bool = False,
     update: bool = False,
+    trust_pickle: bool = False,
     progress: FetchProgress | None = None,
     trust_pickle: bool = False,
 ) -> Path:
@@ -38,10 +39,14 @@ def locate(
     A catalogued checkpoint has to be the one its sha256 in the catalog says: if its owner has published other weights
     since, that is an error until a ``revision`` is named, which accepts whatever the hub has under it.
 
+    Where the main branch has no safetensors, those of the hub's conversion bot are taken. A pickle is fetched only with
+    ``trust_pickle``, and only where there is nothing else.
+
     Raises:
         UsageError: a ``revision`` was given for a path or for the built-in model.
         ModelError: no such folder, no such model, no access, no network, no room, an environment variable that is
-            wrong, or weights that are damaged, changed, or only there as a pickle.
+            wrong, weights that are damaged, changed, or only there as a pickle, or, with no network, a copy in the
+            cache that may not be complete.
     """
     local = _local(name)
     if local is not None:
@@ -52,18 +57,17 @@ def locate(
         return local
     environment.check_import()
     model = _hub_model(os.fspath(name), revision)
-    found = cache.find(model.repo_id, model.revision)
-    cached = None if found is None or _other_weights(model, found) else found
-    if cached is not None and (offline or (cached.certain and not update)):
-        return cached.folder
+    found = _find(model, trust_pickle=trust_pickle)
+    if found is not None and _is_ready(model, found) and (offline or not update):
+        return found.folder
     try:
         if offline:
             raise not_cached(model.repo_id, model.revision)
-        return fetch(model, verify_all=update, progress=progress)
-    except HubUnreachable:
+        return fetch(model, verify_all=update, trust_pickle=trust_pickle, progress=progress)
+    except HubUnreachable as error:
         if found is None:
             raise
-        return _checked(model, found)
+        return _as_it_is(model, found, error)
 
 
 def is_cached(name: str, *, revision: str | None = None) -> bool:
@@ -77,8 +81,8 @@ def is_cached(name: str, *, revision: str | None = None) -> bool:
         return True
     environment.check_import()
     model = _hub_model(name, revision)
-    found = cache.find(model.repo_id, model.revision)
-    return found is not None and _other_weights(model, found) is None
+    found = _find(model)
+    return found is not None and found.gap is None and _other_weights(model, found) is None
 
 
 def _local(name: str | os.PathLike[str]) -> Path | None:
@@ -132,10 +136,14 @@ def _looks_like_a_path(text: str) -> bool:
 
 
 def _hub_model(name: str, revision: str | None) -> HubModel:
+    """A revision that is named wins over what the catalog pins."""
     entry = catalog.resolve(name)
     if entry is None:
-        return HubModel(_hub_id(name), revision or _MAIN, None)
-    return HubModel(entry.name, revision or _MAIN, None if revision else entry.sha256)
+        return HubModel(_hub_id(name), revision or MAIN)
+    if revision is not None:
+        return HubModel(entry.name, revision)
+    pin = None if entry.revision in (None, MAIN) else Pin(entry.revision, entry.commit)
+    return HubModel(entry.name, pin=pin, sha256=entry.sha256)
 
 
 def _hub_id(name: str) -> str:
@@ -163,15 +171,36 @@ def _unknown(name: str) -> ModelError:
     return ModelError(f"{name!r} is no folder, no known model and no hub id.", f"{hint} See `vithybrid models`.")
 
 
+def _find(model: HubModel, *, trust_pickle: bool = False) -> cache.Cached | None:
+    """The first copy in the cache of what a fetch would take; one with other weights than the catalog's at the end."""
+    revisions = [model.revision] if model.pin is None or model.sha256 is not None else []
+    stand_ins = [STAND_IN] if model.revision == MAIN else []
+    found = [cache.find(model.repo_id, revision) for revision in (*revisions, *stand_ins)]
+    if model.pin is not None:
+        pinned = cache.find(model.repo_id, model.pin.revision)
+        found.insert(0, pinned if pinned is not None and model.pin.holds(pinned.folder.name) else None)
+    if trust_pickle:
+        found.append(cache.find(model.repo_id, model.revision, trust_pickle=True))
+    copies = [copy for copy in found if copy is not None]
+    return min(copies, key=lambda copy: _other_weights(model, copy) is not None, default=None)
+
+
+def _is_ready(model: HubModel, found: cache.Cached) -> bool:
+    """Whether no request can be needed; there may be safetensors by now for what was a pickle."""
+    return found.gap is None and not found.pickle and _other_weights(model, found) is None
+
+
 def _other_weights(model: HubModel, found: cache.Cached) -> str | None:
     """The sha256 of weights in the cache that are not those of the catalog."""
     sha256 = cache.recorded_sha256(found.folder / WEIGHTS)
     return sha256 if model.sha256 not in (None, sha256) else None
 
 
-def _checked(model: HubModel, found: cache.Cached) -> Path:
-    """The folder of the model in the cache. Raises ModelError where its weights are not those of the catalog."""
+def _as_it_is(model: HubModel, found: cache.Cached, why: HubUnreachable) -> Path:
+    """The folder of the model in the cache, which ``why`` the hub cannot complete. Raises ModelError."""
     sha256 = _other_weights(model, found)
     if sha256 is not None:
-        raise changed(model, sha256)
+        raise changed(model, model.revision, sha256)
+    if found.gap is not None:
+        raise incomplete(model.repo_id, found.gap, why) from why
     return found.folder

@@ -1,0 +1,121 @@
+"""Which commit of a model is fetched, and which of its files: safetensors if there are any, wherever they wait."""
+
+import logging
+from dataclasses import dataclass
+
+from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub.catalog import MAIN
+from vithybrid_cli.hub.conversions import BOT, Conversion, find_conversion
+from vithybrid_cli.hub.errors import NoSuchRevision
+from vithybrid_cli.hub.files import CONFIG, WEIGHTS
+from vithybrid_cli.hub.listing import HubModel, Listing, changed, list_files
+from vithybrid_cli.hub.pickles import pickle_of, pickles_in
+
+_log = logging.getLogger(__name__)
+
+STAND_IN = "vithybrid/main~safetensors"
+"""What the cache calls the commit that was taken for main, or for what is pinned. No branch of a hub can be called so.
+
+That a revision like ``refs/pr/1`` is in the cache says nothing: anybody may have fetched it, of any author.
+"""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """One commit of a model, its files, and the name of the weights (or their index) that are taken.
+
+    ``revision`` is what the cache is to call that commit.
+    """
+
+    revision: str
+    listing: Listing
+    weights: str
+
+
+def choose(model: HubModel, *, trust_pickle: bool) -> Choice:
+    """Ask the hub for what the catalog pins, else for safetensors of the revision, of the bot, else for a pickle.
+
+    Raises:
+        HubUnreachable: the hub could not be asked.
+        ModelError: no config, no weights that may be fetched, or others than those of the catalog.
+    """
+    listing = _pinned(model)
+    if listing is not None and model.pin is not None and listing.weights is not None:
+        return _checked(model, Choice(model.pin.revision, listing, listing.weights))
+    listing = list_files(model.repo_id, model.revision)
+    if CONFIG not in listing.files:
+        raise _no_config(model, listing)
+    if listing.weights is not None:
+        return _checked(model, Choice(STAND_IN if model.pin else model.revision, listing, listing.weights))
+    return _without_safetensors(model, listing, trust_pickle)
+
+
+def _pinned(model: HubModel) -> Listing | None:
+    """The files of what the catalog pins; None if that is no longer there, or no longer what it was."""
+    if model.pin is None:
+        return None
+    try:
+        listing = list_files(model.repo_id, model.pin.revision)
+    except NoSuchRevision:
+        listing = None
+    if listing is not None and CONFIG in listing.files and listing.weights and model.pin.holds(listing.commit):
+        return listing
+    _log.info(
+        f"This hub has no {model.repo_id} at {model.pin.revision} as this version knows it; what its main branch has "
+        "is looked at."
+    )
+    return None
+
+
+def _checked(model: HubModel, choice: Choice) -> Choice:
+    """Raises ModelError where the hub says that the weights are others than those of the catalog."""
+    sha256 = choice.listing.files[choice.weights].sha256
+    if model.sha256 is not None and sha256 is not None and sha256 != model.sha256:
+        raise changed(model, choice.revision, sha256)
+    return choice
+
+
+def _without_safetensors(model: HubModel, listing: Listing, trust_pickle: bool) -> Choice:
+    reason = ""
+    if model.revision == MAIN and pickles_in(listing.files):
+        found = find_conversion(model.repo_id, listing.commit)
+        if isinstance(found, Conversion):
+            converted = list_files(model.repo_id, found.commit)
+            if CONFIG in converted.files and converted.weights is not None:
+                choice = _checked(model, Choice(STAND_IN, converted, converted.weights))
+                _log.info(
+                    f"{model.repo_id} has no safetensors on its main branch; those of {BOT}'s pull request "
+                    f"{found.number} are taken (commit {found.commit[:7]})."
+                )
+                return choice
+            reason = f"; pull request {found.number} of {BOT} has no {WEIGHTS}"
+        else:
+            reason = f"; {found.reason}"
+    if trust_pickle and (weights := pickle_of(model.repo_id, listing.files)):
+        return Choice(model.revision, listing, weights)
+    raise _no_safetensors(model, listing, reason)
+
+
+def _no_config(model: HubModel, listing: Listing) -> ModelError:
+    """The error for a model that does not say what network it is; a file of Google's does so by itself."""
+    from huggingface_hub import constants
+
+    arrays = sorted(name for name in listing.files if name.endswith(".npz"))
+    if not arrays:
+        return ModelError(f"{model.repo_id} has no {CONFIG}.", "Choose a ViT of transformers or timm that has one.")
+    address = f"{constants.ENDPOINT}/{model.repo_id}/resolve/{model.revision}/{arrays[0]}"
+    return ModelError(
+        f"{model.repo_id} has no {CONFIG}, but weights at {address}.", "Fetch that file, and name it as the model."
+    )
+
+
+def _no_safetensors(model: HubModel, listing: Listing, reason: str) -> ModelError:
+    pickles = pickles_in(listing.files)
+    if not pickles:
+        return ModelError(f"{model.repo_id} has no {WEIGHTS}.", "Choose a model that has, see `vithybrid models`.")
+    return ModelError(
+        f"{model.repo_id} has its weights only as a pickle ({pickles[0]}), which can run any code when it is loaded "
+        f"and is never fetched unasked{reason}.",
+        f"If you trust its owner, run `vithybrid convert {model.repo_id} FOLDER {{trust_pickle}}` and name that "
+        "folder, or have it converted at https://huggingface.co/spaces/safetensors/convert and run this again.",
+    )
