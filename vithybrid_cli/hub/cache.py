@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vithybrid_cli import atomic
-from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.errors import cache_errors_as_model_errors
-from vithybrid_cli.hub.files import CONFIG, PREPROCESSOR_CONFIG, WEIGHTS, WEIGHTS_INDEX, read_checkpoint_json, shards
-from vithybrid_cli.hub.pickles import PICKLE_INDEX, pickle_of
+from vithybrid_cli.hub.files import CONFIG
+from vithybrid_cli.hub.gaps import has_pickle, has_weights, lack, unasked
+from vithybrid_cli.hub.pickles import pickle_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -27,11 +27,7 @@ class Cached:
 
 
 def find(repo_id: str, revision: str, *, trust_pickle: bool = False) -> Cached | None:
-    """The folder of a model that has its config and all its weights in the cache. Raises ModelError.
-
-    Other programs fetch weights without the preprocessor config, and then the hub may still have one. So nothing is
-    missing only with that file, or with the client's note that the hub has none, or where the config says it all.
-    """
+    """The folder of a model that has its config and all its weights in the cache. Raises ModelError."""
     # The client takes a tenth of a second to import, and a model in a local folder does without it.
     from huggingface_hub import try_to_load_from_cache
 
@@ -40,10 +36,20 @@ def find(repo_id: str, revision: str, *, trust_pickle: bool = False) -> Cached |
         if not isinstance(config, str):
             return None
         folder = Path(config).parent
-        if _has_all_weights(folder):
-            return Cached(folder, _gap(folder))
-        pickle = trust_pickle and _has_pickle(repo_id, folder)
-        return Cached(folder, _gap(folder), pickle=True) if pickle else None
+        if has_weights(folder):
+            return Cached(folder, lack(folder) or unasked(folder))
+        pickle = pickle_of(repo_id, [file.name for file in folder.iterdir()]) if trust_pickle else None
+        whole = pickle is not None and has_pickle(folder, pickle)
+        return Cached(folder, unasked(folder), pickle=True) if whole else None
+
+
+def lack_of(repo_id: str, revision: str) -> str | None:
+    """What is missing of a model that `find` has not found, as a part of a sentence; None if nothing of it is there."""
+    with cache_errors_as_model_errors():
+        reference = _folder_of(repo_id) / "refs" / revision
+        commit = reference.read_text(encoding="utf-8").strip() if reference.is_file() else revision
+        snapshot = _folder_of(repo_id) / "snapshots" / commit
+        return lack(snapshot) if snapshot.is_dir() else None
 
 
 def has_file(repo_id: str, revision: str, name: str) -> bool:
@@ -97,38 +103,3 @@ def _folder_of(repo_id: str) -> Path:
     from huggingface_hub.file_download import repo_folder_name
 
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
-
-
-def _gap(snapshot: Path) -> str | None:
-    """What may be missing of a snapshot with config and weights."""
-    known = (snapshot / PREPROCESSOR_CONFIG).exists() or _known_to_be_without(snapshot, PREPROCESSOR_CONFIG)
-    if known or _says_it_all(snapshot / CONFIG):
-        return None
-    return f"whether it has a {PREPROCESSOR_CONFIG} was never asked"
-
-
-def _known_to_be_without(snapshot: Path, name: str) -> bool:
-    """Whether the client has noted that the hub has no such file at that commit."""
-    return (snapshot.parent.parent / ".no_exist" / snapshot.name / name).exists()
-
-
-def _says_it_all(config: Path) -> bool:
-    """Whether it is a config of timm's: that has the preprocessing too."""
-    try:
-        content = read_checkpoint_json(config)
-    except ModelError:  # which is raised again when the checkpoint is read
-        return False
-    return "architecture" in content or "pretrained_cfg" in content
-
-
-def _has_all_weights(folder: Path) -> bool:
-    return (folder / WEIGHTS).is_file() or _has_shards(folder / WEIGHTS_INDEX)
-
-
-def _has_pickle(repo_id: str, folder: Path) -> bool:
-    name = pickle_of(repo_id, [file.name for file in folder.iterdir()])
-    return name is not None and (_has_shards(folder / name) if name == PICKLE_INDEX else (folder / name).is_file())
-
-
-def _has_shards(index: Path) -> bool:
-    return index.is_file() and all((index.parent / shard).is_file() for shard in shards(index))

@@ -79,8 +79,9 @@ def incomplete(repo_id: str, gap: str, why: HubUnreachable) -> HubUnreachable:
     Without that part it may be another model, so it is not used as it is.
     """
     return HubUnreachable(
-        f"{repo_id} is not complete in the cache: {gap}, and the hub cannot be asked now ({why.reason}).",
-        f"Run `vithybrid download {repo_id}` once while online, and copy the whole cache to a machine that never is.",
+        f"{repo_id} is not complete in the cache: {gap}; the hub cannot be asked now ({why.reason}).",
+        why.remedy,
+        reason=why.reason,
     )
 
 

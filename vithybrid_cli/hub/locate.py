@@ -11,6 +11,7 @@ from vithybrid_cli.hub.choose import STAND_IN
 from vithybrid_cli.hub.errors import HubUnreachable, incomplete, not_cached
 from vithybrid_cli.hub.fetch import FetchProgress, fetch
 from vithybrid_cli.hub.files import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_SUFFIXES
+from vithybrid_cli.hub.gaps import require_whole
 from vithybrid_cli.hub.listing import HubModel, Pin, changed
 
 __all__ = ["FetchProgress", "is_cached", "locate"]
@@ -65,8 +66,6 @@ def locate(
             raise not_cached(model.repo_id, model.revision)
         return fetch(model, verify_all=update, trust_pickle=trust_pickle, progress=progress)
     except HubUnreachable as error:
-        if found is None:
-            raise
         return _as_it_is(model, found, error)
 
 
@@ -95,6 +94,8 @@ def _local(name: str | os.PathLike[str]) -> Path | None:
         return None
     path = _expanded(text)
     if text and _exists(path):
+        if path.is_dir():
+            require_whole(path.absolute())
         return path.absolute()  # so that ``./tiny`` is not the alias when its path is used as a name again
     if not isinstance(name, str) or _looks_like_a_path(text):
         raise ModelError(
@@ -173,16 +174,23 @@ def _unknown(name: str) -> ModelError:
 
 def _find(model: HubModel, *, trust_pickle: bool = False) -> cache.Cached | None:
     """The first copy in the cache of what a fetch would take; one with other weights than the catalog's at the end."""
-    revisions = [model.revision] if model.pin is None or model.sha256 is not None else []
-    stand_ins = [STAND_IN] if model.revision == MAIN else []
-    found = [cache.find(model.repo_id, revision) for revision in (*revisions, *stand_ins)]
-    if model.pin is not None:
-        pinned = cache.find(model.repo_id, model.pin.revision)
-        found.insert(0, pinned if pinned is not None and model.pin.holds(pinned.folder.name) else None)
+    found = [cache.find(model.repo_id, revision) for revision in _revisions(model)]
+    if model.pin is not None and found[0] is not None and not model.pin.holds(found[0].folder.name):
+        found[0] = None
     if trust_pickle:
         found.append(cache.find(model.repo_id, model.revision, trust_pickle=True))
     copies = [copy for copy in found if copy is not None]
     return min(copies, key=lambda copy: _other_weights(model, copy) is not None, default=None)
+
+
+def _revisions(model: HubModel) -> list[str]:
+    """What the cache may call the commits that a fetch would take, in its order.
+
+    A main branch stands for what is pinned only if the sha256 of its weights says that they are the same.
+    """
+    pinned = [] if model.pin is None else [model.pin.revision]
+    branch = [model.revision] if model.pin is None or model.sha256 is not None else []
+    return [*pinned, *branch, *([STAND_IN] if model.revision == MAIN else [])]
 
 
 def _is_ready(model: HubModel, found: cache.Cached) -> bool:
@@ -196,8 +204,12 @@ def _other_weights(model: HubModel, found: cache.Cached) -> str | None:
     return sha256 if model.sha256 not in (None, sha256) else None
 
 
-def _as_it_is(model: HubModel, found: cache.Cached, why: HubUnreachable) -> Path:
+def _as_it_is(model: HubModel, found: cache.Cached | None, why: HubUnreachable) -> Path:
     """The folder of the model in the cache, which ``why`` the hub cannot complete. Raises ModelError."""
+    if found is None:
+        gaps = (cache.lack_of(model.repo_id, revision) for revision in _revisions(model))
+        gap = next((gap for gap in gaps if gap is not None), None)
+        raise why if gap is None else incomplete(model.repo_id, gap, why) from why
     sha256 = _other_weights(model, found)
     if sha256 is not None:
         raise changed(model, model.revision, sha256)
