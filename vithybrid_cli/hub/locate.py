@@ -1,11 +1,11 @@
 """Turns the name of a checkpoint into a local folder: a path, a catalog alias, or a hub id and its cache."""
 
-import difflib
+import logging
 import os
 from pathlib import Path
 
 from vithybrid_cli.errors import ModelError, UsageError
-from vithybrid_cli.hub import cache, catalog, environment
+from vithybrid_cli.hub import cache, catalog, environment, names
 from vithybrid_cli.hub.catalog import MAIN
 from vithybrid_cli.hub.choose import STAND_IN
 from vithybrid_cli.hub.errors import HubUnreachable, incomplete, not_cached
@@ -15,6 +15,8 @@ from vithybrid_cli.hub.gaps import require_whole
 from vithybrid_cli.hub.listing import HubModel, Pin, changed
 
 __all__ = ["FetchProgress", "is_cached", "locate"]
+
+_log = logging.getLogger(__name__)
 
 _WEIGHTS_FILES = (*WEIGHTS_SUFFIXES, *PICKLE_SUFFIXES)
 
@@ -31,11 +33,14 @@ def locate(
 ) -> Path:
     """The absolute path of the model's folder (or weights file), which is fetched first if need be.
 
-    ``name`` is, in this order: a catalog alias; an existing folder or file; a hub id ``owner/name``. A folder that
-    shares its name with an alias is written ``./tiny``. A model that is complete in huggingface_hub's cache is used
-    without any request; ``update`` asks the hub for a newer one, checks all weights again, and makes do with the cached
-    one if there is no network. ``offline`` never opens a connection. huggingface_hub's environment variables (HF_HOME,
-    HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE) apply.
+    ``name`` is, in this order: a catalog alias; an existing folder or file; a hub id ``owner/name``, which may be
+    written as the address of its page, as ``hf-hub:owner/name``, with ``@revision``, or as timm's name of a network. A
+    folder that shares its name with an alias is written ``./tiny``.
+
+    A model that is complete in huggingface_hub's cache is used without any request; ``update`` asks the hub for a newer
+    one, checks all weights again, and makes do with the cached one if there is no network. ``offline`` never opens a
+    connection. huggingface_hub's environment variables (HF_HOME, HF_HUB_CACHE, HF_ENDPOINT, HF_TOKEN, HF_HUB_OFFLINE)
+    apply.
 
     A catalogued checkpoint has to be the one its sha256 in the catalog says: if its owner has published other weights
     since, that is an error until a ``revision`` is named, which accepts whatever the hub has under it.
@@ -44,7 +49,7 @@ def locate(
     ``trust_pickle``, and only where there is nothing else.
 
     Raises:
-        UsageError: a ``revision`` was given for a path or for the built-in model.
+        UsageError: a ``revision`` was given for a path or for the built-in model, or another one than the name says.
         ModelError: no such folder, no such model, no access, no network, no room, an environment variable that is
             wrong, weights that are damaged, changed, or only there as a pickle, or, with no network, a copy in the
             cache that may not be complete.
@@ -57,7 +62,7 @@ def locate(
             )
         return local
     environment.check_import()
-    model = _hub_model(os.fspath(name), revision)
+    model = _hub_model(os.fspath(name), revision, aloud=True)
     found = _find(model, trust_pickle=trust_pickle)
     if found is not None and _is_ready(model, found) and (offline or not update):
         return found.folder
@@ -97,7 +102,7 @@ def _local(name: str | os.PathLike[str]) -> Path | None:
         if path.is_dir():
             require_whole(path.absolute())
         return path.absolute()  # so that ``./tiny`` is not the alias when its path is used as a name again
-    if not isinstance(name, str) or _looks_like_a_path(text):
+    if not isinstance(name, str) or (_looks_like_a_path(text) and not names.is_of_the_hub(text)):
         raise ModelError(
             f"There is no folder or file {text}.", "`vithybrid models` lists what can be named without a path."
         )
@@ -136,40 +141,28 @@ def _looks_like_a_path(text: str) -> bool:
     )
 
 
-def _hub_model(name: str, revision: str | None) -> HubModel:
-    """A revision that is named wins over what the catalog pins."""
-    entry = catalog.resolve(name)
-    if entry is None:
-        return HubModel(_hub_id(name), revision or MAIN)
-    if revision is not None:
-        return HubModel(entry.name, revision)
-    pin = None if entry.revision in (None, MAIN) else Pin(entry.revision, entry.commit)
-    return HubModel(entry.name, pin=pin, sha256=entry.sha256)
+def _hub_model(name: str, revision: str | None, *, aloud: bool = False) -> HubModel:
+    """The model of a name that is no path; what was understood is said ``aloud``.
 
-
-def _hub_id(name: str) -> str:
-    """``name``, if the hub could have a model called so; a bare word is taken for a mistyped alias.
+    A revision that is named wins over what the catalog pins.
 
     Raises:
-        ModelError: it could not.
+        UsageError: the name says another revision than the one that is given.
+        ModelError: no model can be called so.
     """
-    from huggingface_hub.errors import HFValidationError
-    from huggingface_hub.utils import validate_repo_id  # type: ignore[attr-defined]  # documented, exported lazily
-
-    try:
-        validate_repo_id(name)
-    except HFValidationError as error:
-        raise _unknown(name) from error
-    if "/" not in name:
-        raise _unknown(name)
-    return name
-
-
-def _unknown(name: str) -> ModelError:
-    names = [known for entry in catalog.ENTRIES for known in (entry.alias, entry.hub_id) if known]
-    guess = difflib.get_close_matches(name, names, n=1)
-    hint = f"Did you mean {guess[0]}?" if guess else f"A hub id looks like {catalog.DEFAULT_MODEL}."
-    return ModelError(f"{name!r} is no folder, no known model and no hub id.", f"{hint} See `vithybrid models`.")
+    entry = catalog.resolve(name)
+    named = names.Named(entry.name) if entry is not None else names.understood(name)
+    if named.revision is not None and revision not in (None, named.revision):
+        raise UsageError(f"{named.written} names revision {named.revision}, not {revision}.", "Leave out {revision}.")
+    if aloud and named.written is not None:
+        _log.info(f"{named.written} is understood as {named.meaning}.")
+    if revision is None and named.revision != MAIN:  # an address that says main is that of the model's page
+        revision = named.revision
+    entry = catalog.resolve(named.repo_id)
+    if entry is None or revision is not None:
+        return HubModel(named.repo_id, revision or MAIN)
+    pin = None if entry.revision in (None, MAIN) else Pin(entry.revision, entry.commit)
+    return HubModel(named.repo_id, pin=pin, sha256=entry.sha256)
 
 
 def _find(model: HubModel, *, trust_pickle: bool = False) -> cache.Cached | None:
