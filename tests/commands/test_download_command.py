@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from hub_server import COMMIT, FILES, GOLDEN, NAME, Hub, running
+from hub_server import COMMIT, FILES, GOLDEN, NAME, PULL_COMMIT, Hub, running
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -127,3 +127,18 @@ def _read_until_closed(screen: int) -> str:
     except OSError:
         pass
     return b"".join(chunks).decode()
+
+
+def test_where_the_weights_come_from_is_one_line(run: Run, server: Hub) -> None:
+    pickled = {**FILES, "pytorch_model.bin": b"pickle"}
+    weights = pickled.pop("model.safetensors")
+    server.add(NAME, pickled).open_pull(5, {**pickled, "model.safetensors": weights})
+    result = run("--no-progress", f"hf-hub:{NAME}")
+    assert (result.returncode, result.stdout.rstrip()[-40:]) == (0, PULL_COMMIT)
+    assert result.stderr.splitlines() == [
+        "hf-hub:somebody/hybrid is understood as somebody/hybrid.",
+        "somebody/hybrid has no safetensors on its main branch; those of SFconvertbot's pull request 5 are taken "
+        "(commit 3333333).",
+    ]
+    again = run("-q", NAME, "--offline")
+    assert (again.stdout, again.stderr) == (result.stdout, "")

@@ -15,7 +15,7 @@ Models = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="MODEL",
-        help="Aliases of `vithybrid models`, or hub ids.",
+        help="Aliases of `vithybrid models`, hub ids, or addresses of models on the hub.",
         show_default=catalog.DEFAULT_MODEL,
     ),
 ]
@@ -31,7 +31,8 @@ def download(
     """Fetch models, or newer versions of them, check their files, and print the folder of each.
 
     Only config, preprocessing and safetensors weights are fetched, into the cache that huggingface_hub keeps. What is
-    already there is not fetched again. Set HF_TOKEN for private models, HF_HOME to keep the cache elsewhere.
+    already there is not fetched again. Where a model has a pickle alone, the safetensors are taken that the hub's
+    conversion bot offers in a pull request. Set HF_TOKEN for private models, HF_HOME to keep the cache elsewhere.
 
     Example: vithybrid download google/vit-hybrid-base-bit-384
     """
