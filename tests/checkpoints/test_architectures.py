@@ -20,7 +20,8 @@ from vithybrid_cli.model.config import BitClassifierConfig, VitConfig
 # Millions of parameters. All but the base-sized DINO's: the column ``param_count`` of timm's results-imagenet.csv
 # and, for vit_small_patch8_224, which it has from DINO and without a head, of its benchmarks
 # (https://github.com/huggingface/pytorch-image-models/tree/main/results). Those of the other DINO's are timm's with a
-# head (86.57 and 86.58, 22.05) less the head's width × 1000 + 1000.
+# head (86.57 and 86.58, 22.05) less the head's width × 1000 + 1000. Google's of ImageNet-21k is DINO's with a pooler;
+# BEiT's before any labels lacks the head and eleven of the twelve tables of positions, and has a mask token.
 PUBLISHED_MILLIONS = {
     "vit_tiny_r_s16_p8_224": "6.34",
     "vit_tiny_r_s16_p8_384": "6.36",
@@ -29,6 +30,9 @@ PUBLISHED_MILLIONS = {
     "vit_base_r50_s16_384": "98.95",
     "vit_large_r50_s32_224": "328.99",
     "vit_large_r50_s32_384": "329.09",
+    "vit_tiny_patch16_224": "5.72",
+    "vit_tiny_patch16_384": "5.79",
+    "vit_small_patch16_224": "22.05",
     "vit_base_patch32_384": "88.30",
     "vit_base_patch16_224": "86.57",
     "vit_base_patch16_384": "86.86",
@@ -39,8 +43,11 @@ PUBLISHED_MILLIONS = {
     "deit_base_patch16_224": "86.57",
     "deit_base_patch16_384": "86.86",
     "deit_base_distilled_patch16_224": "87.34",
+    "deit_base_distilled_patch16_384": "87.63",
     "beit_base_patch16_224": "86.53",
     "bit_50": "25.55",
+    "vit_base_patch16_224_in21k": "86.39",
+    "beit_base_patch16_224_pt22k": "85.67",
     "dino_vits8": "21.67",
     "dino_vits16": "21.67",
     "dino_vitb16": "85.80",
@@ -72,8 +79,12 @@ def test_the_catalog_has_the_parameters_of_the_full_network(entry: catalog.Entry
 
 @every_published
 def test_a_network_has_the_size_that_was_published(entry: catalog.Entry) -> None:
+    """A fine-tune has a smaller head, of the same width."""
     assert entry.architecture is not None
-    assert f"{entry.parameters / 1e6:.2f}" == PUBLISHED_MILLIONS[entry.architecture]
+    config = config_of(entry)
+    width = config.encoder.hidden_size if isinstance(config, VitConfig) else 0
+    head = (width + 1) * (1000 - len(entry.labels)) if entry.labels else 0
+    assert f"{(entry.parameters + head) / 1e6:.2f}" == PUBLISHED_MILLIONS[entry.architecture]
 
 
 def test_base_384_has_each_parameter_of_the_published_file() -> None:
@@ -97,8 +108,15 @@ def test_a_hub_id_leads_to_the_network_without_a_connection(entry: catalog.Entry
     assert found is not None
     config = config_of(found)
     assert config.image_size == (entry.image_size, entry.image_size)
-    labels = {"tiny": 10, **dict.fromkeys(("dino-vits16", "dino-vits8", "dino-vitb16", "dino-vitb8"), 0)}
-    assert len(config.labels) == labels.get(entry.alias, 1000)
+    match entry.task:
+        case catalog.Task.IMAGENET:
+            assert config.labels == imagenet_labels()
+        case catalog.Task.FEATURES:
+            assert config.labels == ()
+        case catalog.Task.CIFAR10:
+            assert len(config.labels) == 10
+        case _:
+            assert config.labels == entry.labels
 
 
 @every_timm
@@ -110,7 +128,8 @@ def test_a_timm_checkpoint_is_read_as_the_network_of_its_name(entry: catalog.Ent
         tensors = key_maps.timm(stem_only=stem_only).from_ours(build(config).state_dict())
     file = {
         "architecture": entry.architecture,
-        "num_classes": 1000,
+        "num_classes": len(config.labels),
+        **({"label_names": list(entry.labels)} if entry.labels else {}),
         "pretrained_cfg": {
             "input_size": [3, entry.image_size, entry.image_size],
             "interpolation": "bicubic",
@@ -127,7 +146,8 @@ def test_a_timm_checkpoint_is_read_as_the_network_of_its_name(entry: catalog.Ent
 @every_transformers
 def test_a_config_in_the_layout_of_transformers_is_read_as_the_network_of_its_name(entry: catalog.Entry) -> None:
     config = config_of(entry)
-    names = set[str]()  # of a checkpoint without a head
+    with torch.device("meta"):
+        names = set(transformers_map(config).from_ours(build(config).state_dict()))
     read = read_config(write_config(config), lambda: names)
     if isinstance(read, BitClassifierConfig):  # takes pictures of any size, so its config.json names none
         read = replace(read, image_size=config.image_size)
@@ -176,9 +196,12 @@ def test_bit_50_is_what_transformers_own_defaults_describe() -> None:
         pytest.param("base-384", 384, True, 3, 0.5, id="hybrid"),
         pytest.param("r26-s32-224", 248, True, 3, 0.5, id="timm at 224"),
         pytest.param("vit-base-224", (224, 224), False, 2, 0.5, id="vit"),
-        pytest.param("deit-base", (224, 224), False, 2, 0.5, id="deit"),
+        pytest.param("deit-base", (224, 224), False, 2, 0.5, id="deit, which has the files of a vit"),
         pytest.param("deit-base-384", (384, 384), False, 2, 0.5, id="deit at 384"),
-        pytest.param("deit-base-distilled", (256, 256), True, 3, 0.485, id="deit, distilled"),
+        pytest.param("deit-base-distilled", (256, 256), True, 3, 0.485, id="distilled deit"),
+        pytest.param("deit-base-distilled-384", (438, 438), True, 3, 0.485, id="distilled deit at 384"),
+        pytest.param("nsfw", (224, 224), False, 2, 0.5, id="a fine-tune"),
+        pytest.param("nsfw-tiny-384", 384, True, 3, 0.5, id="a fine-tune with timm"),
         pytest.param("dino-vitb8", (224, 224), False, 2, 0.485, id="dino"),
         pytest.param("beit-base", (224, 224), False, 2, 0.5, id="beit"),
         pytest.param("bit-50", 448, True, 2, 0.5, id="bit"),

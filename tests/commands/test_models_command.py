@@ -93,18 +93,42 @@ def test_the_table_has_a_line_of_numbers_and_a_line_of_words_for_each(
     monkeypatch.setenv("COLUMNS", str(columns))
     table, legend = run("-f", "table").split("\n\n")
     lines = table.splitlines()
-    assert lines[0].split() == ["model", "params", "GMACs", "input", "top-1", "measured", "on", "download"]
+    assert lines[0].split() == ["model", "task", "params", "GMACs", "input", "top-1", "download"]
     assert [line.split()[0] for line in lines[1::2]] == NAMES
     base = lines.index("  google/vit-hybrid-base-bit-384: the published Hybrid ViT; the default")
-    assert lines[base - 1].split() == ["base-384", "99.0", "M", "67.4", "384", "85.0", "%", "ImageNet-1k", "396", "MB"]
+    assert lines[base - 1].split() == ["base-384", "imagenet", "99.0", "M", "67.4", "384", "85.0", "%", "396", "MB"]
     assert max(map(len, lines)) <= 80
     assert "GMACs: work for one picture" in legend
-    assert "Licence: Apache-2.0." in legend
+    assert "Licence: Apache-2.0; unknown: age." in legend
+
+
+def test_an_accuracy_that_another_preprocessing_gave_is_starred_and_explained() -> None:
+    shown = run("-f", "table", "--family", "deit")
+    assert "72.2 %*" in shown
+    assert "*: measured with another preprocessing than the model's files ask for" in shown
+    assert "*:" not in run("-f", "table", "--family", "hybrid")
+    deit = by_alias(json.loads(run("-f", "json")))["deit-base-384"]
+    assert deit["measured_with"] == "DeiT's code: bicubic, shortest edge 438, centre crop"
+
+
+def test_a_task_can_be_asked_for() -> None:
+    assert listed("--task", "nsfw") == ["nsfw", "nsfw-384", "nsfw-tiny-384"]
+    assert listed("--task", "age") == ["age"]
+    assert "dino-vits16" in listed("--task", "features", "--max-params", "30M")
+    record = json.loads(run("--task", "age"))
+    assert (record["task"], record["labels"][0], record["labels"][-1]) == ("age", "0-2", "more than 70")
+
+
+def test_a_fine_tune_shows_its_labels_and_whose_word_its_accuracy_is() -> None:
+    shown = run("-f", "table", "--task", "nsfw")
+    assert "  Falconsai/nsfw_image_detection: safe for work or not (normal, nsfw)\n" in shown
+    assert "That of nsfw and nsfw-tiny-384 is its author's word" in shown
+    assert "(0-2, 3-9, …, more than 70)" in run("-f", "table", "--task", "age")
 
 
 def test_what_is_not_known_is_left_blank_in_the_table() -> None:
     row = run("-f", "table", "--family", "dino").splitlines()[1]
-    assert row.split() == ["dino-vits16", "21.7", "M", "4.6", "224", "87", "MB"]
+    assert row.split() == ["dino-vits16", "features", "21.7", "M", "4.6", "224", "87", "MB"]
 
 
 def test_a_model_in_the_cache_is_marked(cache: Path) -> None:
@@ -154,7 +178,7 @@ def test_limits_hold_together() -> None:
 
 
 def test_one_family_can_be_asked_for() -> None:
-    assert listed("--family", "beit") == ["beit-base"]
+    assert listed("--family", "beit") == ["beit-base", "beit-base-pt22k"]
     assert listed("--family", "dino") == ["dino-vits16", "dino-vits8", "dino-vitb16", "dino-vitb8"]
 
 
@@ -169,7 +193,7 @@ def test_one_family_can_be_asked_for() -> None:
         pytest.param(
             "accuracy",
             "deit",
-            ["deit-base-distilled", "deit-base-384", "deit-base", "deit-small", "deit-tiny"],
+            ["deit-base-distilled-384", "deit-base-distilled", "deit-base-384", "deit-base", "deit-small", "deit-tiny"],
             id="accuracy",
         ),
     ],

@@ -10,7 +10,7 @@ import typer
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub import catalog
-from vithybrid_cli.hub.catalog import CatalogFamily, Entry
+from vithybrid_cli.hub.catalog import CatalogFamily, Entry, Task
 from vithybrid_cli.hub.locate import is_cached
 from vithybrid_cli.output import Format, default_format
 from vithybrid_cli.output.delimited import RowWriter
@@ -18,8 +18,8 @@ from vithybrid_cli.output.destination import opened
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
 
-HEADINGS = ("model", "params", "GMACs", "input", "top-1", "measured on", "download")
-_LEFT_ALIGNED = ("model", "measured on")
+HEADINGS = ("model", "task", "params", "GMACs", "input", "top-1", "download")
+_LEFT_ALIGNED = ("model", "task")
 _GAP = "  "
 _COUNT = re.compile(r"(\d+(?:\.\d*)?|\.\d+) ?([KMG]?)", re.IGNORECASE | re.ASCII)
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9}
@@ -47,6 +47,7 @@ MinAccuracy = Annotated[
     typer.Option(metavar="PERCENT", min=0, max=100, help="Only models of at least this top-1 accuracy on ImageNet-1k."),
 ]
 FamilyOption = Annotated[CatalogFamily | None, typer.Option("--family", help="Only models of this kind.")]
+TaskOption = Annotated[Task | None, typer.Option("--task", help="Only models whose labels are of this kind.")]
 Sort = Annotated[
     SortKey,
     typer.Option(help="Order: by family and size, by alias, fewest parameters, best accuracy or least work first."),
@@ -58,6 +59,7 @@ def models(
     max_params: MaxParams = None,
     min_accuracy: MinAccuracy = None,
     family: FamilyOption = None,
+    task: TaskOption = None,
     sort: Sort = SortKey.CATALOG,
 ) -> None:
     """List the models that can be named by an alias, and which of them are in the cache.
@@ -67,12 +69,13 @@ def models(
     Example: vithybrid models --max-params 40M --min-accuracy 80 --sort accuracy
     """
     limit = None if max_params is None else parse_count(max_params)
-    entries = [entry for entry in catalog.ENTRIES if _wanted(entry, limit, min_accuracy, family)]
+    of_kind = [e for e in catalog.ENTRIES if family in (None, e.family) and task in (None, e.task)]
+    entries = [entry for entry in of_kind if _within(entry, limit, min_accuracy)]
     records = [_record(entry) for entry in _ordered(entries, sort)]
     with opened(None, remedy="make room there") as stream:
         chosen = output_format or default_format(stream)
         prepare_stream(chosen, stream)
-        _write(stream, records, chosen, _remedies(max_params, min_accuracy, family))
+        _write(stream, records, chosen, _remedies(max_params, min_accuracy, family, task))
 
 
 def _write(stream: TextIO, records: list[dict[str, Any]], chosen: Format, remedies: str) -> None:
@@ -97,12 +100,12 @@ def parse_count(text: str) -> int:
     return round(float(number) * _UNITS[unit.upper()])
 
 
-def _wanted(entry: Entry, max_params: int | None, min_accuracy: float | None, family: CatalogFamily | None) -> bool:
+def _within(entry: Entry, max_params: int | None, min_accuracy: float | None) -> bool:
     """Limits are compared with the numbers as the table rounds them, so that what it shows can be given."""
     small = max_params is None or min(entry.parameters, round(entry.parameters, -5)) <= max_params
     top1 = entry.comparable_top1
     exact = min_accuracy is None or (top1 is not None and max(top1, round(top1, 1)) >= min_accuracy)
-    return small and exact and family in (None, entry.family)
+    return small and exact
 
 
 def _ordered(entries: Sequence[Entry], sort: SortKey) -> list[Entry]:
@@ -129,15 +132,24 @@ _KEYS = (*(field.name for field in fields(Entry)), "cached")
 
 
 def _cell(value: object) -> str:
-    """JSON's words for truth values, nothing for unknown values."""
+    """JSON's words for truth values, labels in one cell, nothing for unknown values."""
     if isinstance(value, bool):
         return "true" if value else "false"
+    if isinstance(value, tuple):
+        return ", ".join(value)
     return "" if value is None else str(value)
 
 
-def _remedies(max_params: str | None, min_accuracy: float | None, family: CatalogFamily | None) -> str:
+def _remedies(
+    max_params: str | None, min_accuracy: float | None, family: CatalogFamily | None, task: Task | None
+) -> str:
     """How to change the options that were given so that more models match."""
-    remedies = {"raise --max-params": max_params, "lower --min-accuracy": min_accuracy, "drop --family": family}
+    remedies = {
+        "raise --max-params": max_params,
+        "lower --min-accuracy": min_accuracy,
+        "drop --family": family,
+        "drop --task": task,
+    }
     return " or ".join(remedy for remedy, given in remedies.items() if given is not None)
 
 
@@ -165,13 +177,19 @@ def _columns(record: dict[str, Any]) -> tuple[str, ...]:
     """The cells under ``HEADINGS``."""
     return (
         record["alias"],
+        record["task"],
         f"{record['parameters'] / 1e6:.1f} M",
         "" if record["gmacs"] is None else f"{record['gmacs']:.1f}",
         f"{record['image_size']}",
-        "" if record["top1"] is None else f"{record['top1']:.1f} %",
-        "" if record["top1"] is None else record["dataset"],
+        _top1(record),
         "built in" if record["hub_id"] is None else "cached" if record["cached"] else _megabytes(record),
     )
+
+
+def _top1(record: dict[str, Any]) -> str:
+    """Percent, with a star for one that this program does not reach with the checkpoint's own files."""
+    star = "*" if record["measured_otherwise"] else " "
+    return "" if record["top1"] is None else f"{record['top1']:.1f} %{star}"
 
 
 def _megabytes(record: dict[str, Any]) -> str:
@@ -187,13 +205,27 @@ def _aligned(row: tuple[str, ...], widths: list[int]) -> str:
 
 
 def _description(record: dict[str, Any]) -> str:
-    return ": ".join(part for part in (record["hub_id"], record["description"]) if part)
+    names = record["labels"]
+    shown = names if len(names) < 4 else (*names[:2], "…", names[-1])
+    labels = f" ({', '.join(shown)})" if shown else ""
+    return ": ".join(part for part in (record["hub_id"], f"{record['description']}{labels}") if part)
 
 
 def _legend(records: list[dict[str, Any]]) -> list[str]:
-    licences = ", ".join(sorted({record["licence"] for record in records}))
+    licences = ", ".join(sorted({record["licence"] for record in records} - {"unknown"}))
+    unknown = ", ".join(record["alias"] for record in records if record["licence"] == "unknown")
+    starred = any(record["measured_otherwise"] for record in records)
+    own = " and ".join(record["alias"] for record in records if record["dataset"] == catalog.AUTHORS_OWN)
     return [
         "",
-        "top-1: how often the first label is right; GMACs: work for one picture, in billions of multiply-adds.",
-        f"Licence: {licences}. For a shorter list: --max-params, --min-accuracy, --family.",
+        "task: what the labels are of; features have none, see `vithybrid embed`.",
+        "top-1: how often the first label is right, on pictures of that task.",
+        *([f"  That of {own} is its author's word, on pictures of their own."] if own else []),
+        *([_STAR] if starred else []),
+        "GMACs: work for one picture, in billions of multiply-adds.",
+        f"Licence: {licences or 'unknown'}{f'; unknown: {unknown}' if unknown and licences else ''}.",
+        "For a shorter list: --task, --max-params, --min-accuracy, --family.",
     ]
+
+
+_STAR = "*: measured with another preprocessing than the model's files ask for (-f json)."

@@ -58,7 +58,12 @@ def _hybrid(encoder: EncoderConfig, depths: tuple[int, ...], image_size: int, pa
 
 
 _R_TI16, _R26, _R50_B16, _R50 = (), (2, 2, 2, 2), (3, 4, 9), (3, 4, 6, 3)
-_DISTILLED = replace(_vit(_BASE, 224), family="deit", distillation_token=True, distillation_head=True)
+
+
+def _distilled(image_size: int) -> VitConfig:
+    return replace(_vit(_BASE, image_size), family="deit", distillation_token=True, distillation_head=True)
+
+
 _BEIT = replace(
     _vit(replace(_BASE, layer_scale=True, relative_positions="each"), 224),
     family="beit",
@@ -76,6 +81,9 @@ _CLASSIFIERS: Final[dict[str, NetworkConfig]] = {
     "vit_base_r50_s16_384": _hybrid(_BASE, _R50_B16, 384),
     "vit_large_r50_s32_224": _hybrid(_LARGE, _R50, 224),
     "vit_large_r50_s32_384": _hybrid(_LARGE, _R50, 384),
+    "vit_tiny_patch16_224": _vit(_TINY, 224),
+    "vit_tiny_patch16_384": _vit(_TINY, 384),
+    "vit_small_patch16_224": _vit(_SMALL, 224),
     "vit_base_patch32_384": _vit(_BASE, 384, patch_size=32),
     "vit_base_patch16_224": _vit(_BASE, 224),
     "vit_base_patch16_384": _vit(_BASE, 384),
@@ -86,12 +94,17 @@ _CLASSIFIERS: Final[dict[str, NetworkConfig]] = {
     "deit_small_patch16_224": _vit(_SMALL, 224),
     "deit_base_patch16_224": _vit(_BASE, 224),
     "deit_base_patch16_384": _vit(_BASE, 384),
-    "deit_base_distilled_patch16_224": _DISTILLED,
+    "deit_base_distilled_patch16_224": _distilled(224),
+    "deit_base_distilled_patch16_384": _distilled(384),
     "beit_base_patch16_224": _BEIT,
     "bit_50": _BIT,
 }
 # Published without a head.
 _BACKBONES: Final[dict[str, NetworkConfig]] = {
+    "vit_base_patch16_224_in21k": replace(_vit(_BASE, 224), pooler=True),
+    "beit_base_patch16_224_pt22k": replace(
+        _BEIT, encoder=replace(_BEIT.encoder, relative_positions="shared"), mask_token=True
+    ),
     "dino_vits16": _vit(_SMALL, 224),
     "dino_vits8": _vit(_SMALL, 224, patch_size=8),
     "dino_vitb16": _vit(_BASE, 224),
@@ -122,7 +135,8 @@ def config_of(entry: Entry) -> NetworkConfig:
     """The network of a row of the catalog; only for the built-in model from a file."""
     if entry.architecture is None:
         return read_config(read_checkpoint_json(built_in_folder(entry) / CONFIG))
-    return architecture(entry.architecture, _LAYER_NORM_EPS[entry.layout])
+    config = architecture(entry.architecture, _LAYER_NORM_EPS[entry.layout])
+    return replace(config, labels=entry.labels) if entry.labels else config
 
 
 def preprocessing_of(entry: Entry) -> Preprocessing:
@@ -140,7 +154,7 @@ def preprocessing_of(entry: Entry) -> Preprocessing:
             return Preprocessing.default(size)
         case CatalogFamily.BIT:
             return replace(Preprocessing.default(size), resample=Image.Resampling.BILINEAR.value)
-        case CatalogFamily.DEIT if "distilled" in str(entry.architecture):
+        case CatalogFamily.DEIT if isinstance(config := config_of(entry), VitConfig) and config.distillation_head:
             edge = int(256 / 224 * entry.image_size)  # as transformers converted them
             return Preprocessing(
                 size=(edge, edge),
