@@ -29,7 +29,6 @@ def locate(
     update: bool = False,
     trust_pickle: bool = False,
     progress: FetchProgress | None = None,
-    trust_pickle: bool = False,
 ) -> Path:
     """The absolute path of the model's folder (or weights file), which is fetched first if need be.
 
