@@ -130,6 +130,46 @@ def test_wrapped_shards_load_like_one_file(tmp_path: Path) -> None:
     assert same_weights(folder, PLAIN)
 
 
+VERSION_5 = (
+    *((f".attention.attention.{part}.", f".attention.{part[0]}_proj.") for part in ("query", "key", "value")),
+    (".attention.attention.relative_position_bias.", ".relative_position_bias."),
+    (".attention.output.dense.", ".attention.o_proj."),
+    (".intermediate.dense.", ".mlp.fc1."),
+    (".output.dense.", ".mlp.fc2."),
+    ("encoder.layer.", "layers."),
+    ("encoder.relative_position_bias.", "shared_position_bias."),
+)
+
+
+def in_version_5(name: str) -> str:
+    """What the network calls it in memory in transformers 5, whose ``save_pretrained`` writes the older names."""
+    for old, new in VERSION_5:
+        name = name.replace(old, new)
+    return name
+
+
+EACH = replace(BEIT, encoder=replace(BEIT.encoder, relative_positions="each"))
+
+
+@pytest.mark.parametrize("prefix", ["", "model."])
+@pytest.mark.parametrize("config", [PLAIN, TEACHER, BEIT, EACH], ids=["ViT", "DeiT", "BEiT", "BEiT of each layer"])
+def test_names_of_transformers_5_are_those_of_version_4(config: NetworkConfig, prefix: str, tmp_path: Path) -> None:
+    names = {prefix + in_version_5(name): tensor for name, tensor in published(config).items()}
+    assert not any("encoder" in name for name in names)
+    assert same_weights(write(tmp_path, config, names), config)
+
+
+def test_tensors_of_another_library_than_the_configs_are_named(tmp_path: Path) -> None:
+    timm = write_timm(tmp_path / "timm", PLAIN, "vit_tiny_patch16_224")
+    tensors = load_file(timm / "model.safetensors")
+    says = "Its tensors have the names of {}, and its config.json is another library's. Put the config.json of the same"
+    assert says.format("timm") in refused(write(tmp_path / "timm's names", PLAIN, tensors))
+    save_file(published(PLAIN), timm / "model.safetensors")
+    assert says.format("transformers") in refused(timm)
+    torchvision = {"conv_proj.weight": torch.zeros(2), "class_token": torch.zeros(2)}
+    assert says.format("torchvision") in refused(write(tmp_path / "torchvision's names", PLAIN, torchvision))
+
+
 # What no network has a use for
 
 MATRIX = torch.zeros(2, 2)

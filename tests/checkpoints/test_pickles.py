@@ -90,7 +90,7 @@ def test_nothing_reads_a_pickle_that_is_not_trusted(command: list[str], name: st
     assert RAN == []
 
 
-@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pth", "best.pt", "last.ckpt"])
+@pytest.mark.parametrize("name", ["pytorch_model.bin", "model.pth", "best.pt", "last.ckpt", "best.pth.tar", "A.PTH"])
 def test_a_single_pickle_takes_the_config_beside_it(name: str, tmp_path: Path) -> None:
     file = write(tmp_path / "source", published(), name)
     assert same(Checkpoint.read(file, trust_pickle=True), random_weights(PLAIN))
@@ -160,6 +160,14 @@ def test_of_a_network_and_its_average_the_average_is_taken_and_named(
 def test_a_student_and_its_teacher_are_an_error(tmp_path: Path) -> None:
     file = write(tmp_path / "source", {"student": published(), "teacher": published()})
     assert refused(file.parent).startswith(f"{file} holds several networks: student, teacher. Save the one")
+
+
+def test_what_lies_beside_a_network_is_left_out_and_named(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "vithybrid_cli")
+    content = {"encoder": published(), "projector": {"weight": torch.zeros(2)}, "optimizer": OPTIMIZER}
+    file = write(tmp_path / "source", content)
+    assert same(Checkpoint.read(file.parent, trust_pickle=True), random_weights(PLAIN))
+    assert [record.getMessage() for record in caplog.records] == [f"{file} also holds projector, which is left out."]
 
 
 # What timm's training script saves

@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vithybrid_cli.checkpoints.folders import ADAPTER_CONFIG, foreign_file, no_checkpoint, pickle_error
+from vithybrid_cli.checkpoints.folders import ADAPTER_CONFIG, foreign_file, is_pickle, no_checkpoint, pickle_error
 from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import timm as timm_layout
 from vithybrid_cli.checkpoints.layouts import transformers as transformers_config
@@ -19,7 +19,6 @@ from vithybrid_cli.checkpoints.names import TIMM, Anchors, transformers_anchors
 from vithybrid_cli.checkpoints.stored import (
     StoredTensor,
     has_weights,
-    is_pickle,
     lacks_pooling_norm,
     named,
     require_floats,

@@ -55,6 +55,11 @@ def no_checkpoint(folder: Path, lacks: str, *, trust_pickle: bool = False) -> Mo
     return next((told for kind in kinds if (told := kind(folder, names, lacks))), _plain(folder, lacks))
 
 
+def is_pickle(file: Path) -> bool:
+    """Whether its name says that it is a pickle, of torch or another library."""
+    return file.name.lower().endswith((*PICKLE_SUFFIXES, ".pth.tar", ".pt.tar", ".ckpt.tar"))  # no archives: timm's
+
+
 def foreign_file(file: Path) -> ModelError | None:
     """The error for a single file that is named as those of other frameworks are; None where its name tells nothing."""
     if adapter := _adapter_file(file):
@@ -65,7 +70,7 @@ def foreign_file(file: Path) -> ModelError | None:
         return ModelError(f"{file} describes a checkpoint, and is none.", "Name its folder.")
     if _TRAINING_STATE.match(file.name):
         return ModelError(f"{file} is the state of a training run, and no network.", "Name the weights of the network.")
-    for pattern, kind, remedy in _OTHERS:
+    for pattern, kind, remedy in () if is_pickle(file) and not _is_no_network(file.name) else _OTHERS:
         if pattern.search(file.name.lower()):
             return ModelError(f"{file} is no weights file that is read here, but {kind}.", remedy)
     if file.suffix.lower() in picture_suffixes():
@@ -224,7 +229,7 @@ def _weights_alone(folder: Path, names: list[str], lacks: str) -> ModelError | N
 
 
 def _pickles(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    found = [name for name in names if name.endswith(PICKLE_SUFFIXES) and not _is_no_network(name)]
+    found = [name for name in names if is_pickle(Path(name)) and not _is_no_network(name)]
     if not found:
         return None
     usual = next((name for name in found if name.startswith("pytorch_model")), found[0])
@@ -232,7 +237,7 @@ def _pickles(folder: Path, names: list[str], lacks: str) -> ModelError | None:
 
 
 def _trusted_pickles(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    found = [name for name in names if name.endswith(PICKLE_SUFFIXES) and not _is_no_network(name)]
+    found = [name for name in names if is_pickle(Path(name)) and not _is_no_network(name)]
     if not found:
         return None
     return ModelError(f"{folder} holds no {lacks}, but {_listed(found)}.", "Name such a file instead of its folder.")

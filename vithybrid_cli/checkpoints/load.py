@@ -16,11 +16,12 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
+from vithybrid_cli.checkpoints.folders import is_pickle
 from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import key_maps
 from vithybrid_cli.checkpoints.layouts.key_maps import KeyMap
 from vithybrid_cli.checkpoints.layouts.transformers import FAMILIES, family_name
-from vithybrid_cli.checkpoints.stored import StoredTensor, is_pickle, lacks_pooling_norm
+from vithybrid_cli.checkpoints.stored import StoredTensor, lacks_pooling_norm
 from vithybrid_cli.checkpoints.weights import BFLOAT16, damaged, holds_weights, npz_arrays, npz_outlines
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import ModelError

@@ -22,6 +22,25 @@ _ADAPTER = re.compile(
 )
 
 
+# What networks of transformers 5 call themselves in memory, as somebody saves who does not call its save_pretrained,
+# which writes the names of version 4: a part of a name → that part in version 4 (transformers 5.24, modeling_beit.py).
+_LAYER = "encoder.layer."
+_VERSION_5 = (
+    (re.compile(r"layers\.(\d+)\.attention\.q_proj\."), rf"{_LAYER}\1.attention.attention.query."),
+    (re.compile(r"layers\.(\d+)\.attention\.k_proj\."), rf"{_LAYER}\1.attention.attention.key."),
+    (re.compile(r"layers\.(\d+)\.attention\.v_proj\."), rf"{_LAYER}\1.attention.attention.value."),
+    (re.compile(r"layers\.(\d+)\.attention\.o_proj\."), rf"{_LAYER}\1.attention.output.dense."),
+    (
+        re.compile(r"layers\.(\d+)\.relative_position_bias\."),
+        rf"{_LAYER}\1.attention.attention.relative_position_bias.",
+    ),
+    (re.compile(r"layers\.(\d+)\.mlp\.fc1\."), rf"{_LAYER}\1.intermediate.dense."),
+    (re.compile(r"layers\.(\d+)\.mlp\.fc2\."), rf"{_LAYER}\1.output.dense."),
+    (re.compile(r"layers\.(\d+)\.(layernorm_before|layernorm_after|lambda_[12])"), rf"{_LAYER}\1.\2"),
+    (re.compile(r"shared_position_bias\."), "encoder.relative_position_bias."),
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Anchors:
     """The tensors that tell where the networks of a layout begin, the surest first.
@@ -42,6 +61,12 @@ def transformers_anchors(base: str) -> Anchors:
 
 
 TIMM = Anchors(("patch_embed.proj.weight", "cls_token", "stem.conv.weight"), "patch_embed.")
+# What makes patches of pictures in each library's ViT.
+_LIBRARIES = {
+    "transformers": transformers_anchors("").tensors[0],
+    "timm": TIMM.tensors[0],
+    "torchvision": "conv_proj.weight",
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,10 +89,15 @@ def unwrapped(names: Collection[str], anchors: Anchors) -> Unwrapped:
             "Merge it into its base (`merge_and_unload` of PEFT), and save the result.",
         )
     prefixes = _prefixes(names, anchors)
+    if library := _other_library(names, anchors):
+        raise ModelError(
+            f"Its tensors have the names of {library}, and its config.json is another library's.",
+            "Put the config.json of the same library beside them.",
+        )
     prefix, notice = _chosen(prefixes)
     others = tuple(part for other in prefixes for part in _and_outer(other) if part not in _and_outer(prefix))
     own = [name for name in names if not _without_inserted(name).startswith(others)]
-    theirs = {name: _stripped(name, prefix) for name in own}
+    theirs = {name: _in_version_4(_stripped(name, prefix), anchors.base) for name in own}
     twice = sorted(name for name, count in Counter(theirs.values()).items() if count > 1)
     if twice:
         both = sorted(name for name in own if theirs[name] == twice[0])
@@ -86,6 +116,17 @@ def _prefixes(names: Collection[str], anchors: Anchors) -> list[str]:
         if found := {prefix for prefix in found if anchors.not_within not in prefix}:
             return sorted({_without_base(prefix, anchors.base) for prefix in found})
     return []
+
+
+def _other_library(names: Collection[str], anchors: Anchors) -> str | None:
+    """The library whose names these are, if it is another one than that of ``anchors``."""
+    if _has(names, anchors.tensors[0]):
+        return None
+    return next((library for library, tensor in _LIBRARIES.items() if _has(names, tensor)), None)
+
+
+def _has(names: Collection[str], tensor: str) -> bool:
+    return any(name == tensor or name.endswith(f".{tensor}") for name in names)
 
 
 def _without_base(prefix: str, base: str) -> str:
@@ -123,6 +164,15 @@ def _stripped(name: str, prefix: str) -> str:
     """``name`` without ``prefix``, or without as much of it as it has: a head may lie beside the module of the rest."""
     name = _without_inserted(name)
     return next((name[len(part) :] for part in _and_outer(prefix) if name.startswith(part)), name)
+
+
+def _in_version_4(name: str, base: str) -> str:
+    """The name that transformers' files have, of one of its networks in memory; other layouts have no ``base``."""
+    inside = f"{base}." if base and name.startswith(f"{base}.") else ""
+    if not base or not name.startswith((f"{inside}layers.", f"{inside}shared_position_bias.")):
+        return name
+    rest = name[len(inside) :]
+    return inside + next((part.sub(old, rest, count=1) for part, old in _VERSION_5 if part.match(rest)), rest)
 
 
 def _and_outer(prefix: str) -> Iterator[str]:

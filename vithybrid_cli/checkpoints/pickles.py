@@ -87,7 +87,7 @@ def _read_once(file: Path, _: int, __: int) -> _Pickled:
 
 
 def _unpickled(file: Path) -> Any:
-    if told := foreign(file):
+    if told := foreign(file, pickled=True):
         raise told
     if _is_torchscript(file):
         raise ModelError(
@@ -146,6 +146,8 @@ def _network(root: Any, file: Path) -> Mapping[str, Tensor]:
     """
     found = list(_state_dicts(root, "", _DEPTH))
     networks = [(path, state) for path, state in found if _is_network(state)] or found
+    if others := [path for path, _ in found if path and path not in {network for network, _ in networks}]:
+        _log.info(f"{file} also holds {', '.join(others)}, which is left out.")
     if not networks:
         raise ModelError(
             f"{file} holds no tensors by name, so it is no state dict.",

@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vithybrid_cli.checkpoints.folders import no_checkpoint, pickle_error
+from vithybrid_cli.checkpoints.folders import is_pickle, no_checkpoint, pickle_error
 from vithybrid_cli.checkpoints.names import Anchors, unwrapped
 from vithybrid_cli.checkpoints.unused import SILENT, is_unused
 from vithybrid_cli.checkpoints.weights import FLOATS, TensorShape, tensor_shapes
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.hub.files import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_INDEX, shards
+from vithybrid_cli.hub.files import WEIGHTS, WEIGHTS_INDEX, shards
 from vithybrid_cli.hub.foreign import placeholder
 from vithybrid_cli.model.config import NetworkConfig, VitConfig
 
@@ -55,11 +55,6 @@ def weight_files(path: Path, *, trust_pickle: bool = False) -> list[Path]:
         if (path / name).is_file():
             raise placeholder(path / name) or pickle_error(path, name)
     raise no_checkpoint(path, WEIGHTS, trust_pickle=trust_pickle)
-
-
-def is_pickle(file: Path) -> bool:
-    """Whether its name says that it is a pickle."""
-    return file.suffix in PICKLE_SUFFIXES
 
 
 def _shards(index: Path) -> list[Path]:

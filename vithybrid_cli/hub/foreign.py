@@ -31,21 +31,28 @@ _KINDS = (
 )
 _PICKLED = tuple(b"\x80" + bytes([protocol]) for protocol in range(2, 6))
 _ZIPPED = b"PK\x03\x04"
+_LONGEST_NAME = 300  # bytes before which the name of an archive's first member ends, unless it is very long
 _HEADER_LENGTH = struct.Struct("<Q")
 _MAX_HEADER = 100_000_000  # bytes; safetensors reads no longer one
 
 _AGAIN = "Fetch the checkpoint again."
 
 
-def foreign(file: Path) -> ModelError | None:
-    """The error that says what ``file`` is instead of what its name says; None where its first bytes do not tell."""
+def foreign(file: Path, *, pickled: bool = False) -> ModelError | None:
+    """The error that says what ``file`` is instead of what its name says; None where its first bytes do not tell.
+
+    ``pickled`` is for files whose names say that they are pickles.
+    """
     try:
         size = file.stat().st_size
     except OSError:
         return None
     if not size:
         return ModelError(f"{file} cannot be read: it is empty.", _AGAIN)
-    return placeholder(file) or _other_format(file, _start(file)) or _cut(file, size)
+    start = _start(file)
+    if pickled and start.startswith((_ZIPPED, *_PICKLED)):
+        return None
+    return placeholder(file) or _other_format(file, start) or _cut(file, size)
 
 
 def placeholder(file: Path) -> ModelError | None:
@@ -79,10 +86,12 @@ def _start(file: Path) -> bytes:
 def _other_format(file: Path, start: bytes) -> ModelError | None:
     if file.suffix == ".json":
         return None
-    if start.startswith(_ZIPPED) and file.suffix == ".safetensors":
-        return ModelError(f"{file} is a zip archive, as torch.save writes its pickles.", _RENAME)
-    if start.startswith(_PICKLED) and file.suffix == ".safetensors":
+    if start.startswith(_ZIPPED) and b"data.pkl" in start[:_LONGEST_NAME]:
+        return ModelError(f"{file} is a pickle of torch.save, which can run any code when it is loaded.", _RENAME)
+    if start.startswith(_PICKLED):
         return ModelError(f"{file} is a pickle, which can run any code when it is loaded.", _RENAME)
+    if start.startswith(_ZIPPED) and file.suffix != ".npz":
+        return ModelError(f"{file} is a zip archive.", "Unpack it and name the folder that comes out.")
     kind = next((kind for mark, kind in _KINDS if start.startswith(mark)), None)
     if kind is None and start[_TAR_AT : _TAR_AT + 5] == b"ustar":
         kind = "a tar archive"
