@@ -5,6 +5,7 @@ networks compute is compared in test_peers_families.py.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ import torch
 from conftest import Peers
 
 from benchmarks.peers import networks
+from vithybrid_cli.checkpoints.layouts.architectures import config_of, preprocessing_of
 from vithybrid_cli.checkpoints.layouts.key_maps import timm_of
-from vithybrid_cli.checkpoints.layouts.timm import read_config
+from vithybrid_cli.checkpoints.layouts.timm import read_config, read_preprocessing
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub import catalog
 from vithybrid_cli.model.bit import GROUP_NORM_EPS
 from vithybrid_cli.model.build import build
 from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
@@ -97,3 +100,28 @@ def test_only_what_is_computed_in_another_way_is_refused(described: dict[str, De
     assert all(name in cause for name, cause in refused.items())
     computed = {name for name in refused if described[name]["facts"] is not None}
     assert computed == set()
+
+
+def test_what_is_known_without_files_is_what_the_published_files_say(described: dict[str, Described]) -> None:
+    row = next(entry for entry in catalog.ENTRIES if entry.layout == "timm")
+    wrong, count = {}, 0
+    for name, network in described.items():
+        for tag, published in network["published"].items():
+            entry = replace(row, hub_id=f"timm/{tag}", architecture=name, image_size=published["input_size"][1])
+            if published["num_classes"] != 1000 or not (config := known_without_files(entry)):
+                continue
+            file = {**network["config"], "pretrained_cfg": published}
+            shapes = {key: tuple(shape) for key, shape in network["shapes"].items()}
+            size = (entry.image_size, entry.image_size)
+            count += 1
+            if config != read_config(file, shapes) or preprocessing_of(entry) != read_preprocessing(file, size):
+                wrong[tag] = published
+    assert wrong == {}
+    assert count > 50
+
+
+def known_without_files(entry: catalog.Entry) -> NetworkConfig | None:
+    try:
+        return config_of(entry)
+    except ModelError:
+        return None

@@ -34,6 +34,7 @@ def described(name: str) -> dict[str, Any]:
     with torch.device("meta"):
         network = timm.create_model(name)
     resnet = type(network) is timm.models.ResNetV2
+    tags = timm.models.get_arch_pretrained_cfgs(name)
     pool = network.head.global_pool.pool_type if resnet else network.global_pool
     return {
         "config": {
@@ -41,11 +42,17 @@ def described(name: str) -> dict[str, Any]:
             "num_classes": network.num_classes,
             "num_features": network.num_features,
             "global_pool": pool,
-            "pretrained_cfg": {key: value for key, value in network.pretrained_cfg.items() if value is not None},
+            "pretrained_cfg": told(network.pretrained_cfg),
         },
+        "published": {tag: told(config.to_dict()) for tag, config in tags.items() if config.has_weights},
         "shapes": {key: list(tensor.shape) for key, tensor in network.state_dict().items()},
         "facts": bit(network) if resnet else transformer(network),
     }
+
+
+def told(config: dict[str, Any]) -> dict[str, Any]:
+    """What is left out if it is null."""
+    return {key: value for key, value in config.items() if value is not None}
 
 
 def transformer(network: nn.Module) -> dict[str, Any] | None:

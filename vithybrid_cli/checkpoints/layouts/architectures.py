@@ -5,8 +5,9 @@ Names are timm's, except that DINO's and BiT's are those of their checkpoints. S
 (https://arxiv.org/abs/2106.10270).
 """
 
+import re
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 from PIL import Image
 
@@ -40,6 +41,7 @@ def _encoder(hidden_size: int, layers: int, heads: int) -> EncoderConfig:
 
 
 _TINY, _SMALL, _BASE, _LARGE = _encoder(192, 12, 3), _encoder(384, 12, 6), _encoder(768, 12, 12), _encoder(1024, 24, 16)
+_MEDIUM, _HUGE = _encoder(512, 12, 8), _encoder(1280, 32, 16)
 
 
 def _vit(encoder: EncoderConfig, image_size: int, patch_size: int = 16) -> VitConfig:
@@ -58,20 +60,38 @@ def _hybrid(encoder: EncoderConfig, depths: tuple[int, ...], image_size: int, pa
 
 
 _R_TI16, _R26, _R50_B16, _R50 = (), (2, 2, 2, 2), (3, 4, 9), (3, 4, 6, 3)
+_DISTILLED = replace(_vit(_BASE, 224), family="deit", distillation_token=True, distillation_head=True)
 
 
-def _distilled(image_size: int) -> VitConfig:
-    return replace(_vit(_BASE, image_size), family="deit", distillation_token=True, distillation_head=True)
+def _deit3(encoder: EncoderConfig, image_size: int, patch_size: int = 16) -> VitConfig:
+    """https://arxiv.org/abs/2204.07118"""
+    network = _vit(replace(encoder, layer_scale=True), image_size, patch_size)
+    return replace(network, only_patches_have_positions=True)
 
 
-_BEIT = replace(
-    _vit(replace(_BASE, layer_scale=True, relative_positions="each"), 224),
-    family="beit",
-    absolute_positions=False,
-    mean_pooling=True,
-)
-# Takes pictures of any size; google/bit-50's preprocessor_config.json asks for 448 pixels.
-_BIT = BitClassifierConfig(BitConfig(preactivation=True, same_padding=False), image_size=(448, 448))
+def _beit(encoder: EncoderConfig, image_size: int, relative: Literal["each", "shared"] = "each") -> VitConfig:
+    network = _vit(replace(encoder, layer_scale=True, relative_positions=relative), image_size)
+    return replace(network, family="beit", absolute_positions=False, mean_pooling=True)
+
+
+def _gap(encoder: EncoderConfig, image_size: int) -> VitConfig:
+    """timm's own, whose heads read the mean of the patches and which have no CLS token."""
+    network = _vit(replace(encoder, layer_scale=True, qkv_bias=False), image_size)
+    return replace(network, class_token=False, mean_pooling=True, norm_before_pooling=True)
+
+
+def _bit(depths: tuple[int, ...], width_factor: int = 1) -> BitClassifierConfig:
+    """It takes pictures of any size; 448 pixels are what most were fine-tuned with."""
+    narrow = BitConfig(depths=depths, preactivation=True, same_padding=False)
+    backbone = replace(
+        narrow,
+        embedding_size=width_factor * narrow.embedding_size,
+        hidden_sizes=tuple(width_factor * channels for channels in narrow.hidden_sizes),
+    )
+    return BitClassifierConfig(backbone, image_size=(448, 448))
+
+
+_R101, _R152 = (3, 4, 23, 3), (3, 8, 36, 3)
 
 _CLASSIFIERS: Final[dict[str, NetworkConfig]] = {
     "vit_tiny_r_s16_p8_224": _hybrid(_TINY, _R_TI16, 224, patch_size=8),
@@ -84,6 +104,9 @@ _CLASSIFIERS: Final[dict[str, NetworkConfig]] = {
     "vit_tiny_patch16_224": _vit(_TINY, 224),
     "vit_tiny_patch16_384": _vit(_TINY, 384),
     "vit_small_patch16_224": _vit(_SMALL, 224),
+    "vit_small_patch16_384": _vit(_SMALL, 384),
+    "vit_medium_patch16_gap_256": _gap(_MEDIUM, 256),
+    "vit_base_patch8_224": _vit(_BASE, 224, patch_size=8),
     "vit_base_patch32_384": _vit(_BASE, 384, patch_size=32),
     "vit_base_patch16_224": _vit(_BASE, 224),
     "vit_base_patch16_384": _vit(_BASE, 384),
@@ -94,17 +117,44 @@ _CLASSIFIERS: Final[dict[str, NetworkConfig]] = {
     "deit_small_patch16_224": _vit(_SMALL, 224),
     "deit_base_patch16_224": _vit(_BASE, 224),
     "deit_base_patch16_384": _vit(_BASE, 384),
-    "deit_base_distilled_patch16_224": _distilled(224),
-    "deit_base_distilled_patch16_384": _distilled(384),
-    "beit_base_patch16_224": _BEIT,
-    "bit_50": _BIT,
+    "deit_base_distilled_patch16_224": _DISTILLED,
+    "deit_base_distilled_patch16_384": replace(_DISTILLED, image_size=(384, 384)),
+    "deit3_small_patch16_224": _deit3(_SMALL, 224),
+    "deit3_small_patch16_384": _deit3(_SMALL, 384),
+    "deit3_medium_patch16_224": _deit3(_MEDIUM, 224),
+    "deit3_base_patch16_224": _deit3(_BASE, 224),
+    "deit3_base_patch16_384": _deit3(_BASE, 384),
+    "deit3_large_patch16_224": _deit3(_LARGE, 224),
+    "deit3_large_patch16_384": _deit3(_LARGE, 384),
+    "deit3_huge_patch14_224": _deit3(_HUGE, 224, patch_size=14),
+    "beit_base_patch16_224": _beit(_BASE, 224),
+    "beit_base_patch16_384": _beit(_BASE, 384),
+    "beit_large_patch16_224": _beit(_LARGE, 224),
+    "beit_large_patch16_384": _beit(_LARGE, 384),
+    "beit_large_patch16_512": _beit(_LARGE, 512),
+    "beitv2_base_patch16_224": _beit(_BASE, 224),
+    "beitv2_large_patch16_224": _beit(_LARGE, 224),
+    "bit_50": _bit(_R50),
+    "resnetv2_50x1_bit": _bit(_R50),
+    "resnetv2_50x3_bit": _bit(_R50, 3),
+    "resnetv2_101x1_bit": _bit(_R101),
+    "resnetv2_101x3_bit": _bit(_R101, 3),
+    "resnetv2_152x2_bit": _bit(_R152, 2),
+    "resnetv2_152x4_bit": _bit(_R152, 4),
 }
+# ``default_cfgs`` of timm 1.0.31, where they differ from most.
+_IMAGENET_NORMALIZED = re.compile(r"timm/(deit|beitv2_)")
+_BILINEAR = re.compile(r"timm/resnetv2_\w+_bit\.goog_in21k")
+_CROPS = (
+    (re.compile(r"timm/deit3_\w+\.fb_in22k_ft_in1k"), 1.0),
+    (re.compile(r"timm/(beitv2_large|vit_medium_patch16_gap)_"), 0.95),
+    (re.compile(r"timm/resnetv2_\w+_bit\.(goog_distilled_in1k|goog_teacher_in21k_ft_in1k|goog_in21k)$"), 0.875),
+)
+
 # Published without a head.
 _BACKBONES: Final[dict[str, NetworkConfig]] = {
     "vit_base_patch16_224_in21k": replace(_vit(_BASE, 224), pooler=True),
-    "beit_base_patch16_224_pt22k": replace(
-        _BEIT, encoder=replace(_BEIT.encoder, relative_positions="shared"), mask_token=True
-    ),
+    "beit_base_patch16_224_pt22k": replace(_beit(_BASE, 224, "shared"), mask_token=True),
     "dino_vits16": _vit(_SMALL, 224),
     "dino_vits8": _vit(_SMALL, 224, patch_size=8),
     "dino_vitb16": _vit(_BASE, 224),
@@ -135,8 +185,12 @@ def config_of(entry: Entry) -> NetworkConfig:
     """The network of a row of the catalog; only for the built-in model from a file."""
     if entry.architecture is None:
         return read_config(read_checkpoint_json(built_in_folder(entry) / CONFIG))
-    config = architecture(entry.architecture, _LAYER_NORM_EPS[entry.layout])
-    return replace(config, labels=entry.labels) if entry.labels else config
+    network = architecture(entry.architecture, _LAYER_NORM_EPS[entry.layout])
+    if entry.labels:
+        network = replace(network, labels=entry.labels)
+    if isinstance(network, VitConfig):
+        return network
+    return replace(network, image_size=(entry.image_size, entry.image_size))
 
 
 def preprocessing_of(entry: Entry) -> Preprocessing:
@@ -148,7 +202,7 @@ def preprocessing_of(entry: Entry) -> Preprocessing:
     """
     size = (entry.image_size, entry.image_size)
     if entry.layout == "timm":
-        return timm_preprocessing(size, crop_pct=0.9 if entry.image_size == 224 else 1.0)
+        return _of_timm(entry.hub_id or "", size)
     match entry.family:
         case CatalogFamily.HYBRID:
             return Preprocessing.default(size)
@@ -166,3 +220,15 @@ def preprocessing_of(entry: Entry) -> Preprocessing:
     if entry.family is not CatalogFamily.DINO:
         return squashed
     return replace(squashed, image_mean=IMAGENET_STATISTICS["mean"], image_std=IMAGENET_STATISTICS["std"])
+
+
+def _of_timm(hub_id: str, size: tuple[int, int]) -> Preprocessing:
+    halves = {"mean": (0.5, 0.5, 0.5), "std": (0.5, 0.5, 0.5)}
+    statistics = IMAGENET_STATISTICS if _IMAGENET_NORMALIZED.match(hub_id) else halves
+    return timm_preprocessing(
+        size,
+        crop_pct=next((pct for name, pct in _CROPS if name.match(hub_id)), 0.9 if size == (224, 224) else 1.0),
+        interpolation="bilinear" if _BILINEAR.match(hub_id) else "bicubic",
+        mean=statistics["mean"],
+        std=statistics["std"],
+    )
