@@ -16,6 +16,7 @@ from vithybrid_cli.checkpoints.layouts import transformers as transformers_confi
 from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout
 from vithybrid_cli.checkpoints.layouts.labels import fitted_labels, head_classes, read_problem_type
 from vithybrid_cli.checkpoints.names import TIMM, Anchors, transformers_anchors
+from vithybrid_cli.checkpoints.preprocessing import read_preprocessing, require_fit
 from vithybrid_cli.checkpoints.stored import (
     StoredTensor,
     has_weights,
@@ -39,6 +40,7 @@ from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig, VitCo
 _log = logging.getLogger(__name__)
 
 _TIMM_MODEL_TYPES = (None, "timm_wrapper")  # of timm itself, and of transformers around it
+_PROCESSOR_CONFIG = "processor_config.json"
 _AGAIN = "Fetch the checkpoint again."
 
 
@@ -78,7 +80,7 @@ class Checkpoint:
         """
         checkpoint = _read_npz(path) if is_npz(path) else _read_described(path, trust_pickle)
         checkpoint = checkpoint if image_size is None else checkpoint.at(image_size)
-        _require_fit(checkpoint)
+        require_fit(path, checkpoint.config.image_size, checkpoint.preprocessing)
         return checkpoint
 
     def at(self, image_size: int) -> "Checkpoint":
@@ -214,8 +216,17 @@ class _Described:
         if not config.is_file():
             raise no_checkpoint(folder, CONFIG, trust_pickle=trust_pickle)
         if not preprocessor.is_file():
-            return cls(read_checkpoint_json(config), None, (config,))
+            return cls._with_processor(folder)
         return cls(read_checkpoint_json(config), read_checkpoint_json(preprocessor), (config, preprocessor))
+
+    @classmethod
+    def _with_processor(cls, folder: Path) -> "_Described":
+        """Where transformers looks next: an image processor among those of a multimodal one."""
+        config, processor = folder / CONFIG, folder / _PROCESSOR_CONFIG
+        inner = read_checkpoint_json(processor).get("image_processor") if processor.is_file() else None
+        if not isinstance(inner, dict):
+            return cls(read_checkpoint_json(config), None, (config,))
+        return cls(read_checkpoint_json(config), inner, (config, processor))
 
 
 def _read_timm(path: Path, described: _Described, trust_pickle: bool) -> Checkpoint:
@@ -247,7 +258,7 @@ def _read_transformers(path: Path, described: _Described, trust_pickle: bool) ->
         classes = head_classes({tensor.name: tensor.shape for tensor in published()})
         network = replace(network, labels=fitted_labels(described.config, network.labels, classes))
         _tell_unused(path, published(), network, anchors)
-    preprocessing = _preprocessing(path, described, network)
+    preprocessing = read_preprocessing(path, described.config, described.preprocessor, network)
     if isinstance(network, BitClassifierConfig) and preprocessing.output_size is not None:
         network = replace(network, image_size=preprocessing.output_size)  # a BiT takes pictures of any size
     problem_type = read_problem_type(described.config)
@@ -275,57 +286,6 @@ def _interpolated(beit: Checkpoint) -> Checkpoint:
         f"{made[1]}×{made[0]}: positions are interpolated, as in transformers."
     )
     return replace(beit, config=replace(beit.config, image_size=made), stored_size=stored)
-
-
-def _preprocessing(path: Path, described: _Described, network: NetworkConfig) -> Preprocessing:
-    """What the file says; without one the defaults of the family's class in transformers, and a line that says so.
-
-    transformers itself refuses a checkpoint without the file.
-    """
-    named = described.config.get("image_processor_type")  # where ``AutoImageProcessor`` looks next
-    processor = named if isinstance(named, str) else transformers_config.processor_of(described.config)
-    if described.preprocessor is not None:
-        return Preprocessing.from_dict(described.preprocessor, processor)
-    fixed = None if isinstance(network, BitClassifierConfig) else network.image_size
-    preprocessing = Preprocessing.default_of(processor, fixed)
-    _log.warning(f"{path} has no {PREPROCESSOR_CONFIG}: pictures are prepared {_in_words(processor, preprocessing)}.")
-    return preprocessing
-
-
-def _in_words(processor: str, preprocessing: Preprocessing) -> str:
-    """How the pictures are prepared where no file says it."""
-    whose = f"as {processor} of transformers does by default"
-    if processor == "ViTHybridImageProcessor":
-        whose = "as the published hybrids' are"
-    elif preprocessing != Preprocessing.from_dict({}, processor):
-        whose += ", brought to the size that the network takes"
-    height, width = preprocessing.crop_size
-    mean = ", ".join(f"{value:g}" for value in dict.fromkeys(preprocessing.image_mean))
-    return f"{whose} ({width}×{height} pixels, mean {mean})"
-
-
-def _require_fit(checkpoint: Checkpoint) -> None:
-    """Raise ModelError where no picture, whatever its size, can come out at the size that the network takes.
-
-    Where the size depends on the picture, one line says which pictures fit.
-    """
-    (height, width), made = checkpoint.config.image_size, checkpoint.preprocessing.output_size
-    if checkpoint.preprocessing.resized_pixels > MAX_RESIZED_PIXELS:
-        raise ModelError(
-            f"The preprocessor_config.json of {checkpoint.path} resizes pictures to more pixels than fit into memory.",
-            "Correct the sizes in that file.",
-        )
-    if made is None:
-        _log.warning(
-            f"The preprocessor_config.json of {checkpoint.path} brings pictures to no fixed size, so only those that "
-            f"come out at {width}×{height} pixels can be used."
-        )
-    elif made != (height, width):
-        smaller = f", or run it with {{image_size={width}}}" if width == height else ""
-        raise ModelError(
-            f"The model takes {width}×{height} pixels, but its preprocessor_config.json makes {made[1]}×{made[0]}.",
-            f"Correct the sizes in that file{smaller}.",
-        )
 
 
 def _anchors(family: str) -> Anchors:

@@ -71,6 +71,14 @@ def test_without_a_file_one_line_says_how_pictures_are_prepared(
     assert caplog.messages == [f"{tmp_path} has no preprocessor_config.json: pictures are prepared {how}."]
 
 
+def test_an_image_processor_among_those_of_a_multimodal_one_is_found(tmp_path: Path) -> None:
+    both = {"processor_class": "ViltProcessor", "image_processor": {**SQUASHED, "resample": 3}}
+    (folder(tmp_path, VIT) / "processor_config.json").write_text(json.dumps(both), encoding="utf-8")
+    read = Checkpoint.read(tmp_path)
+    assert (read.preprocessing.size, read.preprocessing.resample) == ((64, 64), 3)
+    assert read.descriptions == (tmp_path / "config.json", tmp_path / "processor_config.json")
+
+
 def test_the_class_that_a_config_names_reads_a_file_that_names_none(tmp_path: Path) -> None:
     config = {**VIT, "image_processor_type": "BitImageProcessor"}
     read = Checkpoint.read(folder(tmp_path, config, {"size": 64, "crop_size": 64}))
