@@ -22,6 +22,7 @@ from small_checkpoints import PLAIN, jax_arrays, write_npz, write_timm
 from torch import nn
 
 from vithybrid_cli import Classifier
+from vithybrid_cli.bench.random_weights import write_random
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
 from vithybrid_cli.checkpoints.layouts.transformers import read_config
 from vithybrid_cli.checkpoints.load import load_network, read_weights
@@ -499,6 +500,15 @@ def test_what_transformers_has_no_class_for_is_refused_before_an_epoch_is_spent(
     start = checkpoint(write_timm(tmp_path / "timm", PLAIN, "vit_base_patch16_32", global_pool="avg"))
     with pytest.raises(ModelError, match="transformers has no ViT whose head reads the mean of the patches"):
         TrainingRun(start, data, RECIPE, tmp_path / "out", device=CPU)
+
+
+def test_a_start_that_runs_at_another_size_than_it_is_stored_for_is_trained_at_that_size(tmp_path: Path) -> None:
+    stored = replace(CONFIG, backbone=None, family="beit", patch_size=(8, 8), absolute_positions=True)
+    write_random(stored, Preprocessing((24, 24), (24, 24)), tmp_path / "beit")
+    start = StartingPoint(Checkpoint.read(tmp_path / "beit"), with_weights=True)
+    start.check()
+    assert start.config.image_size == (24, 24)
+    assert start.weights(("c",))["embeddings.position_embeddings"].shape == (1, 10, 16)
 
 
 def test_a_start_whose_preprocessing_does_not_fit_its_network_is_refused(data: LabelledFolder, tmp_path: Path) -> None:
