@@ -150,6 +150,7 @@ OTHERS: dict[str, Mapping[str, Any]] = {
     "clip": {**NOW, **EDGE, **CROPPED, "image_processor_type": "CLIPImageProcessor", "resample": 3},
     "clip-early": {**EARLY, "feature_extractor_type": "CLIPFeatureExtractor", "size": 64, "crop_size": 64},
     "clip-squared": {"image_processor_type": "CLIPImageProcessor", "use_square_size": True, **EDGE, "crop_size": 60},
+    "clip-left-open-squared": {"image_processor_type": "CLIPImageProcessor", "use_square_size": True},
     "siglip": {**NOW, **HALVES, **SQUARE, "image_processor_type": "SiglipImageProcessor", "resample": 2},
     "siglip-pair": {"image_processor_type": "SiglipImageProcessor", "size": [64, 48]},
     "convnext": {"image_processor_type": "ConvNextImageProcessor", "crop_pct": 0.9, **EDGE, "resample": 3},

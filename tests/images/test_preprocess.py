@@ -137,6 +137,11 @@ VIT = {"image_processor_type": VITS[0]}
             (64, 64),
             id="CLIP, squared",
         ),
+        pytest.param(
+            {"image_processor_type": "CLIPImageProcessor", "use_square_size": True},
+            (224, 224),
+            id="CLIP, squared, absent",
+        ),
         pytest.param({"size": 224, "image_processor_type": "ConvNextImageProcessor"}, 256, id="ConvNeXt below 384"),
         pytest.param({"image_processor_type": "ConvNextImageProcessor"}, (384, 384), id="ConvNeXt"),
         pytest.param({"size": 224, "image_processor_type": "LevitImageProcessor"}, 256, id="LeViT"),

@@ -153,9 +153,7 @@ class ProcessorOptions:
     def _size(self) -> Size:
         """The ``size`` of the file, or the class's own."""
         value = self.values.get("size")
-        if value is None:
-            return self.processor.size
-        size = _edge_or_pair(value, not self._int_is_edge())
+        size = self.processor.size if value is None else _edge_or_pair(value, not self._int_is_edge())
         if size is None or (isinstance(value, Mapping) and self.processor.fast and "longest_edge" in _given(value)):
             raise self._wrong("size", "Write height and width, or a shortest edge, in pixels.")
         if isinstance(size, int) and self.values.get("use_square_size") and self.processor.square_switch:
