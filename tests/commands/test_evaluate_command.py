@@ -7,6 +7,8 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +17,14 @@ import pytest
 from headless import make_headless
 from PIL import Image
 from places import GOLDENS
+from safetensors.torch import save_file
+from small_checkpoints import PLAIN, random_weights
 from typer.testing import CliRunner
 
 from vithybrid_cli import Classifier
+from vithybrid_cli.checkpoints.layouts.imagenet import imagenet_labels
+from vithybrid_cli.checkpoints.layouts.transformers import write_config
+from vithybrid_cli.checkpoints.load import transformers_map
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.settings import Decoding
@@ -273,3 +280,79 @@ def test_the_model_is_not_written_over(tmp_path: Path) -> None:
     done = run("labelled", "-m", str(model), "-o", str(model / "config.json"))
     assert (done.exit_code, (model / "config.json").read_bytes()) == (2, before)
     assert "belongs to the model" in done.stderr
+
+
+def model_of(folder: Path, labels: tuple[str, ...], **fields: Any) -> str:
+    """A small checkpoint with these labels."""
+    config = replace(PLAIN, labels=labels)
+    tensors = transformers_map(config).from_ours(random_weights(config))
+    folder.mkdir()
+    save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
+    (folder / "config.json").write_text(json.dumps(write_config(config) | fields), encoding="utf-8")
+    processor = {"image_processor_type": "ViTImageProcessor", "size": {"height": 32, "width": 32}}
+    (folder / "preprocessor_config.json").write_text(json.dumps(processor), encoding="utf-8")
+    return str(folder)
+
+
+@pytest.fixture
+def labelled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Makes folders with one picture each in ``labelled`` of the current folder."""
+    monkeypatch.chdir(tmp_path)
+
+    def make(*names: str) -> None:
+        for number, name in enumerate(names):
+            Path("labelled", name).mkdir(parents=True)
+            Image.new("RGB", (40, 40), (number * 40, 90, 200)).save(Path("labelled", name, "picture.png"))
+
+    return make
+
+
+def test_a_model_that_scores_each_label_by_itself_is_measured_by_rank_and_it_is_said(
+    labelled: Callable[..., None], tmp_path: Path
+) -> None:
+    labels = ("beach", "person", "sunset")
+    labelled(*labels)
+    alike = run("labelled", "-m", model_of(tmp_path / "one-is-right", labels))
+    each = run("labelled", "-m", model_of(tmp_path / "each", labels, problem_type="multi_label_classification"))
+    assert json.loads(each.stdout) == json.loads(alike.stdout)
+    assert alike.stderr == ""
+    assert each.stderr == (
+        "the model scores each label by itself, and a folder names one label: where a picture has others too, they "
+        "count as wrong in top-1, precision and confusions\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("labels", "fields", "says"),
+    [
+        pytest.param(("smile",), {}, 'has one label, "smile", so there is nothing to tell it from.', id="one label"),
+        pytest.param(("a", "b"), {"problem_type": "regression"}, "gives values (regression), which", id="values"),
+    ],
+)
+def test_a_model_that_label_folders_cannot_measure_is_refused_with_what_to_do(
+    labels: tuple[str, ...], fields: dict[str, str], says: str, labelled: Callable[..., None], tmp_path: Path
+) -> None:
+    labelled(*labels)
+    done = run("labelled", "-m", model_of(tmp_path / "mine", labels, **fields))
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert done.stderr.startswith(f"vithybrid: {tmp_path / 'mine'} {says}")
+    assert "vithybrid classify" in done.stderr
+
+
+def test_folders_named_by_wordnet_ids_are_measured_with_imagenets_labels(
+    labelled: Callable[..., None], tmp_path: Path
+) -> None:
+    labelled("n02123045", "tench", "n02085620-Chihuahua", "3")
+    report = json.loads(run("labelled", "-m", model_of(tmp_path / "imagenet", imagenet_labels())).stdout)
+    true = [record["index"] for record in report["labels"] if record["pictures"]]
+    assert (report["pictures"], true) == (4, [0, 3, 151, 281])
+
+
+def test_a_folder_that_is_no_label_is_said_before_the_weights_are_read(
+    labelled: Callable[..., None], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Classifier, "open", None)
+    labelled("kraken")
+    done = run("labelled", "-m", model_of(tmp_path / "mine", ("a", "b")))
+    assert done.exit_code == 2
+    assert '"kraken"' in done.stderr

@@ -46,6 +46,7 @@ network
   tokens          4×4 patches of 1×1, and CLS
   encoder         3 layers, width 48, 4 heads, MLP 96, gelu
   pooling         CLS token
+  scores          softmax, one label is right
 preprocessing
   size            shortest edge 64
   resample        bicubic
@@ -102,6 +103,18 @@ def test_a_pipe_gets_one_json_object() -> None:
     }
     assert found["preprocessing"]["image_mean"] == [0.5, 0.5, 0.5]
     assert found["labels"] == {"count": 8, "first": LABELS[:5]}
+
+
+@pytest.mark.parametrize(
+    ("problem", "scores"),
+    [
+        pytest.param("multi_label_classification", "sigmoid, each label by itself", id="several labels"),
+        pytest.param("regression", "none, the values as they are", id="values"),
+    ],
+)
+def test_what_makes_scores_is_said(problem: str, scores: str, folder: Path) -> None:
+    change(folder / "config.json", problem_type=problem)
+    assert facts(str(folder))["network"]["scores"] == scores
 
 
 def test_all_labels_are_listed_with_their_index_on_request() -> None:

@@ -11,7 +11,7 @@ from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.destination import format_of, opened, require_writable
-from vithybrid_cli.runs.measure import measure
+from vithybrid_cli.runs.measure import measure, require_measurable
 from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
 from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running
 from vithybrid_cli.sources.labelled import label_folders
@@ -45,7 +45,8 @@ def evaluate(
 ) -> None:
     """Measure a model on labelled pictures: accuracy, each label's recall and precision, what is confused.
 
-    A label folder is named by the label, by its first name (tabby for "tabby, tabby cat"), or by the class index.
+    A label folder is named by the label, by its first name (tabby for "tabby, tabby cat"), by the class index, or as
+    ImageNet's folders are by a WordNet id (n02123045).
 
     Example: vithybrid evaluate photos/held-out -m runs/mine
     """
@@ -82,9 +83,9 @@ def evaluate(
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         checkpoint = read_checkpoint(how, watch)
         require_apart_from_model(output, checkpoint)
-        classifier = Classifier.open(checkpoint, how)
-        labels = match_labels(names, classifier.labels)
-        report = measure(classifier, folder, labels, what, watch)
+        require_measurable(checkpoint, model)
+        labels = match_labels(names, checkpoint.config.labels)
+        report = measure(Classifier.open(checkpoint, how), folder, labels, what, watch)
     with opened(output) as stream:
         write_metrics(output_format or format_of(output, stream), stream, report)
     if report.unreadable:

@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from vithybrid_cli.choices import Activation
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.facts import FactsFormat, write_facts
 from vithybrid_cli.commands.watch import Stderr
@@ -56,7 +57,7 @@ def describe(checkpoint: "Checkpoint", *, all_labels: bool) -> dict[str, Any]:
             "tensors": len(tensors),
             "parameters": sum(tensor.elements for tensor in tensors),
         },
-        "network": _network(config),
+        "network": {**_network(config), **({"scores": _SCORES[checkpoint.activation]} if config.labels else {})},
         "preprocessing": _preprocessing(checkpoint),
         "labels": dict(enumerate(config.labels)) if all_labels else _few(config.labels),
     }
@@ -73,6 +74,11 @@ def _convertible(config: "NetworkConfig") -> str:
 
 
 _NO_LABELS = "none: no head; `embed` gives its features"
+_SCORES = {
+    Activation.SOFTMAX: "softmax, one label is right",
+    Activation.SIGMOID: "sigmoid, each label by itself",
+    Activation.NONE: "none, the values as they are",
+}
 _FAMILIES = {"hybrid": "Hybrid ViT", "vit": "ViT", "deit": "DeiT", "beit": "BEiT"}
 
 

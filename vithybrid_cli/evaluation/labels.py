@@ -5,6 +5,7 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.evaluation.wordnet import described, wordnet_finder, wordnet_id
 
 NAMED_FOLDERS = 5  # that an error message lists
 
@@ -13,9 +14,11 @@ def match_labels(folders: Sequence[str], labels: Sequence[str]) -> dict[str, int
     """The class index that each folder name stands for.
 
     A folder is named by the whole label, or else by the class index in decimal digits, or else by the first name of the
-    label, which is the part before its first comma. A label wins over an index, so that ``7`` finds the label "7" of a
-    model of digits. A label that cannot be a folder name, such as one with a slash, is named by its index or its first
-    name. Accents match however the file system composes them. Several folders may stand for one label.
+    label, which is the part before its first comma, or else by a WordNet id, alone or before a name. A label wins over
+    an index, so that ``7`` finds the label "7" of a model of digits. A label that cannot be a folder name, such as one
+    with a slash, is named by its index or its first name. Accents match however the file system composes them. Several
+    folders may stand for one label, but not several WordNet ids. Labels that are WordNet ids are also named as ImageNet
+    names these.
 
     Raises UsageError if a folder stands for no label, or for several, as "crane" does for two of ImageNet.
     """
@@ -25,7 +28,9 @@ def match_labels(folders: Sequence[str], labels: Sequence[str]) -> dict[str, int
         raise _no_label(unknown)
     if ambiguous := {folder: indices for folder, indices in found.items() if len(indices) > 1}:
         raise _several_labels(ambiguous)
-    return {folder: indices[0] for folder, indices in found.items()}
+    matched = {folder: indices[0] for folder, indices in found.items()}
+    _require_one_id_each(matched, labels)
+    return matched
 
 
 def _finder(labels: Sequence[str]) -> Callable[[str], Sequence[int]]:
@@ -33,10 +38,16 @@ def _finder(labels: Sequence[str]) -> Callable[[str], Sequence[int]]:
     whole = _positions(labels)
     first = _positions(label.split(",")[0] for label in labels)
     numbers = {str(index): (index,) for index in range(len(labels))}
+    of_id = wordnet_finder(labels)
+    called = [described(label) or "" for label in labels]  # where labels are ids
+    called_whole, called_first = _positions(called), _positions(label.split(",")[0] for label in called)
 
     def find(folder: str) -> Sequence[int]:
         name = _normal(folder)
-        return whole.get(name) or numbers.get(name) or first.get(name) or ()
+        found = whole.get(name) or numbers.get(name) or first.get(name)
+        if not found and (wnid := wordnet_id(name)):
+            found = of_id(wnid)
+        return found or (name and (called_whole.get(name) or called_first.get(name))) or ()
 
     return find
 
@@ -54,13 +65,41 @@ def _normal(name: str) -> str:
     return unicodedata.normalize("NFC", name).strip()
 
 
+def _require_one_id_each(matched: Mapping[str, int], labels: Sequence[str]) -> None:
+    """Raise UsageError where several WordNet ids stand for one label, which can be the name of one of them only."""
+    ids: defaultdict[int, dict[str, str]] = defaultdict(dict)
+    for folder, index in matched.items():
+        if wnid := wordnet_id(folder):
+            ids[index].setdefault(wnid, folder)
+    for index, folders in ids.items():
+        if len(folders) > 1:
+            names = _enumeration([_told(folder) for folder in folders.values()])
+            raise UsageError(
+                f'Several WordNet ids stand for one label of the model, "{labels[index]}": {names}.',
+                "Name the folder that is meant by that label, and leave out the others.",
+            )
+
+
 def _no_label(folders: Sequence[str]) -> UsageError:
-    names = _enumeration([f'"{folder}"' for folder in folders])
+    names = _enumeration([_told(folder) for folder in folders])
     subject = "One folder is" if len(folders) == 1 else f"{len(folders)} folders are"
+    cause = f"{subject} not named after a label of the model: {names}."
+    if all(described(folder) is not None for folder in folders):
+        return UsageError(
+            cause,
+            "Leave out classes that the model does not know, or name each folder by a label, by a label's first name, "
+            "or by its index; `vithybrid info MODEL` lists them.",
+        )
     return UsageError(
-        f"{subject} not named after a label of the model: {names}.",
+        cause,
         "Name each folder by a label, by a label's first name, or by its index; `vithybrid info MODEL` lists them.",
     )
+
+
+def _told(folder: str) -> str:
+    """A folder's name, and what it means if it is a WordNet id."""
+    meaning = described(folder)
+    return f'"{folder}"' if meaning is None else f'"{folder}" ({meaning.split(",")[0]})'
 
 
 def _several_labels(folders: Mapping[str, Sequence[int]]) -> UsageError:

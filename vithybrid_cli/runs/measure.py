@@ -6,6 +6,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.runs.watch import Begin, Watch
 from vithybrid_cli.settings import Reading
@@ -13,8 +14,35 @@ from vithybrid_cli.sources.labelled import labelled_pictures
 from vithybrid_cli.sources.survey import Survey
 
 if TYPE_CHECKING:
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.evaluation.figures import Metrics
     from vithybrid_cli.pipeline.classifier import Classifier
+
+
+_EACH_BY_ITSELF = (
+    "the model scores each label by itself, and a folder names one label: where a picture has others too, "
+    "they count as wrong in top-1, precision and confusions"
+)
+
+
+def require_measurable(checkpoint: "Checkpoint", model: str) -> None:
+    """Raise for a network that folders of labels cannot measure; ``model`` is what the user calls it.
+
+    ModelError for one without a head; UsageError for one of values, and for one of a single label.
+    """
+    from vithybrid_cli.pipeline.classifier import require_head  # imports NumPy and Pillow
+
+    require_head(checkpoint, model)
+    if checkpoint.problem_type == "regression":
+        raise UsageError(
+            f"{model} gives values (regression), which no folder of labels can measure.",
+            "Get the values of pictures with `vithybrid classify`, and compare them with yours.",
+        )
+    if len(checkpoint.config.labels) == 1:
+        raise UsageError(
+            f'{model} has one label, "{checkpoint.config.labels[0]}", so there is nothing to tell it from.',
+            "Get its score for each picture with `vithybrid classify`, and choose from which score on it holds.",
+        )
 
 
 def measure(
@@ -30,6 +58,8 @@ def measure(
     """
     from vithybrid_cli.evaluation.figures import TOP_K, Evaluation
 
+    if classifier.activation is Activation.SIGMOID:
+        watch.say(_EACH_BY_ITSELF)
     evaluation = Evaluation(classifier.labels)
     # Paths are taken ahead of their results, which keep their order.
     pending: deque[int] = deque()
