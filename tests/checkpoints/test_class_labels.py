@@ -149,32 +149,6 @@ def test_two_classes_without_labels_are_transformers_default_and_nothing_is_said
     assert caplog.messages == []
 
 
-@pytest.mark.parametrize(
-    ("names", "labels"),
-    [
-        pytest.param({"0": "a", "2": "c", "1": "b"}, ("a", "b", "c"), id="by index"),
-        pytest.param(["a", 2, False], ("a", "2", "false"), id="no texts"),
-    ],
-)
-def test_timm_names_labels_in_a_list_or_by_index(names: Any, labels: tuple[str, ...], tmp_path: Path) -> None:
-    folder = write_timm(tmp_path, PLAIN, "vit_tiny_patch16_224", label_names=names)
-    assert Checkpoint.read(folder).config.labels == labels
-
-
-@pytest.mark.parametrize(
-    ("names", "says"),
-    [
-        pytest.param(["a", None, "c"], "label_names has null where the label of class 1 should be.", id="null"),
-        pytest.param(["a", "b"], "config.json names 2 labels, but the weights' head has 3.", id="too few"),
-        pytest.param({"1": "a", "2": "b", "3": "c"}, "label_names counts its 3 classes from 1", id="from one"),
-    ],
-)
-def test_timm_labels_that_do_not_fit_are_said_in_words(names: Any, says: str, tmp_path: Path) -> None:
-    with pytest.raises(ModelError) as raised:
-        Checkpoint.read(write_timm(tmp_path, PLAIN, "vit_tiny_patch16_224", label_names=names))
-    assert says in str(raised.value)
-
-
 def test_transformers_wrapper_around_timm_keeps_the_problem_type(tmp_path: Path) -> None:
     fields = {"model_type": "timm_wrapper", "problem_type": "multi_label_classification"}
     checkpoint = Checkpoint.read(write_timm(tmp_path, PLAIN, "vit_tiny_patch16_224", **fields))

@@ -103,7 +103,8 @@ class Checkpoint:
     def activation(self) -> Activation:
         """What makes scores of its outputs, as in transformers' image classification pipeline, but for regression.
 
-        One label is a question of yes or no. The values of a regression are what they are.
+        One label is a question of yes or no. The values of a regression are what they are; the pipeline makes
+        probabilities of them, with sigmoid of one and with softmax of several.
         """
         if self.problem_type == "regression":
             return Activation.NONE

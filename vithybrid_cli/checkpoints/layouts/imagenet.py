@@ -1,7 +1,8 @@
 """ImageNet's classes, for layouts that only number them, and for folders that are named by WordNet ids.
 
 ``imagenet-labels.tsv`` holds what timm 1.0.31 lists (``timm.data.ImageNetInfo``): a WordNet id, the lemmas of its
-synset, and the letters of the lists that have it. Every list is in the order of its ids.
+synset, and the letters of the lists that have it. Every list is in the order of its ids. Ids and lemmas are those of
+WordNet 3.0 (Princeton University).
 """
 
 from collections.abc import Mapping
