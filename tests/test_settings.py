@@ -21,6 +21,7 @@ FROM_A_FOLDER = {"inputs", "files_from", "null", "strict"}  # `evaluate` reads l
 ONLY_LABELS = {"top_k", "threshold", "activation"}
 
 
+ONE_FILE = {"resume", "update"}  # of an earlier run, which `classify` alone goes on with
 ONLY_FOLDERS = {"exclude"}
 EVERY = Running, Reading, Decoding, Writing
 
@@ -38,8 +39,8 @@ def names(*groups: type[Any]) -> set[str]:
     ("command", "covered"),
     [
         pytest.param(classify, names(*EVERY), id="classify"),
-        pytest.param(embed, names(*EVERY) - ONLY_LABELS - {"resume"}, id="embed"),
-        pytest.param(evaluate, names(*EVERY) - ONLY_LABELS - FROM_A_FOLDER - {"resume"}, id="evaluate"),
+        pytest.param(embed, names(*EVERY) - ONLY_LABELS - ONE_FILE, id="embed"),
+        pytest.param(evaluate, names(*EVERY) - ONLY_LABELS - FROM_A_FOLDER - ONE_FILE, id="evaluate"),
     ],
 )
 def test_a_command_has_an_option_for_each_setting(command: Callable[..., None], covered: set[str]) -> None:

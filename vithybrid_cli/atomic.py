@@ -7,6 +7,7 @@ that write the same file do not write into each other's; the last to finish wins
 import os
 import secrets
 import shutil
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -31,15 +32,15 @@ def write_bytes(file: Path, content: bytes) -> None:
 
 
 @contextmanager
-def replacing(file: Path) -> Iterator[Path]:
+def replacing(file: Path, mode: int | None = None) -> Iterator[Path]:
     """A new, empty file beside ``file`` to write to, which takes its place when the block ends without an exception.
 
-    It has the permissions that the user's umask gives, whatever the writing library would choose. If the block raises,
-    or the system refuses (OSError), what was there stays.
+    It has the permissions that the user's umask gives, whatever the writing library would choose, or those of ``mode``.
+    If the block raises, or the system refuses (OSError), what was there stays.
     """
     part = _beside(file)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666))
-    mode = part.stat().st_mode
+    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else stat.S_IMODE(mode)))
+    mode = part.stat().st_mode if mode is None else stat.S_IMODE(mode)
     try:
         yield part
         part.chmod(mode)

@@ -36,7 +36,7 @@ def lock_file(path: Path) -> Iterator[None]:
 
     The lock is on the open file and not the file's existence: one that a killed process left behind locks nothing.
     """
-    file = _locked(path)
+    file = locked(path)
     try:
         yield
     finally:
@@ -45,8 +45,8 @@ def lock_file(path: Path) -> Iterator[None]:
         file.close()
 
 
-def _locked(path: Path) -> IO[bytes]:
-    """The file at ``path``, open and locked."""
+def locked(path: Path) -> IO[bytes]:
+    """The file at ``path``, open and locked until it is closed. Raises AlreadyLocked, or OSError."""
     while True:
         file = path.open("ab")
         try:

@@ -101,6 +101,7 @@ class Writing:
     output: Path | None = None
     format: str | None = None
     resume: bool = False
+    update: bool = False
     top_k: int = deciding(5)
     threshold: float | None = deciding(None)
     activation: str = deciding("auto", left_open=True)

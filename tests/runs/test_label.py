@@ -39,7 +39,7 @@ def test_a_run_writes_a_record_for_each_input_and_says_how_many_failed(pictures:
     records = [json.loads(line) for line in (pictures / "out.jsonl").read_text().splitlines()]
     assert tally == Tally(done=4, failed=1)
     assert watch.counted == [False, False, True, False]
-    assert watch.lines == ["./1a.png"]  # neither the results nor their record are left out
+    assert watch.lines == ["./1a.png"]  # the results, their stamps and their record are not left out
     assert ["error" in record for record in records] == [False, False, True, False]
     assert [len(record.get("predictions", "")) for record in records] == [2, 2, 0, 2]
 

@@ -114,7 +114,7 @@ def assert_mended(
     whole, paths, begun = output.read_bytes(), list(Sources(tuple(inputs)).paths()), set()
     for cut in cuts:
         output.write_bytes(whole[:cut])
-        record = open_record(output, Format(output.suffix[1:]), resume=True)
+        record = open_record(output, Format(output.suffix[1:]), "resume")
         begin = resume_point(record, iter(paths), strict=False)
         assert begin.end <= cut
         assert begin.complete or list(begin.paths) == paths[begin.done :]

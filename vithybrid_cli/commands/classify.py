@@ -37,6 +37,14 @@ def classify(
             help="Continue the interrupted run that wrote --output, or start it.",
         ),
     ] = False,
+    update: Annotated[
+        bool,
+        typer.Option(
+            "--update",
+            rich_help_panel=options.OUTPUT_PANEL,
+            help="Keep what --output knows, label new and changed pictures, drop those that are gone.",
+        ),
+    ] = False,
     files_from: options.FilesFrom = None,
     null: options.Null = False,
     strict: options.Strict = False,
@@ -73,6 +81,8 @@ def classify(
 
       vithybrid classify photos/ -o labels.csv --resume
 
+      vithybrid classify photos/ -o labels.csv --update
+
       find . -name '*.jpg' -print0 | vithybrid classify - -0 -k 1 | jq .
     """
     what = Reading(
@@ -108,6 +118,7 @@ def classify(
         output=output,
         format=output_format,
         resume=resume,
+        update=update,
         top_k=top_k,
         threshold=threshold,
         activation=activation,

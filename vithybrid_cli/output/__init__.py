@@ -4,11 +4,11 @@ from typing import TextIO
 
 from vithybrid_cli.output.delimited import DelimitedWriter
 from vithybrid_cli.output.escape import visible
-from vithybrid_cli.output.formats import Format, Writer, default_format, prepare_stream
+from vithybrid_cli.output.formats import Format, TextWriter, Writer, default_format, prepare_stream
 from vithybrid_cli.output.json_records import JsonLinesWriter, JsonWriter
 from vithybrid_cli.results import ImageResult
 
-__all__ = ["Format", "Writer", "default_format", "open_writer", "visible"]
+__all__ = ["Format", "TextWriter", "Writer", "default_format", "open_text_writer", "open_writer", "visible"]
 
 
 def open_writer(
@@ -27,6 +27,15 @@ def open_writer(
     follow them. ``probabilities`` says whether scores are from 0 to 1: the table draws those as bars and per cent, and
     other values as they are. A ``BrokenPipeError`` is left to the caller.
     """
+    if output_format is not Format.TABLE:
+        return open_text_writer(output_format, stream, continued=continued)
+    from vithybrid_cli.output.table import TableWriter  # rich takes 50 ms to import
+
+    return TableWriter(stream, single=single, probabilities=probabilities)
+
+
+def open_text_writer(output_format: Format, stream: TextIO, *, continued: bool = False) -> TextWriter[ImageResult]:
+    """What `open_writer` gives for a format that can be read back."""
     prepare_stream(output_format, stream)
     match output_format:
         case Format.JSON:
@@ -36,6 +45,4 @@ def open_writer(
         case Format.CSV | Format.TSV:
             return DelimitedWriter(stream, "," if output_format is Format.CSV else "\t", continued=continued)
         case Format.TABLE:
-            from vithybrid_cli.output.table import TableWriter  # rich takes 50 ms to import
-
-            return TableWriter(stream, single=single, probabilities=probabilities)
+            raise ValueError("a table is for people and cannot be read back")

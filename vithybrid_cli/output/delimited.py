@@ -8,11 +8,11 @@ undecodable file names are written as ``\\udcXX``, and on a terminal control cha
 
 import csv
 import io
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import BinaryIO, Self, TextIO
 
 from vithybrid_cli.output.escape import valid, visible
-from vithybrid_cli.output.formats import Writer
+from vithybrid_cli.output.formats import TextWriter
 from vithybrid_cli.output.written import DamagedOutput, WrittenResult
 from vithybrid_cli.results import ImageResult
 
@@ -28,7 +28,13 @@ class RowWriter:
         self._safe = visible if stream.isatty() else valid
 
     def write(self, *rows: Sequence[str]) -> None:
-        self._stream.write("".join(map(self._line, rows)))
+        self.put(self.text(*rows))
+
+    def text(self, *rows: Sequence[str]) -> str:
+        return "".join(map(self._line, rows))
+
+    def put(self, text: str) -> None:
+        self._stream.write(text)
         self._stream.flush()
 
     def _line(self, row: Sequence[str]) -> str:
@@ -38,7 +44,7 @@ class RowWriter:
         return buffer.getvalue().removesuffix("\r\n") + "\n"
 
 
-class DelimitedWriter(Writer[ImageResult]):
+class DelimitedWriter(TextWriter[ImageResult]):
     """Rows of ``COLUMNS`` below a header; ``rank`` counts from 1 and ``score`` has six decimals.
 
     ``continued``: the stream stands after a row, so there is a header.
@@ -49,8 +55,11 @@ class DelimitedWriter(Writer[ImageResult]):
         if not continued:
             self._rows.write(COLUMNS)
 
-    def write(self, result: ImageResult) -> None:
-        self._rows.write(*_rows(result))
+    def text(self, result: ImageResult) -> str:
+        return self._rows.text(*_rows(result))
+
+    def put(self, text: str) -> None:
+        self._rows.put(text)
 
     def close(self) -> None:
         """Nothing ends this format."""
@@ -66,25 +75,31 @@ def _rows(result: ImageResult) -> Iterator[tuple[str, ...]]:
         yield (result.path, str(rank), str(prediction.index), prediction.label, score, "", "")
 
 
-def read_rows(stream: BinaryIO, delimiter: str, top_k: int) -> Iterator[WrittenResult]:
-    """The results in rows, without a last one that is cut or may go on. Raises DamagedOutput."""
+def read_rows(
+    stream: BinaryIO, delimiter: str, top_k: int, whole: Callable[[WrittenResult], bool] | None = None
+) -> Iterator[WrittenResult]:
+    """The results in rows, without a last one that is cut or may not be ``whole``. Raises DamagedOutput."""
     lines = _WholeLines(stream)
     rows = _cells(lines, delimiter)
     if next(rows, COLUMNS) != COLUMNS:
         raise DamagedOutput("it does not begin with the header")
     last: WrittenResult | None = None
     ranks = 0  # rows of the picture that is `last`
+    begin = end = lines.end
     for path, rank, _, _, _, error, _ in rows:
         if rank in ("", "1"):
             if last is not None:
                 yield last  # another picture begins, so this one has no more rows
-            ranks = 0
+            ranks, begin = 0, end
+        end = lines.end
         if rank != (str(ranks + 1) if rank else "") or (ranks and last is not None and path != last.path):
             raise DamagedOutput("a row does not follow the one before it")
-        last, ranks = WrittenResult(path, error or None, lines.end), ranks + 1
+        last, ranks = WrittenResult(path, error or None, begin, end), ranks + 1
         if not rank or ranks == top_k:
             yield last
             last = None
+    if last is not None and whole is not None and whole(last):
+        yield last
 
 
 class _WholeLines:

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.locks import AlreadyLocked, lock
+from vithybrid_cli.locks import AlreadyLocked, lock, locked
 from vithybrid_cli.output import Format, default_format
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
@@ -48,12 +48,31 @@ def _open(output: Path, keep: int) -> TextIO:
             stream.truncate(keep)
     except AlreadyLocked as error:
         stream.close()
-        cause = f"Another run is writing {output}."
-        raise UsageError(cause, "Wait until it has ended, or give another {output}.") from error
+        raise _busy(output) from error
     except BaseException:
         stream.close()
         raise
     return stream
+
+
+@contextmanager
+def held(output: Path) -> Iterator[None]:
+    """Keep other runs from writing the file ``output``, which is there. Raises UsageError if one does."""
+    if sys.platform == "win32":  # where nothing locks, and an open file could not be replaced
+        yield
+        return
+    try:
+        stream = locked(output)
+    except AlreadyLocked as error:
+        raise _busy(output) from error
+    except OSError as error:
+        raise unwritable(output, error) from error
+    with stream:
+        yield
+
+
+def _busy(output: Path) -> UsageError:
+    return UsageError(f"Another run is writing {output}.", "Wait until it has ended, or give another {output}.")
 
 
 def require_writable(output: Path | None) -> None:

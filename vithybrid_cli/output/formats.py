@@ -56,3 +56,19 @@ class Writer(Protocol[Result]):
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self.close()
+
+
+class TextWriter(Writer[Result], Protocol[Result]):
+    """Writes results whose text stands in the file as it is, so that it can be read back and put into another file."""
+
+    def text(self, result: Result) -> str:
+        """All that is known about one picture, without what separates it from others."""
+        ...
+
+    def put(self, text: str) -> None:
+        """Write and flush what `text` gave, here or elsewhere."""
+        ...
+
+    def write(self, result: Result) -> None:
+        """Write and flush all that is known about one picture."""
+        self.put(self.text(result))

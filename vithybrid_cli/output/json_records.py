@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO, TextIO
 
 from vithybrid_cli.output.escape import visible_json
-from vithybrid_cli.output.formats import Writer
+from vithybrid_cli.output.formats import TextWriter
 from vithybrid_cli.output.written import DamagedOutput, WrittenResult
 from vithybrid_cli.results import Outcome
 
@@ -24,21 +24,24 @@ def to_json(record: dict[str, Any], indent: int | None = None) -> str:
     return "\n".join(visible_json(line) for line in text.split("\n"))
 
 
-class JsonLinesWriter(Writer[Outcome]):
+class JsonLinesWriter(TextWriter[Outcome]):
     """One object per line and nothing else."""
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
 
-    def write(self, result: Outcome) -> None:
-        self._stream.write(to_json(result.record()) + "\n")
+    def text(self, result: Outcome) -> str:
+        return to_json(result.record()) + "\n"
+
+    def put(self, text: str) -> None:
+        self._stream.write(text)
         self._stream.flush()
 
     def close(self) -> None:
         self._stream.flush()
 
 
-class JsonWriter(Writer[Outcome]):
+class JsonWriter(TextWriter[Outcome]):
     """One array with one object per line, or ``[]``.
 
     ``continued``: the stream stands after an object of an array that goes on.
@@ -51,9 +54,12 @@ class JsonWriter(Writer[Outcome]):
         if not continued:
             stream.write("[")
 
-    def write(self, result: Outcome) -> None:
+    def text(self, result: Outcome) -> str:
+        return to_json(result.record())
+
+    def put(self, text: str) -> None:
         # One call, and only then the new state: an interrupt at any point leaves an array that can be closed.
-        self._stream.write(self._before + to_json(result.record()))
+        self._stream.write(self._before + text)
         self._before = ",\n"
         self._stream.flush()
 
@@ -71,8 +77,8 @@ def read_lines(stream: BinaryIO) -> Iterator[WrittenResult]:
     for line in stream:
         if not line.endswith(b"\n"):
             return
-        end += len(line)
-        yield _from_record(line, end)
+        begin, end = end, end + len(line)
+        yield _from_record(line, begin)
 
 
 def read_array(stream: BinaryIO) -> Iterator[WrittenResult]:
@@ -88,7 +94,7 @@ def read_array(stream: BinaryIO) -> Iterator[WrittenResult]:
             break
         text = line.removesuffix(b"\n").removesuffix(b",")
         try:
-            yield _from_record(text, end + len(text))
+            yield _from_record(text, end)
         except DamagedOutput:
             if line.endswith(b"\n"):
                 raise
@@ -98,10 +104,10 @@ def read_array(stream: BinaryIO) -> Iterator[WrittenResult]:
         raise DamagedOutput("something follows the end of the array")
 
 
-def _from_record(text: bytes, end: int) -> WrittenResult:
+def _from_record(text: bytes, begin: int) -> WrittenResult:
     try:
         record = json.loads(text.decode())
         error = record["error"]["type"] if "error" in record else None
-        return WrittenResult(record["path"], error, end)
+        return WrittenResult(record["path"], error, begin, begin + len(text))
     except (ValueError, TypeError, KeyError) as error:
         raise DamagedOutput("a line does not hold a result") from error

@@ -5,7 +5,7 @@ out. Anything else that is wrong was not left by a killed run, and raises `Damag
 file.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import BinaryIO
 
 from vithybrid_cli.output.delimited import read_rows
@@ -19,11 +19,13 @@ __all__ = ["READABLE", "DamagedOutput", "WrittenResult", "is_closed", "path_in",
 READABLE = (Format.JSON, Format.JSONL, Format.CSV, Format.TSV)
 
 
-def read_back(output_format: Format, stream: BinaryIO, top_k: int) -> Iterator[WrittenResult]:
+def read_back(
+    output_format: Format, stream: BinaryIO, top_k: int, whole: Callable[[WrittenResult], bool] | None = None
+) -> Iterator[WrittenResult]:
     """The results in ``stream``, lazily, as written by a run with this ``top_k``. Raises DamagedOutput.
 
     A row of ``csv`` or ``tsv`` does not say whether more rows of its picture follow. So the last picture in such a file
-    is given only if it has ``top_k`` rows, or one without a prediction.
+    is given only if it has ``top_k`` rows, or one without a prediction, or if ``whole`` knows that it has no more.
     """
     match output_format:
         case Format.JSON:
@@ -31,7 +33,7 @@ def read_back(output_format: Format, stream: BinaryIO, top_k: int) -> Iterator[W
         case Format.JSONL:
             return read_lines(stream)
         case Format.CSV | Format.TSV:
-            return read_rows(stream, "," if output_format is Format.CSV else "\t", top_k)
+            return read_rows(stream, "," if output_format is Format.CSV else "\t", top_k, whole)
         case Format.TABLE:
             raise ValueError("a table is for people and cannot be read back")
 

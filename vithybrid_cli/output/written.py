@@ -11,9 +11,11 @@ class DamagedOutput(Exception):
 class WrittenResult:
     """One complete result: its ``path`` as the format has it (`path_in`) and the type of its ``error``, if any.
 
-    ``end`` is where it ends in the file, in bytes: cut there, the file is what a writer had written after this result.
+    It lies in the file from byte ``begin`` to ``end``, without what separates it from others: cut at ``end``, the file
+    is what a writer had written after this result.
     """
 
     path: str
     error: str | None
+    begin: int
     end: int

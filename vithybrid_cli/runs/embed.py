@@ -20,11 +20,11 @@ from vithybrid_cli.output.formats import EmbeddingFormat, prepare_stream
 from vithybrid_cli.output.json_records import JsonLinesWriter
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import EmbeddingResult
+from vithybrid_cli.runs.beside import forget_run
 from vithybrid_cli.runs.interrupts import Interrupts
-from vithybrid_cli.runs.label import write_results
 from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
-from vithybrid_cli.runs.record import forget_run
 from vithybrid_cli.runs.watch import Begin, Tally, Watch, tell_survey
+from vithybrid_cli.runs.write import write_results
 from vithybrid_cli.settings import Reading, Running, Writing
 from vithybrid_cli.sources.inputs import Sources
 from vithybrid_cli.sources.survey import Survey

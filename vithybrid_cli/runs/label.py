@@ -1,31 +1,33 @@
 """Pictures become labels in a file or on stdout: one run, which may go on with an earlier one, from end to end."""
 
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, nullcontext
 from dataclasses import replace
-from typing import TYPE_CHECKING, TextIO, TypeVar
+from typing import TYPE_CHECKING, TextIO
 
 from vithybrid_cli.choices import Activation
-from vithybrid_cli.errors import option
-from vithybrid_cli.output import Format, Writer, open_writer
+from vithybrid_cli.errors import UsageError, option
+from vithybrid_cli.output import Format, Writer, open_text_writer, open_writer
 from vithybrid_cli.output.destination import format_of, format_of_file, is_file, opened, require_writable
 from vithybrid_cli.pipeline.batches import Batches
-from vithybrid_cli.results import Outcome
+from vithybrid_cli.results import ImageResult
+from vithybrid_cli.runs.beside import files_beside, forget_update
 from vithybrid_cli.runs.interrupts import Interrupts
+from vithybrid_cli.runs.journal import journal_file
 from vithybrid_cli.runs.model import recorded_checkpoint, require_apart_from_model
-from vithybrid_cli.runs.record import RunRecord, open_record, record_file
+from vithybrid_cli.runs.record import RunRecord, open_record
 from vithybrid_cli.runs.resume import ResumePoint, resume_point
-from vithybrid_cli.runs.watch import Begin, Counter, Tally, Watch, tell_survey
+from vithybrid_cli.runs.stamps import Stamped, StampedWriter, StampLog
+from vithybrid_cli.runs.update import Update
+from vithybrid_cli.runs.watch import Begin, Tally, Watch, tell_survey
+from vithybrid_cli.runs.write import noted, write_results
 from vithybrid_cli.settings import Reading, Running, Writing, decisions
 from vithybrid_cli.sources.inputs import Sources
 from vithybrid_cli.sources.survey import Survey
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-    from vithybrid_cli.engines import Engine
     from vithybrid_cli.pipeline.classifier import Classifier
-
-Result = TypeVar("Result", bound=Outcome)
 
 
 def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
@@ -37,31 +39,62 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
     """
     sources = Sources.of(what, where.output)
     sources.check()
-    require_writable(where.output)
-    if not where.resume:  # which keeps what is there
-        sources.require_apart(where.output)
-        sources.require_apart(where.output and record_file(where.output))
-    record = open_record(where.output, _file_format(where), resume=where.resume)
+    asked = _asked(where)
+    _require_places(sources, where)
+    record = open_record(where.output, _file_format(where), asked)
     record.settle(**decided(what, how, where))
     checkpoint = recorded_checkpoint(how, record, watch)
     require_apart_from_model(where.output, checkpoint)
+
+    def opened_classifier() -> "Classifier":
+        return _settled_classifier(checkpoint, record, how, where)
+
+    if where.update and record.earlier is not None and record.output is not None:
+        return Update(
+            record.output, record.earlier, record, sources, checkpoint, opened_classifier, what, where, watch
+        ).run()
     survey = Survey()
     start = resume_point(record, sources.paths(survey), strict=what.strict)
     if start.complete:
         tally = _finish(record, start, watch)
         tell_survey(survey, watch)
         return tally
+    classifier = opened_classifier()
+    if record.earlier is None or sources.live:
+        record.note(live=sources.live)
+    tally = _label(classifier, sources, start, record, what, where, watch)
+    tell_survey(survey, watch)
+    return tally
+
+
+def _asked(where: Writing) -> str | None:
+    """The option that asks to go on with an earlier run. Raises UsageError for two of them."""
+    if where.update and where.resume:
+        remedy = "Give {resume} for one that was broken off, or {update} for pictures that are new."
+        raise UsageError("A run is either resumed or updated.", remedy)
+    return "update" if where.update else "resume" if where.resume else None
+
+
+def _require_places(sources: Sources, where: Writing) -> None:
+    """Raise UsageError if what is to be written cannot be, or is an input."""
+    require_writable(where.output)
+    if where.resume or where.output is None:  # which keeps what is there
+        return
+    for file in (where.output, *files_beside(where.output)):
+        sources.require_apart(file)
+    if where.update:
+        require_writable(journal_file(where.output))
+
+
+def _settled_classifier(checkpoint: "Checkpoint", record: RunRecord, how: Running, where: Writing) -> "Classifier":
+    """The classifier of a run, whose settings are those of an earlier one if there is any. Raises UsageError."""
     earlier = record.earlier
     if earlier is not None:
         how = replace(how, batch_size=earlier.batch_size)
     classifier = open_classifier(checkpoint, how, None if earlier is None else earlier.batch_limit)
     classifier.check_choice(where.top_k, where.threshold, where.activation)
     record.settle(**_found(classifier, where))
-    if earlier is None or sources.live:
-        record.note(live=sources.live)
-    tally = _label(classifier, sources, start, record, what, where, watch)
-    tell_survey(survey, watch)
-    return tally
+    return classifier
 
 
 def open_classifier(checkpoint: "Checkpoint", how: Running, batch_limit: int | None = None) -> "Classifier":
@@ -81,42 +114,25 @@ def _label(
     watch: Watch,
 ) -> Tally:
     """What is left to label, into what is there already."""
-    engine = classifier.engine
-    outputs = classifier.outputs(start.paths, what, live=sources.live)
+    engine, stamped = classifier.engine, Stamped()
+    outputs = classifier.outputs(stamped.paths(start.paths), what, live=sources.live)
     choice = where.top_k, where.threshold, where.activation
     results = (classifier.result(path, output, *choice) for path, output in outputs)
     tally = Tally(start.done, start.failed)
-    with closing(outputs), Interrupts() as interrupts, _opened(start, record, where, watch) as (stream, chosen):
+    with closing(outputs), Interrupts() as interrupts, _opened(start, record, where, watch) as (stream, chosen, log):
         on_screen = chosen is Format.TABLE and stream.isatty()
         begin = Begin(sources.counter(), start.done, start.failed, on_screen, sources.single, is_file(stream))
-        probable = classifier.activation_for(where.activation) is not Activation.NONE
-        writer = open_writer(chosen, stream, single=sources.single, continued=start.end > 0, probabilities=probable)
-        until = interrupts.between(_noted(results, engine, record), Batches(1 if sources.live else engine.batch_size))
+        writer: Writer[ImageResult]
+        if log is None:
+            probable = classifier.activation_for(where.activation) is not Activation.NONE
+            writer = open_writer(chosen, stream, single=sources.single, continued=start.end > 0, probabilities=probable)
+        else:
+            writer = StampedWriter(open_text_writer(chosen, stream, continued=start.end > 0), stamped, log)
+        until = interrupts.between(noted(results, engine, record), Batches(1 if sources.live else engine.batch_size))
         told = None if on_screen else watch.failure  # a table shows what is wrong in its place
         with _interrupt_told(record, watch), writer, watch.counting(begin) as progress:
             write_results(until, writer, progress, tally, told, strict=what.strict)
     return tally
-
-
-def write_results(
-    results: Iterable[Result],
-    writer: Writer[Result],
-    progress: Counter,
-    tally: Tally,
-    told: Callable[[Outcome], None] | None,
-    *,
-    strict: bool,
-) -> None:
-    """Write each result as it comes, and count it; failures are ``told``, and with ``strict`` the first is the last."""
-    for result in results:
-        writer.write(result)
-        failed = result.error is not None
-        tally.add(failed=failed)
-        progress.advance(failed=failed)
-        if failed and told is not None:
-            told(result)
-        if failed and strict:
-            return
 
 
 def decided(what: Reading, how: Running, where: Writing) -> dict[str, object]:
@@ -143,16 +159,6 @@ def _found(classifier: "Classifier", where: Writing) -> dict[str, object]:
     }
 
 
-def _noted(results: Iterable[Result], engine: "Engine", record: RunRecord) -> Iterator[Result]:
-    """The ``results``; what the engine finds out about its memory on the way is kept for a run that goes on."""
-    known = engine.batch_limit
-    for result in results:
-        if engine.batch_limit != known:
-            known = engine.batch_limit
-            record.note(batch_limit=known)
-        yield result
-
-
 def _file_format(where: Writing) -> Format:
     return Format(where.format) if where.format else format_of_file(where.output)
 
@@ -167,13 +173,33 @@ def _finish(record: RunRecord, start: ResumePoint, watch: Watch) -> Tally:
 
 
 @contextmanager
-def _opened(start: ResumePoint, record: RunRecord, where: Writing, watch: Watch) -> Iterator[tuple[TextIO, Format]]:
-    """The stream to write to, at the place where the run begins, and its format; the record lies beside it then."""
+def _opened(
+    start: ResumePoint, record: RunRecord, where: Writing, watch: Watch
+) -> Iterator[tuple[TextIO, Format, StampLog | None]]:
+    """The stream to write to, at the place where the run begins, and its format; the record lies beside it then.
+
+    If another run can go on with it, the stamps of the pictures do so too.
+    """
     remedy = "make room and go on with {resume}" if record.resumable else "give another {output}"
     with opened(where.output, keep=start.end, remedy=remedy) as stream:
+        if record.output is not None and record.earlier is None:
+            forget_update(record.output)
         if warning := record.write():
             watch.warn(warning)
-        yield stream, Format(where.format) if where.format else format_of(where.output, stream)
+        chosen = Format(where.format) if where.format else format_of(where.output, stream)
+        log = None if warning else _stamp_log(record)
+        with nullcontext() if log is None else log:
+            yield stream, chosen, log
+
+
+def _stamp_log(record: RunRecord) -> StampLog | None:
+    """Where stamps are kept; nowhere if the system refuses, since a run is whole without them."""
+    if record.output is None or not record.resumable:
+        return None
+    try:
+        return StampLog(record.output, keep=record.earlier is not None)
+    except OSError:
+        return None
 
 
 @contextmanager

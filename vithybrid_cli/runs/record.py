@@ -14,7 +14,7 @@ from vithybrid_cli.output.destination import DISK_ERRORS, is_plain_file, unwrita
 from vithybrid_cli.output.read_back import READABLE
 
 SUFFIX = ".run.json"
-START_OVER = "or leave out {resume} to start over"
+_FACTS = ("live", "updated", "batch_limit")  # what a run notes that no other has to have alike
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +37,11 @@ class EarlierRun:
         return cls(settings, Format(settings["format"]), *numbers)
 
     @property
+    def decisions(self) -> str:
+        """All settings that another run has to have alike, as one text."""
+        return json.dumps({name: value for name, value in self.settings.items() if name not in _FACTS}, sort_keys=True)
+
+    @property
     def batch_limit(self) -> int | None:
         """How many pictures at once fitted into the device's memory, if that was found to be less than a batch."""
         limit = self.settings.get("batch_limit")
@@ -46,13 +51,17 @@ class EarlierRun:
 class RunRecord:
     """All that decides the results of a run but its inputs, learnt step by step.
 
-    ``earlier`` is the record of the run to go on with. Without ``output``, on stdout or a device, nothing is kept.
+    ``earlier`` is the record of the run to go on with, as the option ``asked`` asks for it. Without ``output``, on
+    stdout or a device, nothing is kept.
     """
 
-    def __init__(self, output: Path | None, output_format: Format, earlier: EarlierRun | None = None) -> None:
+    def __init__(
+        self, output: Path | None, output_format: Format, earlier: EarlierRun | None = None, asked: str = "resume"
+    ) -> None:
         self.output = output
         self.output_format = output_format
         self.earlier = earlier
+        self.asked = asked
         self._settings: dict[str, object] = {"version": __version__, "format": output_format}
         self._facts: dict[str, object] = {}
         self._written = earlier is not None
@@ -61,6 +70,11 @@ class RunRecord:
     def resumable(self) -> bool:
         """Whether another run can go on with this one."""
         return self.output is not None and self.output_format in READABLE
+
+    @property
+    def start_over(self) -> str:
+        """The end of what to do where a run cannot go on with the earlier one."""
+        return _start_over(self.asked)
 
     def has_another_model(self, name: str) -> bool:
         """Whether the earlier run had a model of another name."""
@@ -74,15 +88,15 @@ class RunRecord:
         was = self.earlier.settings
         if made := [line for name, now in self._settings.items() for line in _differences(name, was.get(name), now)]:
             raise UsageError(
-                f"{self.output} was made with {'; '.join(made)}.", f"Do as the first run did, {START_OVER}."
+                f"{self.output} was made with {'; '.join(made)}.", f"Do as the first run did, {self.start_over}."
             )
 
     def note(self, **facts: object) -> None:
         """Keep what no other run has to have alike, but a run that goes on should know.
 
-        That is ``live``, whether batches may have ended early since a list on stdin paused; and ``batch_limit``, how
-        many pictures at once the device's memory was found to hold. A record that is written already is written anew.
-        Raises UsageError when that fails.
+        That is ``live``, whether batches may have ended early since a list on stdin paused; ``updated``, whether some
+        were made of what was new; and ``batch_limit``, how many pictures at once the device's memory was found to hold.
+        A record that is written already is written anew. Raises UsageError when that fails.
         """
         self._facts |= facts
         if self._written and self.output is not None and self.resumable:
@@ -109,8 +123,8 @@ class RunRecord:
         except OSError as error:
             if error.errno in DISK_ERRORS or os.path.lexists(file):  # another run's record must not stay here
                 raise unwritable(file, error) from error
-            resuming = option("resume")
-            return f"{file} cannot be written ({error.strerror}), so {resuming} will not go on with {self.output}."
+            reason, resuming = error.strerror or error, option("resume")
+            return f"{file} cannot be written ({reason}), so {resuming} will not go on with {self.output}."
         return None
 
     def _keep(self, file: Path, settings: Mapping[str, object]) -> None:
@@ -123,47 +137,44 @@ def record_file(output: Path) -> Path:
     return output.with_name(output.name + SUFFIX)
 
 
-def forget_run(output: Path) -> None:
-    """Remove the record beside a file that is about to hold something else. Raises UsageError where that fails."""
-    try:
-        record_file(output).unlink(missing_ok=True)
-    except OSError as error:
-        raise unwritable(record_file(output), error) from error
+def open_record(output: Path | None, output_format: Format, asked: str | None) -> RunRecord:
+    """The record of a run that begins, or goes on if ``asked`` to ``resume`` or ``update`` what ``output`` holds.
 
-
-def open_record(output: Path | None, output_format: Format, *, resume: bool) -> RunRecord:
-    """The record of a run that begins, or with ``resume`` goes on if ``output`` holds anything.
-
-    Raises UsageError for what cannot be resumed.
+    Raises UsageError for what it cannot go on with.
     """
-    if not resume:
+    if asked is None:
         return RunRecord(output if output is not None and is_plain_file(output) else None, output_format)
     if output is None:
         raise UsageError("There is no file of an earlier run to go on with.", "Give its name with {output}.")
     if output_format not in READABLE:
         raise UsageError(f"A run cannot go on with a {output_format}.", f"Give {{format}} {_either(READABLE)}.")
     if not is_plain_file(output):
-        raise UsageError(f"A run goes on with a regular file, and {output} is none.", "Leave out {resume}.")
+        raise UsageError(f"A run goes on with a regular file, and {output} is none.", f"Leave out {{{asked}}}.")
     begun = output.exists() and output.stat().st_size > 0  # if not, it was not begun, or killed before its first byte
-    return RunRecord(output, output_format, _read(output) if begun else None)
+    return RunRecord(output, output_format, _read(output, _start_over(asked)) if begun else None, asked)
 
 
 def _either(formats: Sequence[Format]) -> str:
     return f"{', '.join(formats[:-1])} or {formats[-1]}"
 
 
-def _read(output: Path) -> EarlierRun:
+def _start_over(asked: str) -> str:
+    return f"or leave out {{{asked}}} to start over"
+
+
+def _read(output: Path, start_over: str) -> EarlierRun:
     file = record_file(output)
     try:
         return EarlierRun.of(json.loads(file.read_text(encoding="utf-8")))
     except FileNotFoundError as error:
         raise UsageError(
-            f"{file} is missing, so nothing tells how {output} was made.", f"Bring it back, {START_OVER}."
+            f"{file} is missing, so nothing tells how {output} was made.", f"Bring it back, {start_over}."
         ) from error
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror}.", f"Make it readable, {START_OVER}.") from error
+        reason = error.strerror or error
+        raise UsageError(f"{file} cannot be read: {reason}.", f"Make it readable, {start_over}.") from error
     except (ValueError, TypeError, KeyError, RecursionError) as error:
-        raise UsageError(f"{file} is no record of a run.", f"Bring that back, {START_OVER}.") from error
+        raise UsageError(f"{file} is no record of a run.", f"Bring that back, {start_over}.") from error
 
 
 def _differences(name: str, was: object, now: object) -> Iterator[str]:
@@ -172,18 +183,25 @@ def _differences(name: str, was: object, now: object) -> Iterator[str]:
         return
     match name:
         case "version":
-            yield f"version {was} of vithybrid, now {now}"
+            yield f"version {_shown(was)} of vithybrid, now {_shown(now)}"
         case "model" if isinstance(was, dict) and isinstance(now, dict):
             if was.get("sha256") != now.get("sha256"):
-                was, now = was.get("name"), now.get("name")
+                was, now = _shown(was.get("name")), _shown(now.get("name"))
                 yield f"other files of the model {now}" if was == now else f"the model {was}, now {now}"
         case "environment" if isinstance(now, dict):
             before = was if isinstance(was, dict) else {}
             for part in sorted(before.keys() | now.keys()):
                 if before.get(part) != now.get(part):
-                    yield f"{part} {before.get(part, 'unknown')}, now {now.get(part, 'unknown')}"
+                    yield f"{part} {_shown(before.get(part))}, now {_shown(now.get(part))}"
         case _ if isinstance(now, bool):
             yield f"{'with' if was else 'without'} {option(name)}, now {'with' if now else 'without'} it"
         case _:
-            first = f"without {option(name)}" if was is None else option(name, was)
-            yield f"{first}, now {'without it' if now is None else now}"
+            first = f"without {option(name)}" if was is None else option(name, _shown(was))
+            yield f"{first}, now {'without it' if now is None else _shown(now)}"
+
+
+def _shown(value: object) -> str:
+    """A value of a record in words, whatever somebody has written there."""
+    if value is None:
+        return "unknown"
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

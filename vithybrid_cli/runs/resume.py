@@ -9,7 +9,7 @@ from typing import NamedTuple
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output.read_back import DamagedOutput, WrittenResult, is_closed, path_in, read_back
 from vithybrid_cli.pipeline.batches import Batches
-from vithybrid_cli.runs.record import START_OVER, EarlierRun, RunRecord
+from vithybrid_cli.runs.record import EarlierRun, RunRecord
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,10 +38,10 @@ def resume_point(record: RunRecord, paths: Iterator[str], *, strict: bool) -> Re
     try:
         return _resume_point(record.output, record.earlier, paths, strict=strict)
     except DamagedOutput as error:
-        raise UsageError(f"{record.output} is damaged: {error}.", f"Mend it, {START_OVER}.") from error
+        raise UsageError(f"{record.output} is damaged: {error}.", f"Mend it, {record.start_over}.") from error
     except OSError as error:
-        cause = f"{record.output} cannot be read: {error.strerror}."
-        raise UsageError(cause, f"Make it readable, {START_OVER}.") from error
+        cause = f"{record.output} cannot be read: {error.strerror or error}."
+        raise UsageError(cause, f"Make it readable, {record.start_over}.") from error
 
 
 def _resume_point(output: Path, earlier: EarlierRun, paths: Iterator[str], *, strict: bool) -> ResumePoint:
@@ -93,5 +93,6 @@ def _other_inputs(output: Path, number: int, written: str, given: str | None) ->
     now = "there are no more inputs" if given is None else f"input {number} is {given}"
     return UsageError(
         f"Result {number} in {output} is for {written}, but {now}.",
-        f"Give the inputs of the first run in their order, {START_OVER}.",
+        "Give the inputs of the first run in their order, {update} instead of {resume} if there are new ones, "
+        "or neither of them to start over.",
     )
