@@ -4,7 +4,7 @@ Each folder in FOLDER has a ``config.json``, and most a ``preprocessor_config.js
 written, and ``expected.safetensors``: of each picture the ``pixels`` [N, 3, H, W], and
 
 - of a classifier its ``scores`` [N, C], by the ``labels`` in the metadata as ``pipeline`` has them, or by index,
-- of any other network the ``features`` [N, D] that a head would read.
+- of any other network the ``features`` [N, D] that its pooler gives; one that its file lacks is as it is made.
 
 What timm computes is from the ``pixels.safetensors`` in its folder, for its own transforms need torchvision. Runs in
 the peers' environment.
@@ -20,7 +20,7 @@ import transformers
 from networks import import_timm
 from random_tensors import random_tensors
 from safetensors.torch import load_file, save_file
-from torch import Tensor, nn
+from torch import Tensor
 from transformers import AutoConfig, AutoImageProcessor
 from transformers.image_utils import load_image
 
@@ -45,10 +45,10 @@ def of_transformers(
     save_file(random_tensors(network, seed), folder / "model.safetensors", {"format": "pt"})
     if "ForImageClassification" in kind.__name__:
         return classified(folder, pictures)
-    network = kind.from_pretrained(str(folder)).eval()
+    network = transformers.AutoModel.from_pretrained(str(folder)).eval()
     processor = AutoImageProcessor.from_pretrained(str(folder))
     pixels = torch.cat([processor(load_image(path), return_tensors="pt")["pixel_values"] for path in pictures])
-    return {"pixels": pixels, "features": features(network, pixels)}, []
+    return {"pixels": pixels, "features": network(pixels).pooler_output}, []
 
 
 def classified(folder: Path, pictures: list[str]) -> tuple[dict[str, Tensor], list[str]]:
@@ -61,14 +61,6 @@ def classified(folder: Path, pictures: list[str]) -> tuple[dict[str, Tensor], li
         for prediction in pipeline(path, top_k=pipeline.model.config.num_labels):
             row[labels.index(prediction["label"])] += prediction["score"]
     return {"pixels": pixels, "scores": scores}, labels
-
-
-def features(network: nn.Module, pixels: Tensor) -> Tensor:
-    """What the pooler gives; of a BEiT that was trained to fill in masked patches, their mean after its final norm."""
-    if not hasattr(network, "lm_head"):
-        return network(pixels).pooler_output
-    tokens = network.layernorm(network.beit(pixels).last_hidden_state)
-    return tokens[:, 1:].mean(1)
 
 
 @torch.inference_mode()

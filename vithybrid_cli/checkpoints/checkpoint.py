@@ -16,7 +16,7 @@ from vithybrid_cli.checkpoints.layouts import transformers as transformers_confi
 from vithybrid_cli.checkpoints.layouts.inferred import NotThisLayout
 from vithybrid_cli.checkpoints.layouts.labels import fitted_labels, head_classes, read_problem_type
 from vithybrid_cli.checkpoints.names import TIMM, Anchors, transformers_anchors
-from vithybrid_cli.checkpoints.preprocessing import read_preprocessing, require_fit
+from vithybrid_cli.checkpoints.preprocessing import fitted, read_preprocessing, require_fit
 from vithybrid_cli.checkpoints.stored import (
     StoredTensor,
     has_weights,
@@ -35,7 +35,7 @@ from vithybrid_cli.hub.files import CONFIG, PREPROCESSOR_CONFIG, read_checkpoint
 from vithybrid_cli.hub.foreign import foreign, placeholder
 from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
-from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig, VitConfig
+from vithybrid_cli.model.config import NetworkConfig
 
 _log = logging.getLogger(__name__)
 
@@ -260,33 +260,17 @@ def _read_transformers(path: Path, described: _Described, trust_pickle: bool) ->
         network = replace(network, labels=fitted_labels(described.config, network.labels, classes))
         _tell_unused(path, published(), network, anchors)
     preprocessing = read_preprocessing(path, described.config, described.preprocessor, network)
-    if isinstance(network, BitClassifierConfig) and preprocessing.output_size is not None:
-        network = replace(network, image_size=preprocessing.output_size)  # a BiT takes pictures of any size
+    network, stored_size = fitted(path, network, preprocessing)
     problem_type = read_problem_type(described.config)
-    checkpoint = Checkpoint(
+    return Checkpoint(
         path,
         network,
         preprocessing,
+        stored_size=stored_size,
         descriptions=described.files,
         problem_type=problem_type,
         trust_pickle=trust_pickle,
     )
-    return _interpolated(checkpoint) if isinstance(network, VitConfig) and network.family == "beit" else checkpoint
-
-
-def _interpolated(beit: Checkpoint) -> Checkpoint:
-    """A BEiT for the pictures that its preprocessing makes: alone of the ViTs it interpolates its positions unasked.
-
-    So in transformers, whose ``Trainer`` leaves the size in ``config.json`` as it was.
-    """
-    made, stored = beit.preprocessing.output_size, beit.config.image_size
-    if made is None or made == stored or min(made) < beit.config.least_size:
-        return beit
-    _log.warning(
-        f"{beit.path} was made for {stored[1]}×{stored[0]} pixels, but its {PREPROCESSOR_CONFIG} makes "
-        f"{made[1]}×{made[0]}: positions are interpolated, as in transformers."
-    )
-    return replace(beit, config=replace(beit.config, image_size=made), stored_size=stored)
 
 
 def _anchors(family: str) -> Anchors:

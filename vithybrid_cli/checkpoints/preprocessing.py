@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,28 @@ def _in_words(processor: str, preprocessing: Preprocessing) -> str:
     height, width = preprocessing.crop_size
     mean = ", ".join(f"{value:g}" for value in dict.fromkeys(preprocessing.image_mean))
     return f"{whose} ({width}×{height} pixels, mean {mean})"
+
+
+def fitted(
+    path: Path, network: NetworkConfig, preprocessing: Preprocessing
+) -> tuple[NetworkConfig, tuple[int, int] | None]:
+    """The network for pictures as they are made and, where that is another size, the one that its weights are for.
+
+    A BiT takes pictures of any size. So does a BEiT: alone of the ViTs it interpolates its positions unasked, so that
+    transformers' ``Trainer`` gets along with a ``config.json`` that has another size. A line says that this is done.
+    """
+    made, stored = preprocessing.output_size, network.image_size
+    if made is None or made == stored:
+        return network, None
+    if isinstance(network, BitClassifierConfig):
+        return replace(network, image_size=made), None
+    if network.family != "beit" or min(made) < network.least_size:
+        return network, None
+    _log.warning(
+        f"{path} was made for {stored[1]}×{stored[0]} pixels, but its {PREPROCESSOR_CONFIG} makes "
+        f"{made[1]}×{made[0]}: positions are interpolated, as in transformers."
+    )
+    return replace(network, image_size=made), stored
 
 
 def require_fit(path: Path, image_size: tuple[int, int], preprocessing: Preprocessing) -> None:
