@@ -238,7 +238,43 @@ FOLDERS: dict[str, tuple[dict[str, bytes | str], tuple[str, ...]]] = {
     ),
     "a data set": (
         {"train/cat/1.jpg": b"x", "val/x.jpg": b"x", "cat/2.jpg": b"x"},
-        ("holds pictures (cat/, val/) and no checkpoint",),
+        ("holds pictures (cat/, train/, val/) and no checkpoint",),
+    ),
+    "a data set of tables": (
+        {"train-00000-of-00001.parquet": b"x", "README.md": b"x"},
+        ("holds a data set (train-00000-of-00001.parquet) and no checkpoint",),
+    ),
+    "a data set saved to the disk": (
+        {"dataset_info.json": b"{}", "data-00000-of-00001.arrow": b"x", "state.json": b"{}"},
+        ("holds a data set (data-00000-of-00001.arrow, dataset_info.json)", "as --model"),
+    ),
+    "diffusers": (
+        {"model_index.json": b"{}", "vae/config.json": b"{}", "unet/config.json": b"{}"},
+        ("holds a pipeline of diffusers, which is not read here",),
+    ),
+    "sentence-transformers": (
+        {"modules.json": b"[]", "0_CLIPModel/config.json": b"{}"},
+        ("holds a model of sentence-transformers",),
+    ),
+    "a download that broke off": (
+        {"config.json": CONFIG, "model.safetensors.incomplete": b"x"},
+        ("holds no model.safetensors, but a download that was not finished (model.safetensors.incomplete).",),
+    ),
+    "a download of the hub's client that broke off": (
+        {"config.json": CONFIG, ".cache/huggingface/download/a.b.incomplete": b"x"},
+        ("holds no model.safetensors, but a download that was not finished. Fetch the checkpoint again.",),
+    ),
+    "folders in folders": (
+        {"runs/best/config.json": CONFIG, "runs/last/config.json": CONFIG},
+        ("holds no config.json, but folders that do: runs/best, runs/last.",),
+    ),
+    "the folder of the hub's cache": (
+        {"hub/models--google--vit/refs/main": b"x"},
+        ("holds the cache of the hub's client. Name a model's hub id.",),
+    ),
+    "pickles in parts without an index": (
+        {"config.json": CONFIG, "pytorch_model-00001-of-00002.bin": b"x"},
+        ("holds 1 of 2 parts of its weights", "but no pytorch_model.bin.index.json"),
     ),
     "parts without an index": (
         {"config.json": CONFIG, "model-00001-of-00003.safetensors": b"x", "model-00002-of-00003.safetensors": b"x"},
@@ -302,6 +338,7 @@ def test_the_hubs_whole_cache_names_its_models(tmp_path: Path) -> None:
 
 FILES = {
     "config.json": "describes a checkpoint, and is none. Name its folder.",
+    "preprocessor_config.json": "describes a checkpoint, and is none. Name its folder.",
     "model.safetensors.index.json": "describes a checkpoint, and is none. Name its folder.",
     "model-00001-of-00003.safetensors": "is one of 3 parts of its weights. Name its folder.",
     "adapter_model.safetensors": "holds an adapter (LORA) of google/vit-base-patch16-224-in21k",

@@ -9,7 +9,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vithybrid_cli.checkpoints.folders import ADAPTER_CONFIG, foreign_file, is_pickle, no_checkpoint, pickle_error
+from vithybrid_cli.checkpoints.files import ADAPTER_CONFIG, foreign_file, is_pickle, pickle_error
+from vithybrid_cli.checkpoints.folders import no_checkpoint
 from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import timm as timm_layout
 from vithybrid_cli.checkpoints.layouts import transformers as transformers_config

@@ -9,40 +9,34 @@ from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 
+from vithybrid_cli.checkpoints.files import (
+    ADAPTER_CONFIG,
+    ADAPTERS,
+    OTHERS,
+    SHARD,
+    TRAINING_STATE,
+    adapter_error,
+    is_no_network,
+    is_pickle,
+    pickle_error,
+)
 from vithybrid_cli.checkpoints.weights import is_npz
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.hub.files import CONFIG, PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_INDEX, read_checkpoint_json
+from vithybrid_cli.hub.files import CONFIG, WEIGHTS, WEIGHTS_INDEX
 from vithybrid_cli.images.suffixes import picture_suffixes
 
-ADAPTER_CONFIG = "adapter_config.json"
-_ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
-_SHARD = re.compile(r"-\d{5}-of-(\d{5})\.(?:safetensors|bin)$")
+# A file or folder that only one kind of folder has → that kind.
+_MARKS = {
+    "model_index.json": "a pipeline of diffusers",
+    "modules.json": "a model of sentence-transformers",
+    "open_clip_config.json": "a model of open_clip",
+    "MLmodel": "a model of MLflow",
+}
+_DATA_SET = re.compile(r"dataset_(?:info|infos|dict)\.json$|.*\.(?:parquet|arrow)$")
+_UNFINISHED = (".incomplete", ".crdownload", ".aria2", ".part", ".partial", ".download")  # of download programs
 _STEP = re.compile(r"(?:checkpoint|epoch|step)[-_](\d+)")
-# What training writes beside the weights: no weights of a network. torch, transformers' Trainer, accelerate.
-_TRAINING_STATE = re.compile(
-    r"(?:optimizer|optim|scheduler|scaler|sampler|rng_state|random_states|training_args|trainer_state|train_state"
-    r"|custom_checkpoint)[\w.-]*\.(?:pt|pth|bin|pkl|json|safetensors)$"
-)
 _LISTED, _LOOKED_AT = 4, 1000
-
-# Endings and names of other frameworks' files → who writes them, and how to get weights from them.
-_FROM_ONE_OF_TORCH = "Use the checkpoint that it was made from."
-_SAVE = "Load it in transformers ({}=True) and save it with save_pretrained, or use a repository with safetensors."
-_OTHERS = (
-    (re.compile(r"tf_model.*\.h5$"), "TensorFlow weights", _SAVE.format("from_tf")),
-    (re.compile(r"flax_model.*\.msgpack$"), "Flax weights", _SAVE.format("from_flax")),
-    (re.compile(r"\.(?:h5|hdf5|keras)$"), "a Keras model", _FROM_ONE_OF_TORCH),
-    (re.compile(r"saved_model\.pb$|\.ckpt(?:-\d+)?\.(?:index|meta|data-\d+-of-\d+)$"), "a TensorFlow model",
-     _FROM_ONE_OF_TORCH),
-    (re.compile(r"\.msgpack$"), "Flax weights", _FROM_ONE_OF_TORCH),
-    (re.compile(r"\.onnx(?:_data)?$"), "an ONNX model", _FROM_ONE_OF_TORCH),
-    (re.compile(r"openvino_\w*\.(?:xml|bin)$"), "an OpenVINO model", _FROM_ONE_OF_TORCH),
-    (re.compile(r"\.gguf$"), "a GGUF model", _FROM_ONE_OF_TORCH),
-    (re.compile(r"\.(?:tflite|mlmodel|mlpackage|engine|plan|trt|pte|pt2)$"), "a model for one kind of device",
-     _FROM_ONE_OF_TORCH),
-    (re.compile(r"\.(?:zip|tar|tgz|tar\.\w+|gz|7z|rar|xz|bz2|zst)$"), "an archive",
-     "Unpack it and name the folder that comes out."),
-)  # fmt: skip
+_DEPTH = 3  # folders in folders in which pictures are looked for
 
 
 def no_checkpoint(folder: Path, lacks: str, *, trust_pickle: bool = False) -> ModelError:
@@ -55,49 +49,8 @@ def no_checkpoint(folder: Path, lacks: str, *, trust_pickle: bool = False) -> Mo
     return next((told for kind in kinds if (told := kind(folder, names, lacks))), _plain(folder, lacks))
 
 
-def is_pickle(file: Path) -> bool:
-    """Whether its name says that it is a pickle, of torch or another library."""
-    return file.name.lower().endswith((*PICKLE_SUFFIXES, ".pth.tar", ".pt.tar", ".ckpt.tar"))  # no archives: timm's
-
-
-def foreign_file(file: Path) -> ModelError | None:
-    """The error for a single file that is named as those of other frameworks are; None where its name tells nothing."""
-    if adapter := _adapter_file(file):
-        return adapter
-    if shard := _SHARD.search(file.name):
-        return ModelError(f"{file} is one of {int(shard[1])} parts of its weights.", "Name its folder.")
-    if file.name in (CONFIG, WEIGHTS_INDEX) or file.name == f"{WEIGHTS}.index.json":
-        return ModelError(f"{file} describes a checkpoint, and is none.", "Name its folder.")
-    if _TRAINING_STATE.match(file.name):
-        return ModelError(f"{file} is the state of a training run, and no network.", "Name the weights of the network.")
-    for pattern, kind, remedy in () if is_pickle(file) and not _is_no_network(file.name) else _OTHERS:
-        if pattern.search(file.name.lower()):
-            return ModelError(f"{file} is no weights file that is read here, but {kind}.", remedy)
-    if file.suffix.lower() in picture_suffixes():
-        return ModelError(
-            f"{file} is a picture, and no checkpoint.", "Give it as an input, and a checkpoint as {model}."
-        )
-    return None
-
-
-def _adapter_file(file: Path) -> ModelError | None:
-    if file.name in _ADAPTERS:
-        return _adapter(file.parent, [ADAPTER_CONFIG], "")
-    return None
-
-
 def _adapter(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    if ADAPTER_CONFIG not in names and not set(_ADAPTERS) & set(names):
-        return None
-    described = read_checkpoint_json(folder / ADAPTER_CONFIG) if (folder / ADAPTER_CONFIG).is_file() else {}
-    base = described.get("base_model_name_or_path")
-    kind = described.get("peft_type")
-    what = f" ({kind})" if isinstance(kind, str) else ""
-    of = f" of {base}" if isinstance(base, str) and base else ""
-    return ModelError(
-        f"{folder} holds an adapter{what}{of} without the network that it changes.",
-        "Merge it into its base (`merge_and_unload` of PEFT), save the result, and name that.",
-    )
+    return adapter_error(folder) if ADAPTER_CONFIG in names or set(ADAPTERS) & set(names) else None
 
 
 def _hub_cache(folder: Path, names: list[str], lacks: str) -> ModelError | None:
@@ -111,6 +64,8 @@ def _hub_cache(folder: Path, names: list[str], lacks: str) -> ModelError | None:
         return ModelError(f"{where}, whose files are in {snapshot}.", "Name that folder, or the hub id.")
     if folder.name == "snapshots" and folder.parent.name.startswith("models--"):
         return _hub_cache(folder.parent, ["snapshots"], lacks)
+    if any(path.name.startswith("models--") for path in islice((folder / "hub").glob("models--*"), 1)):
+        return ModelError(f"{folder} holds the cache of the hub's client.", "Name a model's hub id.")
     models = [name for name in names if name.startswith("models--")]
     if models:
         ids = [name.removeprefix("models--").replace("--", "/") for name in models]
@@ -133,19 +88,20 @@ def _snapshot(folder: Path) -> Path | None:
 
 
 def _sharded_without_index(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    parts = [name for name in names if name.endswith(".safetensors") and _SHARD.search(name)]
+    parts = [name for name in names if SHARD.search(name)]
     if not parts or lacks != WEIGHTS:
         return None
-    of = max(int(found[1]) for name in parts if (found := _SHARD.search(name)))
+    of = max(int(found[1]) for name in parts if (found := SHARD.search(name)))
+    index = WEIGHTS_INDEX if parts[-1].endswith(".safetensors") else "pytorch_model.bin.index.json"
     return ModelError(
-        f"{folder} holds {len(parts)} of {of} parts of its weights ({parts[0]}, …), but no {WEIGHTS_INDEX}.",
+        f"{folder} holds {len(parts)} of {of} parts of its weights ({parts[0]}, …), but no {index}.",
         "Fetch the checkpoint again, with all of its files.",
     )
 
 
 def _other_safetensors(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     """Some single files of weights need neither config nor the usual name."""
-    others = [name for name in names if name.endswith((".npz", ".safetensors")) and not _TRAINING_STATE.match(name)]
+    others = [name for name in names if name.endswith((".npz", ".safetensors")) and not TRAINING_STATE.match(name)]
     if not others or not (lacks == WEIGHTS or is_npz(folder / others[0])):
         return None
     if len(others) == 1:
@@ -206,8 +162,11 @@ def _listed(names: list[str]) -> str:
 
 
 def _below(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    """Checkpoints in the folders of a folder."""
+    """Checkpoints in the folders of a folder, or in those of its folders."""
     found = [name for name in names if (folder / name / CONFIG).is_file()]
+    if not found:
+        deeper = islice((path.parent for name in names for path in (folder / name).glob(f"*/{CONFIG}")), _LOOKED_AT)
+        found = sorted(path.relative_to(folder).as_posix() for path in deeper)
     if not found:
         return None
     return ModelError(
@@ -218,8 +177,37 @@ def _below(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     )
 
 
+def _unfinished(folder: Path, names: list[str], lacks: str) -> ModelError | None:
+    """A download that broke off."""
+    parts = [name for name in names if name.endswith(_UNFINISHED)]
+    if not parts and not any(islice((folder / ".cache" / "huggingface" / "download").rglob("*.incomplete"), 1)):
+        return None
+    return ModelError(
+        f"{folder} holds no {lacks}, but a download that was not finished"
+        + (f" ({_listed(parts)})." if parts else "."),
+        "Fetch the checkpoint again.",
+    )
+
+
+def _marked(folder: Path, names: list[str], lacks: str) -> ModelError | None:
+    kind = next((kind for mark, kind in _MARKS.items() if mark in names), None)
+    if kind is None:
+        return None
+    return ModelError(f"{folder} holds {kind}, which is not read here.", "Name the folder of a classifier or encoder.")
+
+
+def _data_set(folder: Path, names: list[str], lacks: str) -> ModelError | None:
+    found = [name for name in names if _DATA_SET.match(name)]
+    if not found:
+        return None
+    return ModelError(
+        f"{folder} holds a data set ({_listed(found)}) and no checkpoint.",
+        "Give a checkpoint's folder or name as {model}.",
+    )
+
+
 def _weights_alone(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    found = [name for name in names if name.endswith(".safetensors") and not _TRAINING_STATE.match(name)]
+    found = [name for name in names if name.endswith(".safetensors") and not TRAINING_STATE.match(name)]
     if not found:
         return None
     return ModelError(
@@ -229,7 +217,7 @@ def _weights_alone(folder: Path, names: list[str], lacks: str) -> ModelError | N
 
 
 def _pickles(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    found = [name for name in names if is_pickle(Path(name)) and not _is_no_network(name)]
+    found = [name for name in names if is_pickle(Path(name)) and not is_no_network(name)]
     if not found:
         return None
     usual = next((name for name in found if name.startswith("pytorch_model")), found[0])
@@ -237,35 +225,21 @@ def _pickles(folder: Path, names: list[str], lacks: str) -> ModelError | None:
 
 
 def _trusted_pickles(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    found = [name for name in names if is_pickle(Path(name)) and not _is_no_network(name)]
+    found = [name for name in names if is_pickle(Path(name)) and not is_no_network(name)]
     if not found:
         return None
     return ModelError(f"{folder} holds no {lacks}, but {_listed(found)}.", "Name such a file instead of its folder.")
 
 
-def _is_no_network(name: str) -> bool:
-    return bool(_TRAINING_STATE.match(name)) or name.startswith("openvino_") or name in _ADAPTERS
-
-
-def pickle_error(path: Path, name: str = "") -> ModelError:
-    """The error for weights that only unpickling would read."""
-    where = f"{path} holds its weights as a pickle" + (f" ({name})" if name else "")
-    return ModelError(
-        f"{where}, which can run any code when it is loaded and is never read.",
-        "If you trust who made it, `vithybrid convert` with {trust_pickle=True} makes a safe copy; or use a revision "
-        "that has one.",
-    )
-
-
 def _others(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    for pattern, kind, remedy in _OTHERS:
+    for pattern, kind, remedy in OTHERS:
         if found := [name for name in names if pattern.search(name.lower())]:
             return ModelError(f"{folder} holds no {lacks}, but {kind} ({_listed(found)}).", remedy)
     return None
 
 
 def _training_state(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    found = [name for name in names if _TRAINING_STATE.match(name)]
+    found = [name for name in names if TRAINING_STATE.match(name)]
     if not found:
         return None
     return ModelError(
@@ -277,7 +251,7 @@ def _training_state(folder: Path, names: list[str], lacks: str) -> ModelError | 
 def _pictures(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     suffixes = tuple(picture_suffixes())
     inside = [name for name in names if name.lower().endswith(suffixes)]
-    below = [name for name in names if (folder / name).is_dir() and _holds(folder / name, suffixes)]
+    below = [name for name in names if _holds(folder / name, suffixes, _DEPTH)]
     if not inside and not below:
         return None
     return ModelError(
@@ -286,11 +260,15 @@ def _pictures(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     )
 
 
-def _holds(folder: Path, suffixes: tuple[str, ...]) -> bool:
+def _holds(folder: Path, suffixes: tuple[str, ...], depth: int) -> bool:
+    """Whether a folder holds files with these suffixes, or one of its folders does."""
     try:
-        return any(path.name.lower().endswith(suffixes) for path in islice(folder.iterdir(), _LOOKED_AT))
+        paths = list(islice(folder.iterdir(), _LOOKED_AT)) if folder.is_dir() else []
     except OSError:
         return False
+    if any(path.name.lower().endswith(suffixes) for path in paths):
+        return True
+    return depth > 1 and any(_holds(path, suffixes, depth - 1) for path in paths[:_LISTED])
 
 
 def _plain(folder: Path, lacks: str) -> ModelError:
@@ -302,7 +280,9 @@ def _plain(folder: Path, lacks: str) -> ModelError:
 _Kind = Callable[[Path, list[str], str], ModelError | None]
 _KINDS: tuple[_Kind, ...] = (
     _hub_cache,
+    _unfinished,
     _adapter,
+    _marked,
     _sharded_without_index,
     _other_safetensors,
     _distributed,
@@ -310,6 +290,7 @@ _KINDS: tuple[_Kind, ...] = (
     _run,
     _below,
     _weights_alone,
+    _data_set,
     _others,
     _training_state,
     _pictures,

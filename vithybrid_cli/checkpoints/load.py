@@ -16,7 +16,7 @@ from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
-from vithybrid_cli.checkpoints.folders import is_pickle
+from vithybrid_cli.checkpoints.files import is_pickle
 from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import key_maps
 from vithybrid_cli.checkpoints.layouts.key_maps import KeyMap

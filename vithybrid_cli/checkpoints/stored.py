@@ -7,7 +7,8 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vithybrid_cli.checkpoints.folders import is_pickle, no_checkpoint, pickle_error
+from vithybrid_cli.checkpoints.files import is_pickle, pickle_error
+from vithybrid_cli.checkpoints.folders import no_checkpoint
 from vithybrid_cli.checkpoints.names import Anchors, unwrapped
 from vithybrid_cli.checkpoints.unused import SILENT, is_unused
 from vithybrid_cli.checkpoints.weights import FLOATS, TensorShape, tensor_shapes
