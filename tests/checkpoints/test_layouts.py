@@ -196,7 +196,7 @@ def test_a_hybrid_whose_channels_its_norms_cannot_group_is_refused(tmp_path: Pat
         pytest.param(replace(PLAIN, labels=(), pooler=True), id="no head"),
     ],
 )
-@pytest.mark.parametrize("prefix", ["", "opt/target/", "params/"])
+@pytest.mark.parametrize("prefix", ["", "opt/target/", "params/", "state/params/", "model/"])
 def test_an_npz_tells_its_network_and_its_weights(config: VitConfig, prefix: str, tmp_path: Path) -> None:
     checkpoint = Checkpoint.read(write_npz(tmp_path / "x.npz", jax_arrays(config, prefix)))
     labels = tuple(f"LABEL_{index}" for index in range(len(config.labels)))

@@ -82,7 +82,7 @@ OTHER_CONTENT = {
     "gzip": (gzip.compress(b"x"), "is a gzip archive"),
     "tar": (bytes(257) + b"ustar" + bytes(300), "is a tar archive"),
     "a picture": (b"\xff\xd8\xff\xe0" + bytes(40), "is a JPEG picture"),
-    "nothing": (b"", "cannot be read: it is empty"),
+    "nothing": (b"", "cannot be read (it is empty)"),
 }
 
 
@@ -99,10 +99,10 @@ def test_what_lies_under_the_name_of_weights_is_named(kind: str, folder: Path) -
     ("cut", "says"),
     [
         pytest.param(
-            lambda content: content[:-10], "cannot be read: it is cut off, and 10 of its {:,} bytes lack", id="end"
+            lambda content: content[:-10], "cannot be read (it is cut off: 10 of its {:,} bytes lack)", id="end"
         ),
-        pytest.param(lambda content: content + b"abc", "cannot be read: it has 3 bytes more than", id="too long"),
-        pytest.param(lambda content: content[:100], "cannot be read: it is cut off", id="within the header"),
+        pytest.param(lambda content: content + b"abc", "cannot be read (it has 3 bytes more than", id="too long"),
+        pytest.param(lambda content: content[:100], "cannot be read (it is cut off", id="within the header"),
         pytest.param(lambda content: content[:8], "cannot be read", id="before the header"),
         pytest.param(lambda content: struct.pack("<Q", 2**63) + content[8:], "cannot be read", id="a wrong length"),
     ],

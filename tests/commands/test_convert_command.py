@@ -75,6 +75,11 @@ def test_every_layout_and_family_converts_with_equal_outputs(name: str, tmp_path
     assert [name for name in before if not torch.equal(before[name], after[name])] == []
 
 
+def test_folders_that_are_made_on_the_way_are_named(tmp_path: Path) -> None:
+    done = run(GOLDENS / "timm-hybrid", tmp_path / "new" / "and newer" / "out")
+    assert (done.exit_code, done.stderr) == (0, f"{tmp_path / 'new' / 'and newer'} was missing and is made.\n")
+
+
 def test_the_folder_holds_three_files_that_all_may_read(tmp_path: Path) -> None:
     run(GOLDENS / "timm-hybrid", tmp_path / "new" / "out")
     assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["out"]

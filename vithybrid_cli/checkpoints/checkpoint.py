@@ -1,7 +1,6 @@
 """What a checkpoint says about itself: layout, network, labels, preprocessing; no weights. No torch."""
 
 import json
-import logging
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
@@ -9,7 +8,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from vithybrid_cli.checkpoints.files import ADAPTER_CONFIG, foreign_file, is_pickle, pickle_error
+from vithybrid_cli.checkpoints.files import foreign_file, is_pickle, pickle_error
 from vithybrid_cli.checkpoints.folders import no_checkpoint
 from vithybrid_cli.checkpoints.layouts import jax as jax_layout
 from vithybrid_cli.checkpoints.layouts import timm as timm_layout
@@ -21,14 +20,15 @@ from vithybrid_cli.checkpoints.preprocessing import fitted, read_preprocessing, 
 from vithybrid_cli.checkpoints.stored import (
     StoredTensor,
     has_weights,
-    lacks_pooling_norm,
     named,
+    published_tensors,
     require_floats,
     split_unused,
     stored_tensors,
+    tell_unused,
     weight_files,
 )
-from vithybrid_cli.checkpoints.unused import notice
+from vithybrid_cli.checkpoints.unused import never_used
 from vithybrid_cli.checkpoints.weights import is_npz, metadata, npz_outlines
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import ModelError, UsageError
@@ -37,8 +37,6 @@ from vithybrid_cli.hub.foreign import foreign, placeholder
 from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import NetworkConfig
-
-_log = logging.getLogger(__name__)
 
 _TIMM_MODEL_TYPES = (None, "timm_wrapper")  # of timm itself, and of transformers around it
 _PROCESSOR_CONFIG = "processor_config.json"
@@ -232,12 +230,13 @@ class _Described:
 
 
 def _read_timm(path: Path, described: _Described, trust_pickle: bool) -> Checkpoint:
-    tensors = _published(path, TIMM, trust_pickle)
+    tensors = published_tensors(path, TIMM, trust_pickle=trust_pickle)
     try:
-        network = timm_layout.read_config(described.config, {tensor.name: tensor.shape for tensor in tensors})
+        shapes = {tensor.name: tensor.shape for tensor in tensors if not never_used(tensor.name)}
+        network = timm_layout.read_config(described.config, shapes)
     except NotThisLayout as error:
         raise ModelError(f"{path} cannot be used: {error.cause}", _AGAIN) from error
-    _tell_unused(path, tensors, network, TIMM)
+    tell_unused(path, tensors, network, TIMM)
     preprocessing = timm_layout.read_preprocessing(described.config, network.image_size)
     return Checkpoint(
         path,
@@ -253,13 +252,13 @@ def _read_timm(path: Path, described: _Described, trust_pickle: bool) -> Checkpo
 def _read_transformers(path: Path, described: _Described, trust_pickle: bool) -> Checkpoint:
     found = has_weights(path, trust_pickle=trust_pickle)
     anchors = _anchors(transformers_config.family_of(described.config))
-    published = cache(lambda: _published(path, anchors, trust_pickle))
+    published = cache(lambda: published_tensors(path, anchors, trust_pickle=trust_pickle))
     names = (lambda: {tensor.name for tensor in published()}) if found else None
     network = transformers_config.read_config(described.config, names)
     if found:
         classes = head_classes({tensor.name: tensor.shape for tensor in published()})
         network = replace(network, labels=fitted_labels(described.config, network.labels, classes))
-        _tell_unused(path, published(), network, anchors)
+        tell_unused(path, published(), network, anchors)
     preprocessing = read_preprocessing(path, described.config, described.preprocessor, network)
     network, stored_size = fitted(path, network, preprocessing)
     problem_type = read_problem_type(described.config)
@@ -276,30 +275,6 @@ def _read_transformers(path: Path, described: _Described, trust_pickle: bool) ->
 
 def _anchors(family: str) -> Anchors:
     return transformers_anchors(transformers_config.FAMILIES[family].base)
-
-
-def _published(path: Path, anchors: Anchors, trust_pickle: bool) -> list[StoredTensor]:
-    """The tensors under their published names, those without use among them; a choice among networks is logged."""
-    files = weight_files(path, trust_pickle=trust_pickle)
-    if path.is_dir() and (path / ADAPTER_CONFIG).is_file():
-        _log.warning(f"The adapter in {path} is not applied: its {files[0].name} is used as it is.")
-    tensors, choice = named(stored_tensors(files, trust_pickle=trust_pickle), anchors, path)
-    if choice is not None:
-        _log.info(choice)
-    return tensors
-
-
-def _tell_unused(path: Path, tensors: list[StoredTensor], network: NetworkConfig, anchors: Anchors) -> None:
-    """Log what is left out. Raises ModelError where the rest are no weights."""
-    used, unused = split_unused(tensors, network, anchors)
-    require_floats(used, path)
-    if unused:
-        _log.info(notice(path, unused))
-    if lacks_pooling_norm([tensor.name for tensor in used], network):
-        _log.info(
-            f"{path} has no norm for the mean of its patches, as files of pre-training have none; as in transformers, "
-            "it is normalised without scale and shift."
-        )
 
 
 def _parsed(text: str, path: Path) -> Mapping[str, Any]:

@@ -3,19 +3,22 @@
 Only headers are read. A pickle is looked into only where the caller trusts it.
 """
 
+import logging
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from vithybrid_cli.checkpoints.files import is_pickle, pickle_error
+from vithybrid_cli.checkpoints.files import ADAPTER_CONFIG, is_pickle, pickle_error
 from vithybrid_cli.checkpoints.folders import no_checkpoint
 from vithybrid_cli.checkpoints.names import Anchors, unwrapped
-from vithybrid_cli.checkpoints.unused import SILENT, is_unused
+from vithybrid_cli.checkpoints.unused import SILENT, is_unused, notice
 from vithybrid_cli.checkpoints.weights import FLOATS, TensorShape, tensor_shapes
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.files import WEIGHTS, WEIGHTS_INDEX, shards
 from vithybrid_cli.hub.foreign import placeholder
 from vithybrid_cli.model.config import NetworkConfig, VitConfig
+
+_log = logging.getLogger(__name__)
 
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 _LISTED = 3  # names in an error message
@@ -134,6 +137,34 @@ def require_floats(tensors: Iterable[StoredTensor], path: Path) -> None:
         f"{_listed(sorted(tensor.name for tensor in others))}.",
         "Use the checkpoint that it was made from, in float32, float16 or bfloat16.",
     )
+
+
+def published_tensors(path: Path, anchors: Anchors, *, trust_pickle: bool) -> list[StoredTensor]:
+    """The tensors of a folder or file under their layout's names, those without use among them.
+
+    What was chosen, an adapter that is not applied or one network of several, is logged. Raises ModelError as
+    `weight_files`, `stored_tensors` and `named` do.
+    """
+    files = weight_files(path, trust_pickle=trust_pickle)
+    if path.is_dir() and (path / ADAPTER_CONFIG).is_file():
+        _log.warning(f"The adapter in {path} is not applied: its {files[0].name} is used as it is.")
+    tensors, choice = named(stored_tensors(files, trust_pickle=trust_pickle), anchors, path)
+    if choice is not None:
+        _log.info(choice)
+    return tensors
+
+
+def tell_unused(path: Path, tensors: Iterable[StoredTensor], network: NetworkConfig, anchors: Anchors) -> None:
+    """Log which tensors the network leaves out. Raises ModelError where the rest are no weights."""
+    used, unused = split_unused(tensors, network, anchors)
+    require_floats(used, path)
+    if unused:
+        _log.info(notice(path, unused))
+    if lacks_pooling_norm([tensor.name for tensor in used], network):
+        _log.info(
+            f"{path} has no norm for the mean of its patches, as files of pre-training have none; as in transformers, "
+            "it is normalised without scale and shift."
+        )
 
 
 def _listed(names: list[str]) -> str:

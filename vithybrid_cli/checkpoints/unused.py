@@ -37,7 +37,12 @@ def is_unused(name: str, config: NetworkConfig, *, nested: bool) -> bool:
 
     ``nested`` tells whether encoder and backbone are in a module of their own, beside which the other parts lie.
     """
-    return bool(_ANYWHERE.search(name) or _BESIDE.match(name)) or _is_of_another_part(name, config, nested)
+    return never_used(name) or _is_of_another_part(name, config, nested)
+
+
+def never_used(name: str) -> bool:
+    """Whether no network of this package has a tensor that is called ``name``."""
+    return bool(_ANYWHERE.search(name) or _BESIDE.match(name))
 
 
 def _is_of_another_part(name: str, config: NetworkConfig, nested: bool) -> bool:

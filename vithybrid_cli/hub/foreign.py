@@ -48,7 +48,7 @@ def foreign(file: Path, *, pickled: bool = False) -> ModelError | None:
     except OSError:
         return None
     if not size:
-        return ModelError(f"{file} cannot be read: it is empty.", _AGAIN)
+        return ModelError(f"{file} cannot be read (it is empty).", _AGAIN)
     start = _start(file)
     if pickled and start.startswith((_ZIPPED, *_PICKLED)):
         return None
@@ -86,7 +86,7 @@ def _start(file: Path) -> bytes:
 def _other_format(file: Path, start: bytes) -> ModelError | None:
     if file.suffix == ".json":
         return None
-    if start.startswith(_ZIPPED) and b"data.pkl" in start[:_LONGEST_NAME]:
+    if start.startswith(_ZIPPED) and b"/data.pkl" in start[:_LONGEST_NAME]:
         return ModelError(f"{file} is a pickle of torch.save, which can run any code when it is loaded.", _RENAME)
     if start.startswith(_PICKLED):
         return ModelError(f"{file} is a pickle, which can run any code when it is loaded.", _RENAME)
@@ -122,9 +122,9 @@ def _cut(file: Path, size: int) -> ModelError | None:
         return None
     if size < whole:
         return ModelError(
-            f"{file} cannot be read: it is cut off, and {whole - size:,} of its {whole:,} bytes lack.", _AGAIN
+            f"{file} cannot be read (it is cut off: {whole - size:,} of its {whole:,} bytes lack).", _AGAIN
         )
-    return ModelError(f"{file} cannot be read: it has {size - whole:,} bytes more than its header tells.", _AGAIN)
+    return ModelError(f"{file} cannot be read (it has {size - whole:,} bytes more than its header tells).", _AGAIN)
 
 
 def _whole_size(file: Path) -> int | None:

@@ -38,9 +38,13 @@ Arrays = dict[str, npt.NDArray[np.generic]]
 
 
 def prefix_of(names: Iterable[str]) -> str:
-    """The prefix of the network's arrays; other parts of a training state have other ones."""
-    given = tuple(names)
-    return next((prefix for prefix in _PREFIXES if any(name.startswith(prefix) for name in given)), "")
+    """The prefix of the network's arrays; other parts of a training state have other ones.
+
+    Of several networks' the usual one is taken; it is empty where none is to be preferred.
+    """
+    found = {name.removesuffix(_QUERY) for name in names if name == _QUERY or name.endswith(f"/{_QUERY}")}
+    usual = next((prefix for prefix in ("", *_PREFIXES) if prefix in found), "")
+    return found.pop() if len(found) == 1 else usual
 
 
 def without_prefix(arrays: Arrays) -> Arrays:
