@@ -9,13 +9,16 @@ from typing import Any
 
 import pytest
 import torch
+from PIL import Image
 from safetensors.torch import load_file, save_file
 from small_checkpoints import HYBRID, LABELS, PLAIN, random_weights, write_timm
 from torch import Tensor
+from typer.testing import CliRunner
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
 from vithybrid_cli.checkpoints.layouts.transformers import write_config
 from vithybrid_cli.checkpoints.load import load_network, read_weights, transformers_map
+from vithybrid_cli.commands.app import app
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, NetworkConfig, VitConfig
 
@@ -289,6 +292,18 @@ def test_masked_pre_training_gives_the_features_of_its_encoder(config: VitConfig
     assert checkpoint.config == replace(bare, mask_token=True)
     assert "decoder.0.weight" not in {tensor.name for tensor in checkpoint.tensors()}
     assert load_network(checkpoint)(torch.ones(1, 3, 32, 32)).shape == (1, config.encoder.hidden_size)
+
+
+def test_embed_takes_what_classify_says_has_no_head(tmp_path: Path) -> None:
+    tensors = headless(PLAIN) | {"decoder.0.weight": MATRIX}
+    folder = write(tmp_path / "masked", PLAIN, tensors, architectures=["ViTForMaskedImageModeling"])
+    Image.new("RGB", (40, 30), "red").save(tmp_path / "red.png")
+    arguments = [str(tmp_path / "red.png"), "--model", str(folder), "--engine", "torch"]
+    embedded, classified = (CliRunner().invoke(app, [command, *arguments]) for command in ("embed", "classify"))
+    assert (embedded.exit_code, len(json.loads(embedded.stdout)["embedding"])) == (0, PLAIN.encoder.hidden_size)
+    assert embedded.stderr.count("left out: decoder.0.weight.") == 1
+    assert classified.exit_code == 3
+    assert "has no head, so it gives no labels" in classified.stderr
 
 
 def test_a_beit_of_pre_training_normalises_the_mean_of_its_patches(

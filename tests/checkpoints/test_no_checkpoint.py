@@ -296,6 +296,14 @@ FOLDERS: dict[str, tuple[dict[str, bytes | str], tuple[str, ...]]] = {
         {"model_best.pth.tar": b"x", "args.yaml": b"x", "summary.csv": b"x"},
         ("holds its weights as a pickle (model_best.pth.tar), which can run any code", "--trust-pickle"),
     ),
+    "Lightning's run": (
+        {"version_0/checkpoints/epoch=3-step=40.ckpt": b"x", "version_0/hparams.yaml": b"x"},
+        ("holds its weights as a pickle (version_0/checkpoints/epoch=3-step=40.ckpt), which can", "--trust-pickle"),
+    ),
+    "all of a distributed run in one pickle": (
+        {"config.json": CONFIG, "pytorch_model_fsdp.bin": b"x"},
+        ("holds its weights as a pickle (pytorch_model_fsdp.bin)",),
+    ),
     "a pickle": (
         {"config.json": CONFIG, "model_best.pth": b"x", **OPTIMIZER},
         ("holds its weights as a pickle (model_best.pth), which can run any code", "--trust-pickle"),

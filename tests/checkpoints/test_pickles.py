@@ -12,6 +12,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -135,7 +136,8 @@ NESTED: dict[str, Callable[[Any], Any]] = {
     },
     "an empty average": lambda state: {"model": state, "model_ema": None},
     "parallel": lambda state: {"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}},
-    "options": lambda state: {"model": state, "args": argparse.Namespace(lr=0.1, data="/data")},
+    "options": lambda state: {"model": state, "args": argparse.Namespace(lr=0.1, data=Path("/data"))},
+    "figures": lambda state: {"model": state, "best": np.float64(0.9), "epoch": np.int64(3), "top": np.float32(1)},
 }
 
 
@@ -226,6 +228,11 @@ def test_what_asks_for_more_than_tensors_is_refused_with_what_it_asks_for(tmp_pa
         said = refused(file.parent)
         assert f"{file} wants {__name__}.Somebody" in said
         assert "save the state_dict() of its network alone" in said
+
+
+def test_an_array_of_objects_is_refused(tmp_path: Path) -> None:
+    file = write(tmp_path / "source", {"model": published(), "x": np.array([Somebody()], dtype=object)})
+    assert "which torch's restricted reader does not load" in refused(file.parent)
 
 
 def test_what_would_run_code_does_not(tmp_path: Path) -> None:

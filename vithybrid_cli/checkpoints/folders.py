@@ -5,7 +5,7 @@ Each kind is known by the files that its program writes; the first that fits is 
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -118,7 +118,8 @@ def _distributed(folder: Path, names: list[str], lacks: str) -> ModelError | Non
             f"{folder} holds the parts that DeepSpeed's processes saved.",
             "Run its zero_to_fp32.py, and name the weights that it writes.",
         )
-    parts = [name for name in names if name.startswith(("pytorch_model_fsdp", "sharded_model")) or ".distcp" in name]
+    folders = [name for name in names if name.startswith(("pytorch_model_fsdp", "sharded_model"))]
+    parts = [name for name in folders if (folder / name).is_dir()] or [name for name in names if ".distcp" in name]
     if parts or (".metadata" in names and not (folder / ".metadata").is_dir()):
         where = folder / parts[0] if parts and (folder / parts[0]).is_dir() else folder
         return ModelError(
@@ -151,7 +152,7 @@ def _best(folder: Path, checkpoints: list[str]) -> str | None:
         except (OSError, ValueError, RecursionError):
             continue
         best = state.get("best_model_checkpoint") if isinstance(state, dict) else None
-        name = re.split(r"[\\/]", best)[-1] if isinstance(best, str) else None
+        name = re.split(r"[\\/]", best.rstrip("\\/"))[-1] if isinstance(best, str) else None
         return name if name in checkpoints else None
     return None
 
@@ -251,7 +252,9 @@ def _training_state(folder: Path, names: list[str], lacks: str) -> ModelError | 
 def _pictures(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     suffixes = tuple(picture_suffixes())
     inside = [name for name in names if name.lower().endswith(suffixes)]
-    below = [name for name in names if _holds(folder / name, suffixes, _DEPTH)]
+    below = [
+        name for name in names if any(path.name.lower().endswith(suffixes) for path in _within(folder / name, _DEPTH))
+    ]
     if not inside and not below:
         return None
     return ModelError(
@@ -260,15 +263,25 @@ def _pictures(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     )
 
 
-def _holds(folder: Path, suffixes: tuple[str, ...], depth: int) -> bool:
-    """Whether a folder holds files with these suffixes, or one of its folders does."""
+def _pickles_below(folder: Path, names: list[str], lacks: str) -> ModelError | None:
+    """What other trainers leave in folders of folders, such as ``version_0/checkpoints/last.ckpt``."""
+    files = (path for name in names for path in _within(folder / name, _DEPTH))
+    found = sorted(
+        path.relative_to(folder).as_posix() for path in files if is_pickle(path) and not is_no_network(path.name)
+    )
+    return pickle_error(folder, _listed(found)) if found else None
+
+
+def _within(folder: Path, depth: int) -> Iterator[Path]:
+    """Some of the files in a folder and its folders, in no order."""
     try:
         paths = list(islice(folder.iterdir(), _LOOKED_AT)) if folder.is_dir() else []
     except OSError:
-        return False
-    if any(path.name.lower().endswith(suffixes) for path in paths):
-        return True
-    return depth > 1 and any(_holds(path, suffixes, depth - 1) for path in paths[:_LISTED])
+        return
+    yield from paths
+    if depth > 1:
+        for path in paths[:_LISTED]:
+            yield from _within(path, depth - 1)
 
 
 def _plain(folder: Path, lacks: str) -> ModelError:
@@ -292,6 +305,7 @@ _KINDS: tuple[_Kind, ...] = (
     _weights_alone,
     _data_set,
     _others,
+    _pickles_below,
     _training_state,
     _pictures,
 )

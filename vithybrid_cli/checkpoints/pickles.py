@@ -1,8 +1,9 @@
 """What torch.save wrote, read by torch's restricted reader alone, for those who trust it: `vithybrid convert`.
 
-``torch.load(weights_only=True)`` builds tensors and plain containers, and calls nothing else that a pickle names; like
-timm's own reader, this one allows ``argparse.Namespace`` besides, in which training scripts keep their options. The
-tensors of a file in the present format are mapped into memory, not read.
+``torch.load(weights_only=True)`` builds tensors and plain containers, and calls nothing else that a pickle names. This
+one allows besides what holds options and figures of training scripts and does nothing: ``argparse.Namespace``, as
+timm's own reader does, NumPy's numbers, and paths. The tensors of a file in the present format are mapped into memory,
+not read.
 """
 
 import argparse
@@ -12,12 +13,13 @@ import re
 import struct
 import warnings
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PosixPath, PurePosixPath
 from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -29,6 +31,28 @@ from vithybrid_cli.hub.foreign import foreign
 
 _log = logging.getLogger(__name__)
 
+
+def _scalar(core: str) -> Callable[..., Any]:
+    """What makes a number of NumPy's from its bytes, under the name that it has in files: NumPy 2 moved it."""
+    made: Any = np.float64(0).__reduce__()[0]
+
+    def scalar(*arguments: Any) -> Any:
+        return made(*arguments)
+
+    scalar.__module__ = f"numpy.{core}.multiarray"
+    scalar.__qualname__ = scalar.__name__
+    return scalar
+
+
+_NUMBERS = tuple(np.dtype(kind) for kind in "?bBhHiIlLqQefd")
+_HARMLESS: list[Any] = [
+    argparse.Namespace,
+    PurePosixPath,
+    PosixPath,
+    np.dtype,
+    *{type(dtype) for dtype in _NUMBERS},
+    *map(_scalar, ("_core", "core")),
+]
 # As safetensors spells them; others are named as torch does.
 _TYPES = {torch.float16: "F16", torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16"}
 _ANCHORS = (*transformers_anchors("").tensors, *TIMM.tensors)
@@ -95,7 +119,7 @@ def _unpickled(file: Path) -> Any:
             "Where you trust it, load it with torch.jit.load and save its state_dict().",
         )
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        with torch.serialization.safe_globals(_HARMLESS), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of pickles by another protocol: they are read, or are an error
             return torch.load(file, map_location="cpu", weights_only=True, mmap=zipfile.is_zipfile(file) or None)
     except pickle.UnpicklingError as error:
@@ -128,7 +152,7 @@ def _refused(file: Path, error: Exception) -> ModelError:
 
 def _globals(file: Path) -> list[str]:
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
+        with torch.serialization.safe_globals(_HARMLESS):
             return sorted(torch.serialization.get_unsafe_globals_in_checkpoint(file))
     except (*_DAMAGED, pickle.UnpicklingError):
         return []
