@@ -13,10 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 from places import GOLDENS
-from small_checkpoints import PLAIN, jax_arrays, write_npz
+from small_checkpoints import PLAIN, jax_arrays, write_npz, write_timm
 from typer.testing import CliRunner
 
 from vithybrid_cli.commands.app import app
+from vithybrid_cli.model.config import VitConfig
+
+SCALED = replace(PLAIN, encoder=replace(PLAIN.encoder, layer_scale=True))
 
 GOLDEN = GOLDENS / "hf-hybrid-small"
 LABELS = [
@@ -167,6 +170,34 @@ def test_a_distillation_token_is_counted_with_the_tokens() -> None:
     assert facts(str(GOLDEN.parent / "hf-deit"))["network"]["tokens"] == (
         "8×8 patches of 8×8, CLS and a distillation token"
     )
+
+
+@pytest.mark.parametrize(
+    ("config", "tokens", "pooling", "convert"),
+    [
+        pytest.param(
+            replace(SCALED, only_patches_have_positions=True),
+            "2×2 patches of 16×16, and CLS without a position",
+            "CLS token",
+            "not possible: transformers has no ViT with scaled branches (LayerScale).",
+            id="DeiT-3",
+        ),
+        pytest.param(
+            replace(SCALED, class_token=False, mean_pooling=True, norm_before_pooling=True),
+            "2×2 patches of 16×16",
+            "mean of the normalised patches",
+            "not possible: transformers has no ViT without a CLS token.",
+            id="no CLS",
+        ),
+    ],
+)
+def test_parts_that_only_networks_of_timm_have_are_named(
+    config: VitConfig, tokens: str, pooling: str, convert: str, tmp_path: Path
+) -> None:
+    pool = "avg" if config.mean_pooling else "token"
+    found = facts(str(write_timm(tmp_path, config, "vit_base_patch16_224", global_pool=pool)))
+    assert (found["network"]["tokens"], found["network"]["pooling"], found["convert"]) == (tokens, pooling, convert)
+    assert found["network"]["encoder"] == "2 layers, width 64, 1 heads, MLP 128, gelu, LayerScale"
 
 
 def test_a_single_file_is_called_one_and_counted_without_the_rest_of_a_training_state(tmp_path: Path) -> None:

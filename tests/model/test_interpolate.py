@@ -13,6 +13,8 @@ from vithybrid_cli.model.interpolate import interpolated, resized
 ENCODER = EncoderConfig(hidden_size=8, num_hidden_layers=2, num_attention_heads=2, intermediate_size=16)
 VIT = VitConfig(ENCODER, ("cat", "dog"), image_size=(32, 48), patch_size=(8, 8))
 DEIT = replace(VIT, distillation_token=True)
+DEIT3 = replace(VIT, only_patches_have_positions=True)
+NO_CLS = replace(VIT, class_token=False, mean_pooling=True)
 HYBRID = replace(VIT, image_size=(96, 96), patch_size=(1, 1), backbone=BitConfig(8, (16, 32), (1, 1), 2, out_stage=2))
 BEIT = replace(VIT, encoder=replace(ENCODER, relative_positions="each"), absolute_positions=False, mean_pooling=True)
 BIT = BitClassifierConfig(BitConfig(8, (16, 32), (1, 1), 2, out_stage=2), ("cat", "dog"))
@@ -42,6 +44,8 @@ def test_the_layers_share_the_distances_of_a_grid() -> None:
         pytest.param(VIT, id="vit"),
         pytest.param(DEIT, id="deit"),
         pytest.param(HYBRID, id="hybrid"),
+        pytest.param(DEIT3, id="only patches have positions"),
+        pytest.param(NO_CLS, id="no CLS"),
         pytest.param(BEIT, id="beit each"),
         pytest.param(replace(BEIT, encoder=replace(ENCODER, relative_positions="shared")), id="beit shared"),
     ],
@@ -62,7 +66,15 @@ def test_only_positions_change() -> None:
     assert [name for name in tensors if changed[name] is not tensors[name]] == [POSITIONS]
 
 
-@pytest.mark.parametrize(("config", "prefix"), [pytest.param(VIT, 1, id="vit"), pytest.param(DEIT, 2, id="deit")])
+@pytest.mark.parametrize(
+    ("config", "prefix"),
+    [
+        pytest.param(VIT, 1, id="vit"),
+        pytest.param(DEIT, 2, id="deit"),
+        pytest.param(DEIT3, 0, id="only patches have positions"),
+        pytest.param(NO_CLS, 0, id="no CLS"),
+    ],
+)
 def test_the_tokens_before_the_patches_keep_their_positions(config: VitConfig, prefix: int) -> None:
     tensors = random_tensors(config)
     changed = resized(tensors, config, replace(config, image_size=(64, 64)))

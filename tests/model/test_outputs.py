@@ -169,6 +169,17 @@ def pool_mean(x: Tensor, network: VisionTransformer) -> Tensor:
     return F.layer_norm(x[:, 1:].mean(1), (24,), network.get_parameter("fc_norm.weight"), bias, 1e-12)
 
 
+def pool_normalised(x: Tensor, network: VisionTransformer) -> Tensor:
+    """The mean of all patches, after a norm that each of them has gone through."""
+    return x[:, network.config.prefix_tokens :].mean(1)
+
+
+def pool_all(x: Tensor, network: VisionTransformer) -> Tensor:
+    """The norm of the mean where there is no other token than the patches'."""
+    bias = network.get_parameter("fc_norm.bias")
+    return F.layer_norm(x.mean(1), (24,), network.get_parameter("fc_norm.weight"), bias, 1e-12)
+
+
 @pytest.mark.parametrize("labels", [pytest.param(LABELS, id="head"), pytest.param((), id="no head")])
 @pytest.mark.parametrize(
     ("parts", "pool"),
@@ -177,6 +188,13 @@ def pool_mean(x: Tensor, network: VisionTransformer) -> Tensor:
         pytest.param({"distillation_token": True}, pool_cls, id="CLS before a distillation token"),
         pytest.param({"pooler": True}, pool_dense, id="pooler"),
         pytest.param({"mean_pooling": True}, pool_mean, id="mean"),
+        pytest.param({"mean_pooling": True, "norm_before_pooling": True}, pool_normalised, id="mean of norms"),
+        pytest.param({"mean_pooling": True, "class_token": False}, pool_all, id="mean without CLS"),
+        pytest.param(
+            {"mean_pooling": True, "norm_before_pooling": True, "class_token": False},
+            pool_normalised,
+            id="mean of norms without CLS",
+        ),
     ],
 )
 def test_the_pooled_features_are_what_the_head_reads(
@@ -251,6 +269,20 @@ def test_masked_patches_are_the_mask_token_and_keep_their_positions() -> None:
     assert torch.equal(masked.hidden_states[0], expected)
 
 
+def test_where_only_patches_have_positions_cls_is_the_same_token_wherever_it_stands() -> None:
+    network = make(only_patches_have_positions=True)
+    pixels = pictures(network)
+    states = outputs(network, pixels, hidden_states=True).hidden_states
+    positions, cls = network.embeddings.position_embeddings, network.embeddings.cls_token
+    assert states is not None
+    assert positions is not None
+    assert cls is not None
+    assert positions.shape == (1, 4, 24)
+    assert torch.equal(states[0][:, :1], cls.expand(2, -1, -1))
+    patches = network.embeddings.projection(pixels).flatten(2).transpose(1, 2)
+    assert torch.equal(states[0][:, 1:], patches + positions)
+
+
 def test_what_a_masked_patch_shows_does_not_matter() -> None:
     network = make(mask_token=True)
     pixels = pictures(network, 1)
@@ -302,6 +334,8 @@ def beit(positions: Literal["each", "shared"]) -> dict[str, Any]:
         pytest.param({"distillation_token": True, "distillation_head": True}, id="distilled"),
         pytest.param(beit("each"), id="a bias of each layer"),
         pytest.param(beit("shared"), id="a bias of all layers"),
+        pytest.param({"only_patches_have_positions": True}, id="only patches have positions"),
+        pytest.param({"class_token": False, "mean_pooling": True, "norm_before_pooling": True}, id="no CLS"),
     ],
 )
 def test_a_loss_reaches_every_parameter(parts: dict[str, Any]) -> None:
