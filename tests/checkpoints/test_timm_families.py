@@ -99,6 +99,14 @@ def stored(config: NetworkConfig) -> dict[str, Tensor]:
             {"model_args": {"global_pool": "token", "use_rel_pos_bias": False, "use_abs_pos_emb": True}},
             id="BEiT with positions, that reads CLS",
         ),
+        pytest.param(replace(BEIT, labels=()), "beit_base_patch16_224", {}, id="BEiT without a head"),
+        pytest.param(
+            replace(BEIT, norm_before_pooling=True, labels=()),
+            "beit_base_patch16_224",
+            {"model_args": {"use_fc_norm": False}},
+            id="BEiT without a head, mean of norms",
+        ),
+        pytest.param(HYBRID, "vit_base_resnet50_384", {}, id="hybrid by an old name"),
         pytest.param(BIT, "resnetv2_50x1_bit.goog_in21k_ft_in1k", {}, id="BiT"),
         pytest.param(BIT, "resnetv2_152x4_bitm", {"global_pool": "avg"}, id="BiT by an old name"),
         pytest.param(replace(BIT, labels=()), "resnetv2_50x1_bit", {"label_names": None}, id="BiT without a head"),
@@ -380,6 +388,12 @@ def test_arguments_that_change_nothing_or_that_the_tensors_tell_are_passed_over(
 def test_a_head_that_would_read_a_token_that_is_not_there_is_refused() -> None:
     shapes = {name: shape for name, shape in DEIT3_SHAPES.items() if name != "cls_token"}
     assert "without a CLS token" in refused({"architecture": "vit_base_patch16_224", **SMALL}, shapes)
+
+
+def test_a_distilled_deit_whose_head_would_read_the_mean_is_refused() -> None:
+    config = {"architecture": "deit_base_distilled_patch16_224", **SMALL, "global_pool": "avg"}
+    shapes = {**DEIT3_SHAPES, "dist_token": (1, 1, 8), "pos_embed": (1, 6, 8), "head_dist.weight": (2, 8)}
+    assert "global_pool 'avg' with a distillation token is not supported" in refused(config, shapes)
 
 
 def test_two_kinds_of_relative_positions_at_once_are_refused() -> None:

@@ -2,7 +2,7 @@
 
 Positions are not added to the tokens. They are a learnt bias of the attention scores, by the distance of two patches in
 rows and columns (section 2.3 of the paper, after T5). And each residual branch has a learnt scale for each channel
-(https://arxiv.org/abs/2103.17239). Names follow timm's.
+(https://arxiv.org/abs/2103.17239), as those of DeiT III and DINOv2 have. Names follow timm's.
 """
 
 import torch

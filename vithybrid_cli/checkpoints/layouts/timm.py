@@ -78,6 +78,8 @@ def read_config(config: Mapping[str, Any], shapes: Shapes) -> NetworkConfig:
         raise field_error(_FILE, "global_pool '' gives every patch logits of its own, which is not supported")
     if network.labels and pool == "token" and not network.class_token:
         raise field_error(_FILE, "global_pool 'token' is not possible without a CLS token, which the weights lack")
+    if network.distillation_token and pool == "avg":
+        raise field_error(_FILE, "global_pool 'avg' with a distillation token is not supported")
     mean_pooling = pool == "avg" or not network.class_token
     return replace(
         network,
@@ -135,9 +137,9 @@ def _relative_positions(shapes: Shapes) -> Literal["none", "each", "shared"]:
 
 def _heads(arguments: Fields, shapes: Shapes, variant: Variant) -> int:
     """The number of heads: as given, as the tables of relative positions have it, or as the architecture has it."""
-    tables = [shapes[name] for name in (_TABLE, _SHARED_TABLE) if name in shapes]
+    tables = [shape for name in (_TABLE, _SHARED_TABLE) if len(shape := shapes.get(name, ())) == 2]
     if tables:
-        default = tables[0][-1]
+        default = tables[0][1]
     elif "embed_dim" in arguments.config:
         default = variant.heads
     else:
@@ -204,8 +206,8 @@ def pretrained_cfg(config: Mapping[str, Any]) -> Fields:
 def _pool(config: Mapping[str, Any], arguments: Fields, known: tuple[str, ...], default: str) -> str:
     """What the head reads: the file says it at three places, of which the first that does is right."""
     for fields in (arguments, Fields(config, _FILE), pretrained_cfg(config)):
-        pool: str | None = fields.require("global_pool", (*known, None), default=None)
-        if pool is not None:
+        if fields.config.get("global_pool") is not None:
+            pool: str = fields.require("global_pool", known, default=default)
             return pool
     return default
 

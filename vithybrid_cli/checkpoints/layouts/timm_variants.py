@@ -72,6 +72,7 @@ _KNOWN: tuple[tuple[str, Kind, str, Activation], ...] = (
     (rf"vit_(?P<size>tiny)_r_s16_p8_\d+{_OLD}", "vit", "token", "gelu"),
     (rf"vit_(?P<size>small|base)_r26_s32_\d+{_OLD}", "vit", "token", "gelu"),
     (rf"vit_(?P<size>base)_r50_s16_\d+{_OLD}", "vit", "token", "gelu"),
+    (r"vit_(?P<size>base)_resnet50_(224_in21k|384)", "vit", "token", "gelu"),  # as the one before was called
     (rf"vit_(?P<size>large)_r50_s32_\d+{_OLD}", "vit", "token", "gelu"),
     (r"deit_(?P<size>tiny|small|base)_(distilled_)?patch16_\d+", "vit", "token", "gelu"),
     (rf"deit3_(?P<size>small|medium|base|large|huge)_patch(14|16)_\d+{_OLD}", "vit", "token", "gelu"),
