@@ -1,6 +1,7 @@
 """The networks that are known by name have the published sizes, and are what their checkpoints' own files describe."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 import torch
@@ -87,9 +88,6 @@ MORE_MILLIONS = {
 PUBLISHED = [entry for entry in catalog.ENTRIES if entry.architecture is not None]
 every_entry = pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.alias) for entry in catalog.ENTRIES])
 every_published = pytest.mark.parametrize("entry", [pytest.param(entry, id=entry.alias) for entry in PUBLISHED])
-every_timm = pytest.mark.parametrize(
-    "entry", [pytest.param(entry, id=entry.alias) for entry in PUBLISHED if entry.layout == "timm"]
-)
 every_transformers = pytest.mark.parametrize(
     "entry", [pytest.param(entry, id=entry.alias) for entry in catalog.ENTRIES if entry.layout == "transformers"]
 )
@@ -157,7 +155,43 @@ def test_a_hub_id_leads_to_the_network_without_a_connection(entry: catalog.Entry
             assert config.labels == entry.labels
 
 
-@every_timm
+IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
+# What ``pretrained_cfg`` of a repository has otherwise than most: timm's ``default_cfgs``.
+TIMM_FILES: dict[str, dict[str, Any]] = {
+    "deit_tiny_patch16_224.fb_in1k": IMAGENET,
+    "deit3_small_patch16_224.fb_in1k": IMAGENET,
+    "deit3_base_patch16_384.fb_in1k": IMAGENET,
+    "deit3_base_patch16_224.fb_in22k_ft_in1k": {"crop_pct": 1.0, **IMAGENET},
+    "deit3_large_patch16_384.fb_in22k_ft_in1k": IMAGENET,
+    "deit3_huge_patch14_224.fb_in22k_ft_in1k": {"crop_pct": 1.0, **IMAGENET},
+    "beit_base_patch16_224.in22k_ft_in22k_in1k": {},
+    "beit_large_patch16_512.in22k_ft_in22k_in1k": {},
+    "beitv2_base_patch16_224.in1k_ft_in22k_in1k": IMAGENET,
+    "beitv2_large_patch16_224.in1k_ft_in22k_in1k": {"crop_pct": 0.95, **IMAGENET},
+    "vit_small_patch16_384.augreg_in21k_ft_in1k": {},
+    "vit_medium_patch16_gap_256.sw_in12k_ft_in1k": {"crop_pct": 0.95},
+    "vit_base_patch8_224.augreg2_in21k_ft_in1k": {},
+    "resnetv2_50x1_bit.goog_distilled_in1k": {"crop_pct": 0.875, "input_size": [3, 224, 224]},
+    "resnetv2_50x3_bit.goog_in21k_ft_in1k": {"interpolation": "bilinear", "input_size": [3, 448, 448]},
+    "resnetv2_152x4_bit.goog_in21k_ft_in1k": {"interpolation": "bilinear", "input_size": [3, 480, 480]},
+}
+
+
+def unlisted(name: str) -> catalog.Entry:
+    """A row for a repository of timm's, with all of it that preprocessing and network follow from."""
+    architecture = name.partition(".")[0]
+    size = TIMM_FILES[name].get("input_size") or [int(architecture.rpartition("_")[2])]
+    row = next(entry for entry in PUBLISHED if entry.layout == "timm")
+    return replace(row, hub_id=f"timm/{name}", architecture=architecture, image_size=size[-1])
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [
+        *(pytest.param(entry, id=entry.alias) for entry in PUBLISHED if entry.layout == "timm"),
+        *(pytest.param(unlisted(name), id=name) for name in TIMM_FILES),
+    ],
+)
 def test_a_timm_checkpoint_is_read_as_the_network_of_its_name(entry: catalog.Entry) -> None:
     config = config_of(entry)
     with torch.device("meta"):
@@ -169,10 +203,11 @@ def test_a_timm_checkpoint_is_read_as_the_network_of_its_name(entry: catalog.Ent
         "pretrained_cfg": {
             "input_size": [3, entry.image_size, entry.image_size],
             "interpolation": "bicubic",
-            "crop_pct": {224: 0.9, 384: 1.0}[entry.image_size],
+            "crop_pct": 0.9 if entry.image_size == 224 else 1.0,
             "crop_mode": "center",
             "mean": [0.5, 0.5, 0.5],
             "std": [0.5, 0.5, 0.5],
+            **TIMM_FILES.get((entry.hub_id or "").removeprefix("timm/"), {}),
         },
     }
     assert timm_layout.read_config(file, {name: tuple(tensor.shape) for name, tensor in tensors.items()}) == config
