@@ -17,7 +17,7 @@ from vithybrid_cli.model.vit import Block, VisionTransformer
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Outputs:
-    """What a network gives for B pictures. Its N tokens are CLS, a DeiT's distillation token, and the patches."""
+    """What a network gives for B pictures. Its N tokens are CLS and a distillation token, if any, and the patches."""
 
     logits: Tensor  # [B, C]; without labels, the pooled features
     pooled: Tensor  # what the head reads [B, D]
