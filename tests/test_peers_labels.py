@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from conftest import Peers
@@ -12,7 +13,9 @@ from places import EXAMPLES
 from benchmarks.peers import networks
 from vithybrid_cli import Classifier
 from vithybrid_cli.checkpoints.layouts.imagenet import class_list
+from vithybrid_cli.checkpoints.layouts.labels import read_labels
 from vithybrid_cli.choices import Activation
+from vithybrid_cli.errors import ModelError
 
 pytestmark = pytest.mark.peers
 
@@ -73,3 +76,48 @@ def test_labels_and_scores_are_those_of_transformers_pipeline(
 def test_the_value_of_one_label_is_what_the_pipeline_would_squash(scored: Path) -> None:
     expected = json.loads((scored / "vit-one-value" / "scores.json").read_text(encoding="utf-8"))
     assert expected["auto"] == expected["sigmoid"] != expected["none"]
+
+
+READ: dict[str, dict[str, Any]] = {
+    "in another order": {"id2label": {"1": "dog", "0": "cat"}},
+    "alike": {"id2label": {"0": "crane", "1": "crane"}},
+    "num_labels beside id2label": {"id2label": {"0": "a", "1": "b"}, "num_labels": 7},
+    "numbered, beside another label2id": {
+        "id2label": {"0": "LABEL_0", "1": "LABEL_1"},
+        "label2id": {"cat": 0, "dog": 1},
+    },
+    "beside a label2id of texts": {"id2label": {"0": "cat", "1": "dog"}, "label2id": {"cat": "0", "dog": "1"}},
+    "digits with a blank and a zero": {"id2label": {" 0": "a", "01": "b"}},
+    "an empty text": {"id2label": {"0": "", "1": "a"}},
+    "num_labels alone": {"num_labels": 3},
+    "null": {"id2label": None, "num_labels": None},
+    "an older file": {"_num_labels": 5, "finetuning_task": "image-classification"},
+    "nothing": {},
+}
+REFUSED: dict[str, dict[str, Any]] = {
+    "a gap": {"id2label": {"0": "a", "2": "c"}},
+    "counted from one": {"id2label": {"1": "a", "2": "b"}},
+    "a negative index": {"id2label": {"-1": "a", "0": "b"}},
+    "the wrong way round": {"id2label": {"cat": "0", "dog": "1"}},
+    "no whole number": {"id2label": {"0.0": "a"}},
+    "a list": {"id2label": ["a", "b"]},
+    "null for a label": {"id2label": {"0": "a", "1": None}},
+    "an object for a label": {"id2label": {"0": {"name": "a"}}},
+}
+
+
+def test_labels_are_read_as_transformers_reads_them_or_are_none_that_it_could_show(
+    peers: Peers, tmp_path: Path
+) -> None:
+    cases, out = tmp_path / "cases.json", tmp_path / "labels.json"
+    cases.write_text(json.dumps(READ | REFUSED), encoding="utf-8")
+    peers.run("config_labels", cases, out)
+    theirs = json.loads(out.read_text(encoding="utf-8"))
+    for name, fields in READ.items():
+        assert dict(enumerate(read_labels(fields))) == dict(theirs[name]), name
+    for name, fields in REFUSED.items():
+        with pytest.raises(ModelError):
+            read_labels(fields)
+        found = theirs[name]
+        counted = found is not None and sorted(index for index, _ in found) == list(range(len(found)))
+        assert not counted or not all(isinstance(label, str) for _, label in found), name

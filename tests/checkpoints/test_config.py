@@ -1,6 +1,7 @@
 """Configs from ``config.json``: what may be absent, what is refused, and the way back."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -233,3 +234,27 @@ def test_labels_keep_commas_quotes_accents_and_duplicates(golden: Path) -> None:
 
 def test_labels_are_numbered_where_the_file_has_none() -> None:
     assert read_labels({"num_labels": 3}) == ("LABEL_0", "LABEL_1", "LABEL_2")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        pytest.param(config(hidden_act=None), id="null for a name"),
+        pytest.param(config(hidden_act={"name": None}), id="an object for a name"),
+        pytest.param(config(hidden_size=True), id="a truth value for a number"),
+        pytest.param(config(hidden_size=None), id="null for a number"),
+        pytest.param(config(image_size=[None, 384]), id="null in a list"),
+        pytest.param(config(image_size={"height": None}), id="an object for a size"),
+        pytest.param(config(qkv_bias=None), id="null for a truth value"),
+        pytest.param(config(backbone_kwargs={"pretrained": True}), id="an object that is not supported"),
+        pytest.param(config(model_type=[None]), id="a list for a name"),
+        pytest.param(config(id2label=[None, True]), id="a list for an object"),
+        pytest.param(backbone(hidden_sizes=[]), id="no sizes"),
+        pytest.param(backbone(global_padding=[None]), id="a list for padding"),
+        pytest.param(backbone(out_features=[None]), id="null for a feature"),
+    ],
+)
+def test_no_error_of_a_config_shows_a_python_object(given: dict[str, Any]) -> None:
+    with pytest.raises(ModelError) as raised:
+        read_config(given)
+    assert not re.search(r"None|True|False|\{'|\['|\(\)", str(raised.value))

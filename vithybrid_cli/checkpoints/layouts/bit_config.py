@@ -6,7 +6,7 @@ Field names and defaults are those of transformers 4.57's ``BitConfig``.
 from collections.abc import Mapping
 from typing import Any, get_args
 
-from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error
+from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error, shown
 from vithybrid_cli.model.config import STEM_STRIDE, Activation, BitConfig, bottleneck_width
 
 ACTIVATIONS = get_args(Activation)
@@ -80,7 +80,7 @@ def _pads_same(padding: Any, where: str, *, required: bool) -> bool:
     if padding is None and not required:
         return False
     known = "'SAME'" if required else "'SAME', null"
-    raise field_error(where, f"global_padding {padding!r} is not supported; known: {known}")
+    raise field_error(where, f"global_padding {shown(padding)} is not supported; known: {known}")
 
 
 def _out_stage(fields: Fields, stages: int) -> int:
@@ -94,5 +94,5 @@ def _out_stage(fields: Fields, stages: int) -> int:
         name = names[-1]
     known = names[1:] if stages else names
     if name not in known:
-        raise field_error(fields.where, f"output {name!r} is not supported; known: {', '.join(known)}")
+        raise field_error(fields.where, f"output {shown(name)} is not supported; known: {', '.join(known)}")
     return names.index(name)

@@ -36,7 +36,7 @@ class Fields:
     def integers(self, name: str, default: tuple[int, ...]) -> tuple[int, ...]:
         values = self.config.get(name, default)
         if not isinstance(values, Sequence) or isinstance(values, str) or not values:
-            raise field_error(self.where, f"{name} must be a list of positive integers, not {values!r}")
+            raise field_error(self.where, f"{name} must be a list of positive integers, not {shown(values)}")
         return tuple(self._positive(name, value) for value in values)
 
     def size(self, name: str, default: int) -> tuple[int, int]:
