@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from conftest import Peers
 from PIL import Image
-from places import EXAMPLES
+from places import EXAMPLES, ROOT
 
 from benchmarks.peers import networks
 from vithybrid_cli import Classifier
@@ -106,14 +106,23 @@ REFUSED: dict[str, dict[str, Any]] = {
 }
 
 
+@pytest.fixture(scope="module")
+def published() -> dict[str, dict[str, Any]]:
+    """The configs of transformers' families as people published them, where they are at hand."""
+    folder = ROOT.parent / "shared" / "realconfigs"
+    configs = {file.parent.name: json.loads(file.read_text(encoding="utf-8")) for file in folder.glob("*/config.json")}
+    return {name: config for name, config in configs.items() if "architecture" not in config}
+
+
 def test_labels_are_read_as_transformers_reads_them_or_are_none_that_it_could_show(
-    peers: Peers, tmp_path: Path
+    published: dict[str, dict[str, Any]], peers: Peers, tmp_path: Path
 ) -> None:
     cases, out = tmp_path / "cases.json", tmp_path / "labels.json"
-    cases.write_text(json.dumps(READ | REFUSED), encoding="utf-8")
+    readable = READ | published
+    cases.write_text(json.dumps(readable | REFUSED), encoding="utf-8")
     peers.run("config_labels", cases, out)
     theirs = json.loads(out.read_text(encoding="utf-8"))
-    for name, fields in READ.items():
+    for name, fields in readable.items():
         assert dict(enumerate(read_labels(fields))) == dict(theirs[name]), name
     for name, fields in REFUSED.items():
         with pytest.raises(ModelError):

@@ -361,3 +361,42 @@ def test_help_on_a_full_disk_is_one_line() -> None:
         2,
         "vithybrid: Cannot write to stdout: No space left on device. Make room there.\n",
     )
+
+
+def test_the_outputs_themselves_are_numbers_in_every_format(pictures: Path) -> None:
+    (found,) = records(run("0.png", "-k", "8", "--activation", "none").stdout)
+    values = [prediction["score"] for prediction in found["predictions"]]
+    assert values == sorted(values, reverse=True)
+    assert values[-1] < 0
+    table = run("0.png", "-k", "8", "--activation", "none", "-f", "table").stdout
+    assert "%" not in table
+    assert f"{values[-1]:.6g}" in table
+    rows = csv.DictReader(io.StringIO(run("0.png", "-k", "8", "--activation", "none", "-f", "csv").stdout))
+    assert [float(row["score"]) for row in rows] == values
+
+
+def test_a_threshold_of_outputs_may_be_any_number(pictures: Path) -> None:
+    options = ("0.png", "-k", "8", "--activation", "none")
+    values = [prediction["score"] for prediction in records(run(*options).stdout)[0]["predictions"]]
+    least = (values[3] + values[4]) / 2
+    (found,) = records(run(*options, "--threshold", str(least)).stdout)
+    assert [prediction["score"] for prediction in found["predictions"]] == values[:4]
+    wrong = run(*options, "--threshold", "inf")
+    assert (wrong.exit_code, wrong.stderr) == (
+        2,
+        "vithybrid: The threshold inf is no finite number. Give a --threshold that is one.\n",
+    )
+
+
+def test_a_run_goes_on_only_with_the_scores_that_it_began_with(pictures: Path) -> None:
+    run("0.png", "-o", "out.jsonl", "--activation", "sigmoid")
+    other = run("0.png", "1.png", "-o", "out.jsonl", "--resume")
+    assert other.exit_code == 2
+    assert "--activation sigmoid, now softmax" in other.stderr
+    assert run("0.png", "1.png", "-o", "out.jsonl", "--resume", "--activation", "sigmoid").exit_code == 0
+    assert len(records(Path("out.jsonl").read_text(encoding="utf-8"))) == 2
+
+
+def test_what_a_model_scores_by_itself_may_be_spelt_out_to_go_on(pictures: Path) -> None:
+    run("0.png", "-o", "out.jsonl")
+    assert run("0.png", "1.png", "-o", "out.jsonl", "--resume", "--activation", "softmax").exit_code == 0
