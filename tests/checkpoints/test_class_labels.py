@@ -2,12 +2,14 @@
 
 import json
 import logging
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from places import GOLDENS
 from safetensors.torch import save_file
 from small_checkpoints import PLAIN, random_weights, write_timm
 
@@ -18,6 +20,7 @@ from vithybrid_cli.checkpoints.load import load_network, transformers_map
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import ModelError
 
+FAMILIES = ("hf-vit", "hf-beit", "hf-bit", "hf-deit", "hf-deit-distilled", "hf-hybrid-small")
 UNNAMED = ("id2label", "label2id")
 
 
@@ -153,3 +156,18 @@ def test_transformers_wrapper_around_timm_keeps_the_problem_type(tmp_path: Path)
     fields = {"model_type": "timm_wrapper", "problem_type": "multi_label_classification"}
     checkpoint = Checkpoint.read(write_timm(tmp_path, PLAIN, "vit_tiny_patch16_224", **fields))
     assert checkpoint.activation is Activation.SIGMOID
+
+
+@pytest.mark.parametrize("name", FAMILIES)
+def test_the_head_of_every_family_is_counted(name: str, tmp_path: Path) -> None:
+    folder = tmp_path / name
+    shutil.copytree(GOLDENS / name, folder)
+    config = json.loads((folder / "config.json").read_text(encoding="utf-8"))
+    classes = len(config["id2label"])
+    described = {**config, "id2label": {str(index): "x" for index in range(classes + 1)}}
+    (folder / "config.json").write_text(json.dumps(described), encoding="utf-8")
+    with pytest.raises(ModelError, match=rf"names {classes + 1} labels, but the weights' head has {classes}\."):
+        Checkpoint.read(folder)
+    unnamed = {key: value for key, value in config.items() if key not in UNNAMED}
+    (folder / "config.json").write_text(json.dumps(unnamed), encoding="utf-8")
+    assert Checkpoint.read(folder).config.labels == tuple(f"LABEL_{index}" for index in range(classes))
