@@ -8,13 +8,15 @@ network begins.
 
 import re
 from collections import Counter
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 from vithybrid_cli.errors import ModelError
 
 # What torch inserts anywhere in a name, not only before it: compiled, sharded and checkpointed parts.
-_INSERTED = {"_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module", "_forward_module", "module"}
+_INSERTED = re.compile(
+    r"(?:^|(?<=\.))(?:_orig_mod|_fsdp_wrapped_module|_checkpoint_wrapped_module|_forward_module|module)\."
+)
 _AVERAGED = re.compile(r"(?:^|[._])(?:ema|swa|averaged?)(?:[._\d]|$)", re.IGNORECASE)
 _ADAPTER = re.compile(
     r"(?:^|\.)(?:lora_(?:A|B|E|embedding_A|embedding_B|magnitude_vector)|base_layer|hada_w1_a|hada_w2_a|lokr_w1|lokr_w2"
@@ -88,19 +90,24 @@ def unwrapped(names: Collection[str], anchors: Anchors) -> Unwrapped:
             f"Its weights are those of an adapter or have one that was not merged ({adapted}).",
             "Merge it into its base (`merge_and_unload` of PEFT), and save the result.",
         )
-    prefixes = _prefixes(names, anchors)
+    plain = {name: _INSERTED.sub("", name) for name in names}
+    prefixes = _prefixes(plain.values(), anchors)
     if library := _other_library(names, anchors):
         raise ModelError(
             f"Its tensors have the names of {library}, and its config.json is another library's.",
             "Put the config.json of the same library beside them.",
         )
     prefix, notice = _chosen(prefixes)
-    others = tuple(part for other in prefixes for part in _and_outer(other) if part not in _and_outer(prefix))
-    own = [name for name in names if not _without_inserted(name).startswith(others)]
-    theirs = {name: _in_version_4(_stripped(name, prefix), anchors.base) for name in own}
-    twice = sorted(name for name, count in Counter(theirs.values()).items() if count > 1)
-    if twice:
-        both = sorted(name for name in own if theirs[name] == twice[0])
+    taken_off = _and_outer(prefix)
+    others = tuple(part for other in prefixes for part in _and_outer(other) if part not in taken_off)
+    theirs = {
+        name: _in_version_4(_stripped(bare, taken_off), anchors.base)
+        for name, bare in plain.items()
+        if not bare.startswith(others)
+    }
+    if len(set(theirs.values())) < len(theirs):
+        twice = min(name for name, count in Counter(theirs.values()).items() if count > 1)
+        both = sorted(name for name in theirs if theirs[name] == twice)
         raise ModelError(
             f"Two of its tensors would be the same one of the network: {both[0]} and {both[1]}.",
             "Keep one of them.",
@@ -110,9 +117,8 @@ def unwrapped(names: Collection[str], anchors: Anchors) -> Unwrapped:
 
 def _prefixes(names: Collection[str], anchors: Anchors) -> list[str]:
     """What stands before the network's own names, for each network; empty where there is none."""
-    plain = [_without_inserted(name) for name in names]
     for anchor in anchors.tensors:
-        found = {name[: -len(anchor)] for name in plain if name == anchor or name.endswith(f".{anchor}")}
+        found = {name[: -len(anchor)] for name in names if name == anchor or name.endswith(f".{anchor}")}
         if found := {prefix for prefix in found if anchors.not_within not in prefix}:
             return sorted({_without_base(prefix, anchors.base) for prefix in found})
     return []
@@ -160,10 +166,9 @@ def is_averaged(name: str) -> bool:
     return bool(_AVERAGED.search(name))
 
 
-def _stripped(name: str, prefix: str) -> str:
-    """``name`` without ``prefix``, or without as much of it as it has: a head may lie beside the module of the rest."""
-    name = _without_inserted(name)
-    return next((name[len(part) :] for part in _and_outer(prefix) if name.startswith(part)), name)
+def _stripped(name: str, prefixes: tuple[str, ...]) -> str:
+    """``name`` without the first of ``prefixes`` that it has: a head may lie beside the module of the rest."""
+    return next((name[len(prefix) :] for prefix in prefixes if name.startswith(prefix)), name)
 
 
 def _in_version_4(name: str, base: str) -> str:
@@ -175,12 +180,7 @@ def _in_version_4(name: str, base: str) -> str:
     return inside + next((part.sub(old, rest, count=1) for part, old in _VERSION_5 if part.match(rest)), rest)
 
 
-def _and_outer(prefix: str) -> Iterator[str]:
+def _and_outer(prefix: str) -> tuple[str, ...]:
     """``a.b.`` → ``a.b.``, ``a.``."""
     modules = prefix.split(".")[:-1]
-    for count in range(len(modules), 0, -1):
-        yield ".".join(modules[:count]) + "."
-
-
-def _without_inserted(name: str) -> str:
-    return ".".join(part for part in name.split(".") if part not in _INSERTED)
+    return tuple(".".join(modules[:count]) + "." for count in range(len(modules), 0, -1))

@@ -5,7 +5,7 @@ Only headers are read. A pickle is looked into only where the caller trusts it.
 
 import logging
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from vithybrid_cli.checkpoints.files import ADAPTER_CONFIG, is_pickle, pickle_error
@@ -101,8 +101,11 @@ def named(tensors: Collection[StoredTensor], anchors: Anchors, path: Path) -> tu
         found = unwrapped([tensor.stored for tensor in tensors], anchors)
     except ModelError as error:
         raise ModelError(f"{path} cannot be used: {error.cause}", error.remedy) from error
-    own = (tensor for tensor in tensors if tensor.stored in found.names)
-    renamed = [replace(tensor, name=found.names[tensor.stored]) for tensor in own]
+    renamed = [
+        StoredTensor(found.names[tensor.stored], tensor.dtype, tensor.shape, tensor.file, tensor.stored)
+        for tensor in tensors
+        if tensor.stored in found.names
+    ]
     return renamed, None if found.notice is None else f"{path} {found.notice}."
 
 

@@ -32,6 +32,10 @@ _BESIDE = re.compile(
 )
 
 
+# What the names of parts have that some networks of a family lack.
+_OF_A_PART = re.compile(r"pooler|mask_token|^layernorm|pre_logits|head_dist|distillation_classifier")
+
+
 def is_unused(name: str, config: NetworkConfig, *, nested: bool) -> bool:
     """Whether no part of the network reads the tensor that its layout calls ``name``.
 
@@ -48,6 +52,8 @@ def never_used(name: str) -> bool:
 def _is_of_another_part(name: str, config: NetworkConfig, nested: bool) -> bool:
     """Whether it is of a part that other networks of the family have and this one lacks."""
     if not isinstance(config, VitConfig):
+        return False
+    if not _OF_A_PART.search(name):
         return False
     lacking = {
         # A classifier's ViT, Hybrid ViT or DeiT is saved with a pooler by some, and transformers reads none then.
