@@ -150,6 +150,14 @@ def test_pictures_are_prepared_as_the_peer_does_to_the_last_bit(name: str, cases
     np.testing.assert_array_equal(actual, published.expected["pixels"])
 
 
+@pytest.mark.parametrize("name", [path.parent.name for path in sorted(PUBLISHED.glob("*/preprocessor_config.json"))])
+def test_no_published_preprocessor_config_has_an_option_that_is_not_known(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    Preprocessing.from_dict(json.loads((PUBLISHED / name / "preprocessor_config.json").read_text("utf-8")))
+    assert caplog.messages == []
+
+
 @pytest.mark.parametrize("name", ALL)
 def test_scores_and_labels_or_features_are_the_peers(name: str, cases: dict[str, Case]) -> None:
     published = cases[name]

@@ -384,11 +384,15 @@ def test_at_its_own_size_nothing_changes() -> None:
             id="longest edge, which fast classes mind",
         ),
         pytest.param({"size": {"max_height": 64, "max_width": 96}}, "max_height", id="maxima"),
-        pytest.param({"size": {"shortest_edge": 64}, **VIT}, "takes a height and a width", id="edge, slow ViT"),
+        pytest.param(
+            {"size": {"shortest_edge": 64}, **VIT},
+            "Write height and width, which ViTImageProcessor needs.",
+            id="edge, slow ViT",
+        ),
         pytest.param({"size": 64, "image_processor_type": "SiglipImageProcessor"}, "size = 64", id="number, SigLIP"),
         pytest.param(
             {"size": [64, 64], "image_processor_type": "ConvNextImageProcessor"},
-            "takes a shortest edge",
+            "Write a shortest edge, which ConvNextImageProcessor needs.",
             id="pair, ConvNeXt",
         ),
         pytest.param({"size": 0}, "size = 0", id="zero size"),
@@ -463,6 +467,12 @@ def test_an_early_vit_with_a_crop_of_its_own_size_is_accepted_without_a_word(cap
             "preprocessor_config.json sets do_pad, favourite, img_mean, which ViTImageProcessor does not read: passed "
             "over, as in transformers.",
             id="unknown",
+        ),
+        pytest.param(
+            {f"option{number}": 1 for number in range(11)},
+            "preprocessor_config.json sets option0, option1, option10, option2, option3, option4, option5, option6 and "
+            "3 more, which ViTImageProcessor does not read: passed over, as in transformers.",
+            id="many",
         ),
         pytest.param(
             {"crop_pct": 0.9},

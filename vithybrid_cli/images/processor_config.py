@@ -55,6 +55,7 @@ _READ = {
     "timm",
 }
 _FILTERS = "0 (nearest), 1 (Lanczos), 2 (bilinear), 3 (bicubic), 4 (box) or 5 (Hamming)"
+_LISTED = 8  # options in a warning
 _CONVNEXT_SQUASHES = 384  # from this shortest edge on
 _AS_BIT = "Write what it does as a BitImageProcessor: resize, centre crop, rescale and normalise."
 
@@ -159,9 +160,9 @@ class ProcessorOptions:
         if isinstance(size, int) and self.values.get("use_square_size") and self.processor.square_switch:
             size = (size, size)
         if isinstance(size, int) and not self.processor.takes_edge:
-            raise self._wrong("size", f"{self.processor.name} takes a height and a width.")
+            raise self._wrong("size", f"Write height and width, which {self.processor.name} needs.")
         if not isinstance(size, int) and not self.processor.takes_pair:
-            raise self._wrong("size", f"{self.processor.name} takes a shortest edge.")
+            raise self._wrong("size", f"Write a shortest edge, which {self.processor.name} needs.")
         return size
 
     def _int_is_edge(self) -> bool:
@@ -233,9 +234,9 @@ class ProcessorOptions:
         read = _READ | _INERT | {key for key, reads in own.items() if reads}
         unread = sorted(key for key, value in self.values.items() if key not in read and value)
         if unread:
+            named = ", ".join(unread[:_LISTED]) + (f" and {len(unread) - _LISTED} more" if unread[_LISTED:] else "")
             _log.warning(
-                f"{_FILE} sets {', '.join(unread)}, which {self.processor.name} does not read: passed over, as in "
-                "transformers."
+                f"{_FILE} sets {named}, which {self.processor.name} does not read: passed over, as in transformers."
             )
 
     def _would_crop(self) -> bool:
