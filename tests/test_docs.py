@@ -114,6 +114,7 @@ def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None
         "vithybrid classify examples/cat.png",
         "vithybrid classify photos/ -f csv -o labels.csv",
         "vithybrid classify photos/ -o labels.csv --resume",
+        "vithybrid classify photos/ -o labels.csv --update",
         "vithybrid convert timm/vit_base_r50_s16_384.orig_in21k_ft_in1k base-384",
         "vithybrid download base-384",
         "vithybrid download google/vit-hybrid-base-bit-384",

@@ -1,6 +1,7 @@
 """The contract of ``vithybrid bench``: a result in each format, what stays off stdout, and how the run ends."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -151,6 +152,7 @@ def test_given_pictures_are_measured_and_those_that_cannot_be_read_are_named(tmp
         ),
         pytest.param(["-f", "csv"], "Give --format json.", id="rows"),
         pytest.param(["-o", "bench.tsv"], "Give --format json.", id="rows by the suffix"),
+        pytest.param(["-o", "bench.txt"], "written as json or jsonl, and not as txt", id="unknown suffix"),
         pytest.param(["-f", "xml"], "xml", id="unknown format"),
         pytest.param(["--dtype", "tf32"], "tf32", id="type that this machine does not have"),
     ],
@@ -159,6 +161,19 @@ def test_wrong_usage_says_what_and_exits_with_2(arguments: list[str], says: str)
     done = run(*arguments)
     assert says in done.stderr
     assert (done.exit_code, done.stdout) == (2, "")
+
+
+@pytest.mark.parametrize("options", [[], ["--random-weights"]], ids=["its weights", "random weights"])
+def test_a_file_of_the_model_is_not_written_over(
+    tmp_path: Path, options: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(MODEL, tmp_path / "model")
+    monkeypatch.chdir(tmp_path)
+    before = Path("model/config.json").read_bytes()
+    done = run("-m", "model", "-o", "model/config.json", *options)
+    assert done.exit_code == 2
+    assert "model/config.json belongs to the model" in done.stderr
+    assert Path("model/config.json").read_bytes() == before
 
 
 def test_a_model_that_is_not_there_exits_with_3() -> None:

@@ -400,3 +400,25 @@ def test_a_run_goes_on_only_with_the_scores_that_it_began_with(pictures: Path) -
 def test_what_a_model_scores_by_itself_may_be_spelt_out_to_go_on(pictures: Path) -> None:
     run("0.png", "-o", "out.jsonl")
     assert run("0.png", "1.png", "-o", "out.jsonl", "--resume", "--activation", "softmax").exit_code == 0
+
+
+@pytest.mark.parametrize("name", ["labels.txt", "labels.xlsx", "labels.parquet", "labels.yaml", "labels.csv.gz"])
+def test_a_suffix_that_is_no_format_is_wrong_usage_unless_a_format_is_given(pictures: Path, name: str) -> None:
+    done = run("0.png", "-o", name, "-m", "./no-such-model")
+    assert (done.exit_code, done.stdout, Path(name).exists()) == (2, "", False)
+    assert len(done.stderr.splitlines()) == 1
+    assert run("0.png", "-o", name, "-f", "csv").exit_code == 0
+    assert Path(name).read_text(encoding="utf-8").startswith("path,rank")
+
+
+@pytest.mark.parametrize(
+    ("name", "begin"),
+    [
+        pytest.param("labels", '{"path"', id="no suffix"),
+        pytest.param("LABELS.CSV", "path,rank", id="capitals"),
+        pytest.param("labels.ndjson", '{"path"', id="other name of jsonl"),
+    ],
+)
+def test_a_suffix_is_a_format_by_any_of_its_names(pictures: Path, name: str, begin: str) -> None:
+    assert run("0.png", "-o", name).exit_code == 0
+    assert Path(name).read_text(encoding="utf-8").startswith(begin)

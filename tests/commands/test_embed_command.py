@@ -173,6 +173,8 @@ def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> Non
         pytest.param(["0.png", "-o", "pipe.npy"], "which pipe.npy cannot take back", id="npy into a pipe"),
         pytest.param(["0.png", "-o", "f.csv"], "jsonl or npy, and not as csv", id="a table"),
         pytest.param(["0.png", "-o", "f.json"], "jsonl or npy, and not as json", id="an array"),
+        pytest.param(["0.png", "-o", "f.parquet"], "jsonl or npy, and not as parquet", id="unknown suffix"),
+        pytest.param(["0.png", "-o", "f.npy.gz"], "Leave out .gz, and compress", id="compressed"),
         pytest.param(["0.png", "-o", "taken.npy"], "Cannot write to taken.npy.jsonl", id="no place for the lines"),
         pytest.param(["0.png", "-o", "no/such/folder.npy"], "there is no folder", id="no output folder"),
         pytest.param(["0.png", "--feature", "max"], "max", id="unknown feature"),

@@ -94,12 +94,34 @@ def test_another_error_while_the_file_is_open_is_the_callers() -> None:
     [
         pytest.param("o.csv", Format.CSV, id="suffix"),
         pytest.param("o.TSV", Format.TSV, id="capitals"),
-        pytest.param("o.table", Format.JSONL, id="no format for a file"),
+        pytest.param("o.ndjson", Format.JSONL, id="other name"),
+        pytest.param("2024-05-01", Format.JSONL, id="date"),
+        pytest.param("/dev/null", Format.JSONL, id="device"),
+        pytest.param("/dev/fd/3.old", Format.JSONL, id="descriptor"),
         pytest.param("o", Format.JSONL, id="no suffix"),
     ],
 )
 def test_the_suffix_of_the_file_decides_the_format(name: str, expected: Format) -> None:
     assert format_of(Path(name), io.StringIO()) == format_of_file(Path(name)) == expected
+
+
+@pytest.mark.parametrize(
+    ("name", "says"),
+    [
+        pytest.param("o.txt", "Results are written as json, jsonl, csv or tsv, and not as txt.", id="text"),
+        pytest.param("o.XLSX", "and not as XLSX.", id="capitals"),
+        pytest.param("o.csv.bak", "and not as bak.", id="the last suffix counts"),
+        pytest.param("o.table", "and not as table.", id="a format for people"),
+        pytest.param("o.{x}\x1b", "and not as {x}\\x1b.", id="odd letters"),
+        pytest.param("o.csv.gz", "not compressed, as the name o.csv.gz says. Leave out .gz", id="compressed"),
+    ],
+)
+def test_a_suffix_that_is_no_format_is_wrong_usage(name: str, says: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        format_of_file(Path(name))
+    assert says in str(raised.value)
+    with pytest.raises(UsageError):
+        format_of(Path(name), io.StringIO())
 
 
 @pytest.mark.parametrize("name", ["/dev/stdout", "/dev/null", "/proc/self/fd/1"])

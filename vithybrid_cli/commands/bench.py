@@ -17,10 +17,10 @@ from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output import Format
-from vithybrid_cli.output.destination import format_of, opened, require_writable
+from vithybrid_cli.output.destination import format_of, opened, require_writable, suffix_format
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import to_json
-from vithybrid_cli.runs.model import located
+from vithybrid_cli.runs.model import located, require_apart_from_model_at
 from vithybrid_cli.settings import Running
 from vithybrid_cli.sources.inputs import Sources
 
@@ -138,9 +138,9 @@ def bench(
     from vithybrid_cli.bench.material import Plan, prepared
     from vithybrid_cli.cores import available_cores
 
-    require_format(output, output_format)
     Sources(tuple(inputs or ())).require_apart(output)
     require_writable(output)
+    require_format(output, output_format)
     plan = Plan(
         parts=tuple(dict.fromkeys(only or Part)),
         engines=tuple(dict.fromkeys(engine or [options.EngineKind.AUTO])),
@@ -152,6 +152,7 @@ def bench(
         seconds=seconds,
     )
     folder = None if random_weights else located(Running(model=model), Stderr(quiet=quiet))
+    require_apart_from_model_at(output, folder or Path(model).expanduser())
     with (
         log_on_stderr(quiet=quiet) as log,
         prepared(model, folder, inputs or [], pictures, log) as material,
@@ -178,10 +179,12 @@ def write(result: "BenchResult", output: Path | None, output_format: Format | No
 
 
 def require_format(output: Path | None, output_format: Format | None) -> None:
-    """Raise UsageError for a format of rows: a benchmark is no list of pictures."""
+    """Raise UsageError for a format of rows, since a benchmark is no list of pictures, and for a suffix of none."""
     suffix = output.suffix.removeprefix(".").lower() if output else ""
     if (output_format or suffix) in (Format.CSV, Format.TSV):
         raise UsageError("A benchmark is written as table, json or jsonl.", "Give {format=json}.")
+    if output_format is None:
+        suffix_format(output, (Format.JSON, Format.JSONL), "Measurements")
 
 
 @contextmanager

@@ -10,7 +10,7 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
-from vithybrid_cli.output.destination import format_of, opened, require_writable
+from vithybrid_cli.output.destination import format_of, opened, require_writable, suffix_format
 from vithybrid_cli.runs.measure import measure, require_measurable
 from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
 from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running
@@ -54,6 +54,8 @@ def evaluate(
     from vithybrid_cli.pipeline.classifier import Classifier
 
     require_writable(output)
+    if output_format is None:
+        suffix_format(output)
     names = label_folders(folder, tuple(exclude or ()))
     what = Reading(
         exclude=tuple(exclude or ()),

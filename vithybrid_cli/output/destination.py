@@ -4,14 +4,18 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.locks import AlreadyLocked, lock, locked
-from vithybrid_cli.output import Format, default_format
+from vithybrid_cli.output import Format, default_format, visible
+
+FILE_FORMATS = tuple(item.value for item in Format if item is not Format.TABLE)  # which suffixes may name
+_OTHER_NAMES = {"ndjson": "jsonl"}
+_COMPRESSED = {"gz", "bz2", "xz", "zst", "lz4", "br", "zip", "7z"}
 
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
@@ -132,15 +136,33 @@ def is_file(stream: TextIO) -> bool:
 
 
 def format_of(output: Path | None, stream: TextIO) -> Format:
-    """The format if none was asked for: what the file's suffix says, or else the default for this stream."""
-    return _suffix_format(output) or default_format(stream)
+    """The format if none was asked for: what the file's suffix says, or else the default for this stream.
+
+    Raises UsageError for a suffix of something else.
+    """
+    suffix = suffix_format(output)
+    return default_format(stream) if suffix is None else Format(suffix)
 
 
 def format_of_file(output: Path | None) -> Format:
     """What `format_of` will return once ``output`` is open, if it is a regular file."""
-    return _suffix_format(output) or Format.JSONL
+    return Format(suffix_format(output) or Format.JSONL)
 
 
-def _suffix_format(output: Path | None) -> Format | None:
-    suffix = output.suffix.removeprefix(".").lower() if output else ""
-    return Format(suffix) if suffix in ("json", "jsonl", "csv", "tsv") else None
+def suffix_format(output: Path | None, formats: Sequence[str] = FILE_FORMATS, what: str = "Results") -> str | None:
+    """Which of these ``formats`` the suffix names; None without one, and where there is no file to name.
+
+    Raises UsageError if the name of a file promises something else; ``what`` is written then, in words.
+    """
+    suffix = "" if output is None else output.suffix.removeprefix(".").lower()
+    suffix = _OTHER_NAMES.get(suffix, suffix)
+    if suffix in formats:
+        return suffix
+    if output is None or not suffix or not is_plain_file(output):
+        return None
+    if suffix in _COMPRESSED:
+        cause = f"{what} are not compressed, as the name {output.name} says."
+        raise UsageError(cause, f"Leave out .{suffix}, and compress the file afterwards.")
+    written = f"{', '.join(formats[:-1])} or {formats[-1]}"
+    cause = f"{what} are written as {written}, and not as {visible(output.suffix[1:])}."
+    raise UsageError(cause, "Give the file another suffix, or choose one of these with {format}.")

@@ -14,6 +14,7 @@ from vithybrid_cli.output.destination import (
     is_plain_file,
     opened,
     require_writable,
+    suffix_format,
     unwritable,
 )
 from vithybrid_cli.output.formats import EmbeddingFormat, prepare_stream
@@ -63,12 +64,7 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
 
 def _format_of(output: Path | None) -> EmbeddingFormat:
     """The format where none was asked for. Raises UsageError for the suffix of one in which there are no features."""
-    suffix = output.suffix.removeprefix(".").lower() if output else ""
-    if suffix in list(Format) and suffix != Format.JSONL:
-        raise UsageError(
-            f"Features are written as jsonl or npy, and not as {suffix}.", "Give {format}, or another suffix."
-        )
-    return EmbeddingFormat.NPY if suffix == EmbeddingFormat.NPY else EmbeddingFormat.JSONL
+    return EmbeddingFormat(suffix_format(output, tuple(EmbeddingFormat), "Features") or EmbeddingFormat.JSONL)
 
 
 def _files(output: Path | None, chosen: EmbeddingFormat) -> tuple[Path | None, ...]:

@@ -1,9 +1,11 @@
 """The model of a run: located, read, and recorded by the content of its files."""
 
+from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vithybrid_cli.errors import UsageError
+from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub.cache import recorded_sha256
 from vithybrid_cli.hub.locate import is_cached, locate
 from vithybrid_cli.runs.record import RunRecord
@@ -35,9 +37,24 @@ def read_checkpoint(how: Running, watch: Watch, *, trust_pickle: bool = False) -
 
 def require_apart_from_model(output: Path | None, checkpoint: "Checkpoint") -> None:
     """Raise UsageError if ``output`` is a file of the model, which would be overwritten."""
-    if output is None or not output.is_file():
+    if output is not None and output.is_file():
+        _require_apart(output, checkpoint.files())
+
+
+def require_apart_from_model_at(output: Path | None, path: Path) -> None:
+    """As `require_apart_from_model`, for a model that may have no weights, or lie nowhere. Raises ModelError too."""
+    if output is None or not output.is_file() or not path.exists():
         return
-    if any(file.exists() and output.samefile(file) for file in checkpoint.files()):
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint  # imports NumPy and Pillow
+
+    checkpoint = Checkpoint.read(path)
+    _require_apart(output, checkpoint.descriptions)
+    with suppress(ModelError):
+        _require_apart(output, checkpoint.weight_files())
+
+
+def _require_apart(output: Path, files: Iterable[Path]) -> None:
+    if any(file.exists() and output.samefile(file) for file in files):
         raise UsageError(f"{output} belongs to the model, and would be overwritten.", "Give another {output}.")
 
 
