@@ -444,6 +444,38 @@ def test_a_damaged_record_is_refused(folder: Path, content: str) -> None:
     assert "out.jsonl.run.json is no record of a run" in done.stderr
 
 
+@pytest.mark.parametrize(
+    ("changed", "says"),
+    [
+        pytest.param({"version": None}, "was made with version unknown of vithybrid, now", id="no version"),
+        pytest.param({"top_k": 7, "dtype": {"a": None}}, '--top-k 7, now 5; --dtype {"a": null}, now', id="an object"),
+        pytest.param({"model": {"name": "m", "sha256": None}}, "was made with the model m, now", id="no digests"),
+        pytest.param({"environment": {"Pillow": [1, None]}}, "Pillow [1, null], now", id="a list"),
+        pytest.param({"environment": None}, "Pillow unknown, now", id="no environment"),
+    ],
+)
+def test_a_record_that_somebody_has_changed_is_shown_without_pythons_words(
+    folder: Path, changed: dict[str, Any], says: str
+) -> None:
+    run("0.png", "1.png", "-o", "out.jsonl")
+    Path("out.jsonl").write_bytes(Path("out.jsonl").read_bytes()[:-1])
+    record = Path("out.jsonl.run.json")
+    record.write_text(json.dumps({**json.loads(record.read_text(encoding="utf-8")), **changed}), encoding="utf-8")
+    done = run("0.png", "1.png", "-o", "out.jsonl", "--resume")
+    assert done.exit_code == 2
+    assert says in done.stderr
+    assert not re.search(r"None|True|False|'", done.stderr)
+
+
+@pytest.mark.parametrize("line", ['{"path": null}', '{"path": "0.png", "error": {"type": []}}', "[" * 100_000])
+def test_a_line_that_names_nothing_is_damage(folder: Path, line: str) -> None:
+    run("0.png", "-o", "out.jsonl")
+    Path("out.jsonl").write_text(f"{line}\n", encoding="utf-8")
+    done = run("0.png", "-o", "out.jsonl", "--resume")
+    assert (done.exit_code, len(done.stderr.splitlines())) == (2, 1)
+    assert "out.jsonl is damaged: a line does not hold a result." in done.stderr
+
+
 def test_a_file_without_a_record_is_refused(folder: Path) -> None:
     Path("out.jsonl").write_text("mine\n", encoding="utf-8")
     done = run("0.png", "-o", "out.jsonl", "--resume")

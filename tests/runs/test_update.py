@@ -32,6 +32,7 @@ ALONE = ["-m", MODEL, "-b", "1"]
 PROGRAM = [sys.executable, str(ROOT / "tests" / "fake_program.py"), "classify", *ALONE]
 UNDECODABLE = os.fsdecode(b"caf\xe9.png")
 
+two_formats = pytest.mark.parametrize("output_format", ["json", "csv"])  # where a process for each would take long
 every_format = pytest.mark.parametrize("output_format", [pytest.param(item, id=item) for item in READABLE])
 
 
@@ -233,6 +234,56 @@ def test_an_empty_place_does_not_empty_the_file(folder: Path) -> None:
     assert Path("out.jsonl").read_bytes() == whole
 
 
+@pytest.mark.parametrize("inputs", [["p/*.png"], ["p/0.png", "p/1.png"]], ids=["a pattern", "files"])
+def test_inputs_that_lead_nowhere_do_not_empty_the_file(folder: Path, inputs: list[str]) -> None:
+    update("out.jsonl", *inputs)
+    whole = Path("out.jsonl").read_bytes()
+    Path("p").rename("q")
+    assert update("out.jsonl", *inputs).exit_code == 2
+    assert Path("out.jsonl").read_bytes() == whole
+
+
+def test_what_is_known_below_a_folder_that_is_not_there_now_stays(folder: Path) -> None:
+    shutil.copytree("p", "q")
+    update("out.jsonl", "q", "p")
+    whole = Path("out.jsonl").read_bytes()
+    Path("q").rename("away")
+    paint("p/9.png", 9)
+    done = update("out.jsonl", "q", "p")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1] == "labelled 2 new; kept 16"
+    assert names("out.jsonl") == [*(f"q/{number}.png" for number in range(8)), "q", *names_in("p")]
+    Path("p/9.png").unlink()
+    Path("away").rename("q")
+    assert update("out.jsonl", "q", "p").exit_code == 0
+    assert Path("out.jsonl").read_bytes() == whole
+
+
+def test_what_is_known_below_a_folder_that_cannot_be_listed_stays(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree("p", "p/q")
+    update("out.jsonl")
+    whole = Path("out.jsonl").read_bytes()
+    scandir = os.scandir
+
+    def guarded(path: str) -> Any:
+        if path == "p/q":
+            raise PermissionError(13, "Permission denied")
+        return scandir(path)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "scandir", guarded)
+        assert update("out.jsonl").exit_code == 1
+        assert len(names("out.jsonl")) == 17
+    assert update("out.jsonl").exit_code == 0
+    assert Path("out.jsonl").read_bytes() == whole
+
+
+def names_in(folder: str) -> list[str]:
+    return sorted(str(file) for file in Path(folder).iterdir())
+
+
 def test_a_link_stays_a_link_and_permissions_stay(folder: Path) -> None:
     Path("real").mkdir()
     Path("out.jsonl").symlink_to("real/labels")
@@ -327,10 +378,8 @@ def wait_for(file: Path, lines: int, process: subprocess.Popen[bytes]) -> None:
         time.sleep(0.002)
 
 
-@every_format
-def test_what_a_killed_update_has_computed_is_not_computed_again(
-    folder: Path, output_format: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+@two_formats
+def test_what_a_killed_update_has_computed_is_not_computed_again(folder: Path, output_format: str) -> None:
     output = f"out.{output_format}"
     run("p/0.png", "p/7.png", "-o", output)
     before = Path(output).read_bytes()
@@ -354,7 +403,7 @@ def test_what_a_killed_update_has_computed_is_not_computed_again(
 def test_an_interrupted_update_puts_what_it_has_into_the_file(folder: Path, number: signal.Signals, code: int) -> None:
     run("p/0.png", "p/7.png", "-o", "out.json")
     paint("p/7.png", 3)
-    with start("out.json", 1) as process:
+    with start("out.json", 0.5) as process:
         wait_for(Path("out.json.update.jsonl"), 3, process)
         process.send_signal(number)
         assert process.stderr is not None
@@ -378,7 +427,7 @@ def test_a_first_run_that_was_killed_is_gone_on_with(folder: Path) -> None:
     assert Path("out.csv").read_bytes() == fresh("csv")
 
 
-@every_format
+@two_formats
 def test_after_any_kills_and_changes_the_file_is_that_of_a_fresh_run(folder: Path, output_format: str) -> None:
     output, chance = f"out.{output_format}", random.Random(output_format)
     for turn in range(6):

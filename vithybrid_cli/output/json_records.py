@@ -107,7 +107,9 @@ def read_array(stream: BinaryIO) -> Iterator[WrittenResult]:
 def _from_record(text: bytes, begin: int) -> WrittenResult:
     try:
         record = json.loads(text.decode())
-        error = record["error"]["type"] if "error" in record else None
-        return WrittenResult(record["path"], error, begin, begin + len(text))
-    except (ValueError, TypeError, KeyError) as error:
+        path, error = record["path"], record["error"]["type"] if "error" in record else None
+        if not (isinstance(path, str) and isinstance(error, str | None)):
+            raise TypeError("names are text")
+        return WrittenResult(path, error, begin, begin + len(text))
+    except (ValueError, TypeError, KeyError, RecursionError) as error:
         raise DamagedOutput("a line does not hold a result") from error

@@ -180,7 +180,7 @@ def _opened(
 
     If another run can go on with it, the stamps of the pictures do so too.
     """
-    remedy = "make room and go on with {resume}" if record.resumable else "give another {output}"
+    remedy = f"make room and go on with {{{record.asked}}}" if record.resumable else "give another {output}"
     with opened(where.output, keep=start.end, remedy=remedy) as stream:
         if record.output is not None and record.earlier is None:
             forget_update(record.output)
@@ -209,6 +209,6 @@ def _interrupt_told(record: RunRecord, watch: Watch) -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         if record.resumable:
-            goes_on = f"{option('resume')} goes on from there"
+            goes_on = f"{option(record.asked)} goes on from there"
             watch.say(f"interrupted after {watch.so_far()}, which are in {record.output}; {goes_on}")
         raise

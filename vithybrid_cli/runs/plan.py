@@ -1,18 +1,24 @@
 """What an update has to do, and in which order its results are to stand."""
 
+import os
 from array import array
+from bisect import bisect_left
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from itertools import islice, takewhile
 from typing import Self
 
 from vithybrid_cli.runs.known import Known, State
-from vithybrid_cli.runs.stamps import stamp_of
+from vithybrid_cli.runs.stamps import NO_FILE, stamp_of
 
 
 @dataclass(slots=True)
 class Plan:
-    """The ``order`` of the results by number; the paths to label, and those to look at since they had an error."""
+    """The ``order`` of the results by number; the paths to label, and those to look at since they had an error.
+
+    ``kept`` and ``dropped`` count results; ``reached`` says whether any input leads to a file.
+    """
 
     known: Known
     order: "array[int]" = field(default_factory=lambda: array("q"))
@@ -20,33 +26,26 @@ class Plan:
     to_retry: list[str] = field(default_factory=list)
     kept: int = 0
     dropped: int = 0
+    reached: bool = False
 
     @classmethod
     def of(cls, known: Known, paths: Iterable[str], *, strict: bool) -> Self:
         """Take all ``paths``, and look at what is there now. A picture that is named twice is labelled once.
 
+        What is known below a folder that cannot be reached or listed now is no news of its pictures: it is kept.
         With ``strict``, what had an error has its turn among the others.
         """
         plan = cls(known)
-        before, met, keeps = len(known), bytearray(len(known)), bytearray(len(known))
+        met = _Met(known)
         for path in paths:
-            number, stamp = known.number(path), stamp_of(path)
-            plan.order.append(number)
-            if number == len(met):
-                met.append(False)
-                keeps.append(False)
-            if not met[number]:
-                met[number] = True
-                match known.state(number, stamp):
-                    case State.KNOWN:
-                        known.keep(number, stamp)
-                        keeps[number] = True
-                    case State.FAILED if not strict:
-                        plan.to_retry.append(path)
-                    case _:
-                        plan.to_label.append(path)
-            plan.kept += keeps[number]
-        plan.dropped = sum(known.has_result(number) and not met[number] for number in range(before))
+            number = known.number(path)
+            if met.is_new(number):
+                met.set(number, keeps=plan._add(number, path, strict=strict))
+                for below in met.rest_below(path) if _is_closed(path) else ():
+                    met.set(below, keeps=True)
+                    plan._append(below, keeps=True)
+            plan._append(number, keeps=met.keeps(number))
+        plan.dropped = met.rest()
         return plan
 
     @property
@@ -63,3 +62,62 @@ class Plan:
         if self.dropped:
             parts.append(f"dropped {self.dropped:,} that {'is' if self.dropped == 1 else 'are'} gone")
         return "; ".join(parts)
+
+    def _add(self, number: int, path: str, *, strict: bool) -> bool:
+        """Whether the result of a picture is kept; if not, there is something to do for it."""
+        stamp = stamp_of(path)
+        self.reached |= stamp != NO_FILE
+        match self.known.state(number, stamp):
+            case State.KNOWN:
+                self.known.keep(number, stamp)
+                return True
+            case State.FAILED if not strict:
+                self.to_retry.append(path)
+            case _:
+                self.to_label.append(path)
+        return False
+
+    def _append(self, number: int, *, keeps: bool) -> None:
+        self.order.append(number)
+        self.kept += keeps
+
+
+def _is_closed(path: str) -> bool:
+    """Whether an input is no file, so that there may be pictures below it that cannot be found now."""
+    return not os.path.isfile(path)  # noqa: PTH113 (Path raises on odd names)
+
+
+class _Met:
+    """Which numbers came up among the inputs, and which of their results are kept."""
+
+    def __init__(self, known: Known) -> None:
+        self._known = known
+        self._before = len(known)
+        self._met, self._keeps = bytearray(self._before), bytearray(self._before)
+        self._sorted: list[str] | None = None
+
+    def is_new(self, number: int) -> bool:
+        return number >= len(self._met) or not self._met[number]
+
+    def keeps(self, number: int) -> bool:
+        return bool(self._keeps[number])
+
+    def set(self, number: int, *, keeps: bool) -> None:
+        if number == len(self._met):
+            self._met.append(True)
+            self._keeps.append(keeps)
+        self._met[number], self._keeps[number] = True, keeps
+
+    def rest(self) -> int:
+        """How many of the results that were known did not come up."""
+        return sum(self._known.has_result(number) and not self._met[number] for number in range(self._before))
+
+    def rest_below(self, folder: str) -> list[int]:
+        """The numbers of those of them that lie below a folder, in the order in which they were met."""
+        if self._sorted is None:
+            self._sorted = sorted(self._known.path(number) for number in range(self._before))
+        begin = os.path.join(folder, "")  # noqa: PTH118 (as the paths below it were joined)
+        first = bisect_left(self._sorted, begin)
+        below = takewhile(lambda path: path.startswith(begin), islice(self._sorted, first, None))
+        numbers = [self._known.number(path) for path in below]
+        return [number for number in sorted(numbers) if self.is_new(number) and self._known.has_result(number)]

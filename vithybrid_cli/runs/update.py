@@ -93,7 +93,7 @@ class Update:
             cause = f"{error.filename or self.output} cannot be read: {error.strerror or error}."
             raise UsageError(cause, f"Make it readable, {self.record.start_over}.") from error
         plan = Plan.of(known, self.sources.paths(survey), strict=self.what.strict)
-        if plan.dropped and not plan.order:
+        if not plan.reached and known.has_labels():  # the disk may not be there
             raise UsageError(
                 f"Nothing was found to read, so {self.output} would lose all its results.",
                 f"Look whether the inputs are where they were, {self.record.start_over}.",
