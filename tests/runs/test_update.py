@@ -200,7 +200,7 @@ def test_what_had_an_error_is_tried_again(folder: Path) -> None:
     shutil.copy("p/0.png", "later.png")
     done = update("out.jsonl", "p", "later.png")
     assert done.exit_code == 1
-    assert done.stderr.splitlines()[-1] == "labelled 2 that could not be read before; kept 6"
+    assert done.stderr.splitlines()[-1] == "labelled 2 that could not be read before; kept 6; could not read 1"
     assert Path("out.jsonl").read_bytes() == fresh("jsonl", "p", "later.png")
 
 
@@ -251,7 +251,7 @@ def test_what_is_known_below_a_folder_that_is_not_there_now_stays(folder: Path) 
     paint("p/9.png", 9)
     done = update("out.jsonl", "q", "p")
     assert done.exit_code == 1
-    assert done.stderr.splitlines()[-1] == "labelled 2 new; kept 16"
+    assert done.stderr.splitlines()[-1] == "labelled 1 new; kept 16; could not read 1"
     assert names("out.jsonl") == [*(f"q/{number}.png" for number in range(8)), "q", *names_in("p")]
     Path("p/9.png").unlink()
     Path("away").rename("q")

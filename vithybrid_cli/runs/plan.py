@@ -14,6 +14,21 @@ from vithybrid_cli.runs.stamps import NO_FILE, stamp_of
 
 
 @dataclass(slots=True)
+class Done:
+    """How many pictures an update has labelled, by what was known of them before, and how many it could not read."""
+
+    labelled: Counter[State] = field(default_factory=Counter)
+    unreadable: int = 0
+
+    def add(self, state: State, *, failed: bool) -> None:
+        """Count one more picture."""
+        if failed:
+            self.unreadable += 1
+        else:
+            self.labelled[state] += 1
+
+
+@dataclass(slots=True)
 class Plan:
     """The ``order`` of the results by number; the paths to label, and those to look at since they had an error.
 
@@ -53,14 +68,16 @@ class Plan:
         """Whether the file is already what is to be written."""
         return self.known.as_written and self.order == self.known.in_file
 
-    def summary(self, done: Counter[State]) -> str:
-        """What was done, in words: how many pictures were labelled, by what was known of them before."""
+    def summary(self, done: "Done") -> str:
+        """What was done, in words."""
         names = {State.NEW: "new", State.CHANGED: "changed", State.FAILED: "that could not be read before"}
-        counts = [f"{done[state]:,} {name}" for state, name in names.items() if done[state]]
+        counts = [f"{done.labelled[state]:,} {name}" for state, name in names.items() if done.labelled[state]]
         parts = [f"labelled {', '.join(counts)}"] if counts else []
         parts.append(f"kept {self.kept:,}")
         if self.dropped:
             parts.append(f"dropped {self.dropped:,} that {'is' if self.dropped == 1 else 'are'} gone")
+        if done.unreadable:
+            parts.append(f"could not read {done.unreadable:,}")
         return "; ".join(parts)
 
     def _add(self, number: int, path: str, *, strict: bool) -> bool:

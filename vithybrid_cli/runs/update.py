@@ -5,7 +5,6 @@ with each other, and not with those that were there before: so the last digits o
 run over all of them gives, as they may for a list on stdin that pauses.
 """
 
-from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -22,8 +21,8 @@ from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import ImageResult
 from vithybrid_cli.runs.interrupts import Interrupts, sigterm_raised
 from vithybrid_cli.runs.journal import Journal, journal_file
-from vithybrid_cli.runs.known import Known, State
-from vithybrid_cli.runs.plan import Plan
+from vithybrid_cli.runs.known import Known
+from vithybrid_cli.runs.plan import Done, Plan
 from vithybrid_cli.runs.record import EarlierRun, RunRecord
 from vithybrid_cli.runs.stamps import Stamped, crc, stamp_file, stamp_line
 from vithybrid_cli.runs.watch import Begin, Tally, Watch, tell_survey
@@ -43,8 +42,7 @@ ROOM = "What was computed stays; make room and go on with {update}."
 class Update:
     """One run that brings the file ``output`` of an ``earlier`` one up to date.
 
-    ``opened`` loads the network of the ``checkpoint``, which happens only if there is a picture to label. ``done``
-    counts the pictures that were labelled, by what was known of them before.
+    ``opened`` loads the network of the ``checkpoint``, which happens only if there is a picture to label.
     """
 
     output: Path
@@ -56,7 +54,7 @@ class Update:
     what: Reading
     where: Writing
     watch: Watch
-    done: Counter[State] = field(default_factory=Counter)
+    done: Done = field(default_factory=Done)
 
     def run(self) -> Tally:
         """Do it, and say what was done. A list on a pipe is taken to its end first.
@@ -72,7 +70,7 @@ class Update:
             try:
                 self._compute(plan)
             except KeyboardInterrupt:
-                if self.done:
+                if self.done.labelled:
                     self._write(plan)
                     goes_on = f"{option('update')} goes on from there"
                     self.watch.say(f"interrupted after {self.watch.so_far()}, which are in {self.output}; {goes_on}")
@@ -161,10 +159,10 @@ class Update:
 
 
 class _JournalWriter(Writer[ImageResult]):
-    """Writes results to the journal, and makes them known; ``done`` counts them by what was known before."""
+    """Writes results to the journal, counts them as ``done``, and makes them known."""
 
     def __init__(
-        self, known: Known, journal: Journal, stamped: Stamped, texts: Callable[[int], str], done: Counter[State]
+        self, known: Known, journal: Journal, stamped: Stamped, texts: Callable[[int], str], done: Done
     ) -> None:
         self._known, self._journal, self._stamped, self._texts, self._done = known, journal, stamped, texts, done
         self._format = open_text_writer(known.earlier.output_format, StringIO(), continued=True)
@@ -173,14 +171,12 @@ class _JournalWriter(Writer[ImageResult]):
         """Keep all that is known about one picture."""
         known, stamp, text = self._known, self._stamped.next(), self._format.text(result)
         number = known.number(result.path)
-        state = known.state(number, stamp)
+        self._done.add(known.state(number, stamp), failed=result.error is not None)
         if known.has_result(number) and self._texts(number) == text:
             known.confirm(number, stamp)
         else:
             error = None if result.error is None else type(result.error).__name__
             known.add(self._journal.add(result.path, stamp, text, error))
-        if not (state is State.FAILED and known.failed(number)):  # which is no news
-            self._done[state] += 1
 
     def close(self) -> None:
         """Nothing ends a journal."""
