@@ -519,11 +519,9 @@ def test_a_full_disk_is_one_line_and_the_next_update_goes_on(folder: Path) -> No
 
 def test_two_updates_do_not_write_one_file(folder: Path) -> None:
     run("p/0.png", "-o", "out.jsonl")
-    with start("out.jsonl", 60) as process:
-        said = ""
-        while process.poll() is None and "Another run" not in said:
-            time.sleep(0.05)
-            said = update("out.jsonl", "p/0.png").stderr
+    with start("out.jsonl", 1) as process:
+        wait_for(Path("out.jsonl.update.jsonl"), 2, process)
+        said = update("out.jsonl", "p/0.png").stderr
         process.kill()
     assert said == "vithybrid: Another run is writing out.jsonl. Wait until it has ended, or give another --output.\n"
 
