@@ -15,6 +15,7 @@ from typing import Any
 import huggingface_hub
 import pytest
 from hub_server import BOT, COMMIT, FILES, NAME, NEXT_COMMIT, PULL_COMMIT, Hub, Repository, client_pointed_at, running
+from huggingface_hub import constants
 from places import ROOT
 
 from vithybrid_cli.errors import ModelError
@@ -147,9 +148,21 @@ def test_an_update_without_a_network_makes_do_with_the_pull_request(server: Hub,
 @pytest.mark.parametrize(
     ("pull", "says"),
     [
-        pytest.param({"author": "mallory"}, "is not by SFconvertbot", id="by somebody else"),
-        pytest.param({"author": "sfconvertbot"}, "is not by SFconvertbot", id="by somebody of a like name"),
-        pytest.param({"author": None}, "is not by SFconvertbot", id="by somebody who is gone"),
+        pytest.param(
+            {"author": "mallory"},
+            "pull request 5 says to convert it, and is not by SFconvertbot",
+            id="by somebody else",
+        ),
+        pytest.param(
+            {"author": "sfconvertbot"},
+            "pull request 5 says to convert it, and is not by SFconvertbot",
+            id="by somebody of a like name",
+        ),
+        pytest.param(
+            {"author": None},
+            "pull request 5 says to convert it, and is not by SFconvertbot",
+            id="by somebody who is gone",
+        ),
         pytest.param({"title": "Better weights"}, "no open pull request", id="with another title"),
         pytest.param({"status": "closed"}, "no open pull request", id="closed"),
         pytest.param({"status": "merged"}, "no open pull request", id="merged"),
@@ -207,7 +220,7 @@ def test_a_mirror_without_pull_requests_is_the_same_as_none(pickled: Repository,
     with pytest.raises(ModelError) as raised:
         locate(NAME)
     assert not isinstance(raised.value, HubUnreachable)
-    assert "run `vithybrid convert somebody/hybrid FOLDER trust_pickle`" in str(raised.value)
+    assert "this hub does not list pull requests. Run `vithybrid convert somebody/hybrid FOLDER " in str(raised.value)
 
 
 def test_a_gate_before_the_pull_requests_is_named(pickled: Repository) -> None:
@@ -258,6 +271,8 @@ def test_a_row_without_safetensors_on_main_is_fetched_from_its_pull_request(
     assert locate(entry.hub_id) == locate(entry.alias, offline=True) == folder
     assert is_cached(entry.alias)
     assert server.requests == []
+    [cached] = huggingface_hub.scan_cache_dir(constants.HF_HUB_CACHE).repos
+    assert all(revision.refs for revision in cached.revisions)  # else `hf cache prune` would remove it
 
 
 @pytest.fixture
@@ -280,7 +295,7 @@ def test_a_hub_without_the_pinned_commit_is_asked_as_for_any_model(
     folder = locate("deit-tiny")
     assert folder.name == PULL_COMMIT
     assert [line.partition(";")[0] for line in told.messages] == [
-        "This hub has no facebook/deit-tiny-patch16-224 at refs/pr/3 as this version knows it",
+        "This hub has no refs/pr/3 of facebook/deit-tiny-patch16-224",
         "facebook/deit-tiny-patch16-224 has no safetensors on its main branch",
     ]
     server.requests.clear()

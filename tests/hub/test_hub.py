@@ -354,8 +354,15 @@ def test_a_model_that_is_only_a_pickle_is_refused_with_the_reason(server: Hub) -
 @pytest.mark.parametrize(
     ("files", "message"),
     [
-        pytest.param({"config.json": b"{}"}, "has no model.safetensors", id="no weights"),
-        pytest.param({"model.safetensors": b""}, "has no config.json", id="no config"),
+        pytest.param({"config.json": b"{}"}, r"has no model.safetensors\.", id="no weights"),
+        pytest.param(
+            {"config.json": b"{}", "tf_model.h5": b""}, r"those of TensorFlow \(tf_model.h5\)", id="another's"
+        ),
+        pytest.param({"config.json": b"{}", "vit.safetensors": b""}, r"but vit.safetensors\. Fetch", id="another name"),
+        pytest.param({"model.safetensors": b""}, r"has no config.json\.", id="no config"),
+        pytest.param({"adapter_config.json": b"", "adapter_model.safetensors": b""}, "is an adapter", id="adapter"),
+        pytest.param({"checkpoint-5/config.json": b""}, r"but checkpoint-5/config.json\. Fetch", id="a folder below"),
+        pytest.param({"model_index.json": b""}, "is a pipeline of diffusers", id="diffusers"),
     ],
 )
 def test_a_repository_without_a_model_is_an_error(server: Hub, files: dict[str, bytes], message: str) -> None:

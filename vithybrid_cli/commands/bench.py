@@ -151,7 +151,8 @@ def bench(
         repeats=repeats,
         seconds=seconds,
     )
-    folder = None if random_weights else located(Running(model=model), Stderr(quiet=quiet))
+    with Stderr(quiet=quiet) as stderr:
+        folder = None if random_weights else located(Running(model=model), stderr)
     require_apart_from_model_at(output, folder or Path(model).expanduser())
     with (
         log_on_stderr(quiet=quiet) as log,

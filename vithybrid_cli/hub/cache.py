@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vithybrid_cli import atomic
+from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.errors import cache_errors_as_model_errors
 from vithybrid_cli.hub.files import CONFIG
 from vithybrid_cli.hub.gaps import has_pickle, has_weights, lack, unasked
@@ -38,7 +39,7 @@ def find(repo_id: str, revision: str, *, trust_pickle: bool = False) -> Cached |
         folder = Path(config).parent
         if has_weights(folder):
             return Cached(folder, lack(folder) or unasked(folder))
-        pickle = pickle_of(repo_id, [file.name for file in folder.iterdir()]) if trust_pickle else None
+        pickle = _pickle_in(repo_id, folder) if trust_pickle else None
         whole = pickle is not None and has_pickle(folder, pickle)
         return Cached(folder, unasked(folder), pickle=True) if whole else None
 
@@ -103,3 +104,10 @@ def _folder_of(repo_id: str) -> Path:
     from huggingface_hub.file_download import repo_folder_name
 
     return Path(constants.HF_HUB_CACHE) / repo_folder_name(repo_id=repo_id, repo_type="model")
+
+
+def _pickle_in(repo_id: str, folder: Path) -> str | None:
+    try:
+        return pickle_of(repo_id, [file.name for file in folder.iterdir()])
+    except ModelError:  # several: the hub may have something better
+        return None

@@ -3,13 +3,13 @@
 import logging
 from dataclasses import dataclass
 
-from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.catalog import MAIN
 from vithybrid_cli.hub.conversions import BOT, Conversion, find_conversion
 from vithybrid_cli.hub.errors import NoSuchRevision
 from vithybrid_cli.hub.files import CONFIG, WEIGHTS
 from vithybrid_cli.hub.listing import HubModel, Listing, changed, list_files
 from vithybrid_cli.hub.pickles import pickle_of, pickles_in
+from vithybrid_cli.hub.unfit import no_config, no_safetensors
 
 _log = logging.getLogger(__name__)
 
@@ -18,6 +18,8 @@ STAND_IN = "vithybrid/main~safetensors"
 
 That a revision like ``refs/pr/1`` is in the cache says nothing: anybody may have fetched it, of any author.
 """
+PINNED = "vithybrid/main~pinned"
+"""What the cache calls a commit that the catalog pins. It is found without; but what no name points to, is pruned."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +46,7 @@ def choose(model: HubModel, *, trust_pickle: bool) -> Choice:
         return _checked(model, Choice(model.pin.revision, listing, listing.weights))
     listing = list_files(model.repo_id, model.revision)
     if CONFIG not in listing.files:
-        raise _no_config(model, listing)
+        raise no_config(model, listing)
     if listing.weights is not None:
         return _checked(model, Choice(STAND_IN if model.pin else model.revision, listing, listing.weights))
     return _without_safetensors(model, listing, trust_pickle)
@@ -54,16 +56,15 @@ def _pinned(model: HubModel) -> Listing | None:
     """The files of what the catalog pins; None if that is no longer there, or no longer what it was."""
     if model.pin is None:
         return None
+    short = model.pin.revision[:12]
     try:
         listing = list_files(model.repo_id, model.pin.revision)
     except NoSuchRevision:
-        listing = None
-    if listing is not None and CONFIG in listing.files and listing.weights and model.pin.holds(listing.commit):
+        _log.info(f"This hub has no {short} of {model.repo_id}; its main branch is looked at instead.")
+        return None
+    if CONFIG in listing.files and listing.weights is not None and model.pin.holds(listing.commit):
         return listing
-    _log.info(
-        f"This hub has no {model.repo_id} at {model.pin.revision} as this version knows it; what its main branch has "
-        "is looked at."
-    )
+    _log.info(f"{short} of {model.repo_id} is not what this version knows; its main branch is looked at instead.")
     return None
 
 
@@ -93,29 +94,4 @@ def _without_safetensors(model: HubModel, listing: Listing, trust_pickle: bool) 
             reason = f"; {found.reason}"
     if trust_pickle and (weights := pickle_of(model.repo_id, listing.files)):
         return Choice(model.revision, listing, weights)
-    raise _no_safetensors(model, listing, reason)
-
-
-def _no_config(model: HubModel, listing: Listing) -> ModelError:
-    """The error for a model that does not say what network it is; a file of Google's does so by itself."""
-    from huggingface_hub import constants
-
-    arrays = sorted(name for name in listing.files if name.endswith(".npz"))
-    if not arrays:
-        return ModelError(f"{model.repo_id} has no {CONFIG}.", "Choose a ViT of transformers or timm that has one.")
-    address = f"{constants.ENDPOINT}/{model.repo_id}/resolve/{model.revision}/{arrays[0]}"
-    return ModelError(
-        f"{model.repo_id} has no {CONFIG}, but weights at {address}.", "Fetch that file, and name it as the model."
-    )
-
-
-def _no_safetensors(model: HubModel, listing: Listing, reason: str) -> ModelError:
-    pickles = pickles_in(listing.files)
-    if not pickles:
-        return ModelError(f"{model.repo_id} has no {WEIGHTS}.", "Choose a model that has, see `vithybrid models`.")
-    return ModelError(
-        f"{model.repo_id} has its weights only as a pickle ({pickles[0]}), which can run any code when it is loaded "
-        f"and is never fetched unasked{reason}.",
-        f"If you trust its owner, run `vithybrid convert {model.repo_id} FOLDER {{trust_pickle}}` and name that "
-        "folder, or have it converted at https://huggingface.co/spaces/safetensors/convert and run this again.",
-    )
+    raise no_safetensors(model, listing, reason)

@@ -5,7 +5,6 @@ Anybody may open a pull request, and give it any title. So one is taken only und
 conversion is never asked for here.
 """
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,37 +34,35 @@ class NoConversion:
 
 def find_conversion(repo_id: str, main: str) -> Conversion | NoConversion:
     """The bot's pull request upon the commit ``main`` of the main branch. Raises HubUnreachable and ModelError."""
-    others, outdated = False, None
-    for pull in _pull_requests(repo_id):
-        if not _is_open_conversion(pull):
-            continue
-        if not _is_by_the_bot(pull):
-            others = True
-            continue
+    pulls = _pull_requests(repo_id)
+    if pulls is None:
+        return NoConversion("this hub does not list pull requests")
+    offered = list(filter(_is_open_conversion, pulls))
+    by_the_bot = list(filter(_is_by_the_bot, offered))
+    for pull in by_the_bot:
         head, parent = _newest_commits(repo_id, pull["num"])
         if head is not None and parent == main:
             return Conversion(pull["num"], head)
-        outdated = pull["num"]
-    if outdated is not None:
-        return NoConversion(f"pull request {outdated} of {BOT} converts an older state of its main branch")
-    if others:
-        return NoConversion(f"a pull request that says to convert it is not by {BOT}")
+    if by_the_bot:
+        return NoConversion(f"pull request {by_the_bot[0]['num']} of {BOT} converts an older state of its main branch")
+    if offered:
+        return NoConversion(f"pull request {offered[0]['num']} says to convert it, and is not by {BOT}")
     return NoConversion(f"no open pull request of {BOT} converts it")
 
 
-def _pull_requests(repo_id: str) -> Iterator[dict[str, Any]]:
-    """The bot's, newest first, and from a server that does not heed the question all; none from one without any."""
-    seen = 0
+def _pull_requests(repo_id: str) -> list[dict[str, Any]] | None:
+    """The bot's, newest first, and of a server that does not heed the question all; None where they are not told."""
+    pulls: list[Any] = []
     for page in range(_MOST_PAGES):
         parameters = {"author": BOT, "type": "pull_request", "status": "open", "p": str(page)}
         match ask(repo_id, MAIN, "discussions", parameters, may_be_missing=True):
-            case {"discussions": [*found], **answer}:
-                yield from (pull for pull in found if isinstance(pull, dict))
+            case {"discussions": [*found], "count": int(count)}:
+                pulls += found
             case _:
-                return
-        seen += len(found)
-        if not found or not isinstance(count := answer.get("count"), int) or seen >= count:
-            return
+                return None
+        if not found or len(pulls) >= count:
+            break
+    return [pull for pull in pulls if isinstance(pull, dict)]
 
 
 def _is_open_conversion(pull: dict[str, Any]) -> bool:

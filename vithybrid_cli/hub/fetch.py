@@ -14,7 +14,7 @@ from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub import cache
 from vithybrid_cli.hub.api import LIBRARY
 from vithybrid_cli.hub.catalog import MAIN
-from vithybrid_cli.hub.choose import STAND_IN, Choice, choose
+from vithybrid_cli.hub.choose import PINNED, STAND_IN, Choice, choose
 from vithybrid_cli.hub.errors import cache_errors_as_model_errors, client_calls, disk_full
 from vithybrid_cli.hub.files import CONFIG, INDEX_SUFFIX, PREPROCESSOR_CONFIG, WEIGHTS, shards
 from vithybrid_cli.hub.listing import HubModel, Remote
@@ -172,6 +172,8 @@ def _remember(download: _Download) -> None:
             hf_hub_download(model.repo_id, CONFIG, revision=revision)
     if revision == STAND_IN:
         cache.point(model.repo_id, STAND_IN, download.commit)
+    elif model.pin is not None and revision == download.commit:
+        cache.point(model.repo_id, PINNED, download.commit)
     elif revision == MAIN and download.choice.listing.weights is not None:
         cache.forget(model.repo_id, STAND_IN)
 
