@@ -142,3 +142,10 @@ def test_where_the_weights_come_from_is_one_line(run: Run, server: Hub) -> None:
     ]
     again = run("-q", NAME, "--offline")
     assert (again.stdout, again.stderr) == (result.stdout, "")
+
+
+def test_a_task_is_a_name_of_its_model(run: Run, server: Hub) -> None:
+    server.add("Falconsai/nsfw_image_detection", FILES)
+    result = run("-q", "nsfw")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert "models--Falconsai--nsfw_image_detection" in result.stdout

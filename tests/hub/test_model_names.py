@@ -161,6 +161,31 @@ def test_a_name_that_is_nearly_right_gets_the_right_one(server: Hub, name: str, 
     assert hint in raised.value.remedy
 
 
+@pytest.mark.parametrize(
+    ("name", "hint"),
+    [
+        pytest.param("google/vit-base-patch16", "Did you mean google/vit-base-patch16-224", id="a part"),
+        pytest.param(
+            "facebook/deit_tiny_patch16_224", "Did you mean facebook/deit-tiny-patch16-224?", id="underscores"
+        ),
+        pytest.param("timm/vit_base_patch99_clip_999", "One of timm's has a tag, as in timm/", id="no tag"),
+        pytest.param("somebody/zzzzzzzz", "Check the name (`vithybrid models` lists some).", id="nothing like it"),
+    ],
+)
+def test_a_hub_id_that_the_hub_does_not_know_gets_one_that_it_does(server: Hub, name: str, hint: str) -> None:
+    with pytest.raises(ModelError) as raised:
+        locate(name)
+    assert hint in raised.value.remedy
+    assert "For a private model set HF_TOKEN" in raised.value.remedy
+
+
+def test_an_alias_may_have_a_revision() -> None:
+    named = understood("deit-tiny@refs/pr/3")
+    assert (named.repo_id, named.revision) == ("facebook/deit-tiny-patch16-224", "refs/pr/3")
+    with pytest.raises(ModelError, match=r"Did you mean tiny\?"):
+        understood("tiny@v2")
+
+
 def test_a_catalogued_hub_id_in_another_case_is_the_catalogued_model(server: Hub) -> None:
     assert understood("Google/ViT-Base-Patch16-224").repo_id == "google/vit-base-patch16-224"
 

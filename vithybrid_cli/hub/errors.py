@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from vithybrid_cli.errors import ModelError, VitHybridError
 from vithybrid_cli.hub import environment
 from vithybrid_cli.hub.catalog import BUILT_IN
+from vithybrid_cli.hub.names import guessed
 
 # The packages that bring the exceptions of huggingface_hub's HTTP library, which differs between its versions.
 _HTTP_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "httpx2", "httpcore2"}
@@ -207,9 +208,10 @@ def _refused_by_status(status: int, repo_id: str, reason: str) -> ModelError:
 
 
 def _no_such_repository(repo_id: str) -> ModelError:
+    guess = guessed(repo_id) or "Check the name (`vithybrid models` lists some)."
     return ModelError(
         f"There is no model {repo_id!r} on the hub, or it is private.",
-        "Check the name (`vithybrid models` lists some); for a private model set HF_TOKEN or run `hf auth login`.",
+        f"{guess} For a private model set HF_TOKEN or run `hf auth login`.",
     )
 
 

@@ -13,11 +13,12 @@ _HUBS = ("huggingface.co", "www.huggingface.co", "hf.co")
 # As in timm ("hf-hub:timm/…"), in fsspec ("hf://…"), and in git.
 _PREFIX = re.compile(r"(hf[-_]hub:(//)?|timm:|hf://|git@(huggingface|hf)\.co:)", re.IGNORECASE)
 _WITHOUT_SCHEME = re.compile(rf"({'|'.join(map(re.escape, _HUBS))})/", re.IGNORECASE)
-_AT_REVISION = re.compile(r"([^/@]+/[^/@]+)@([^/]+|refs/.+)")
+_AT_REVISION = re.compile(r"([^/@:]+(?:/[^/@]+)?)@([^/]+|refs/.+)")
 _OTHER_KINDS = {"datasets": "a dataset", "spaces": "a space"}
 _NO_OWNERS = ("blog", "chat", "collections", "docs", "learn", "models", "organizations", "papers", "posts", "tasks")
 # What stands in an address between the model and a revision of it.
 _VIEWS = ("tree", "blob", "resolve", "raw", "commit", "commits", "blame", "edit")
+_LIKE = 0.7  # how like a name must be to be meant; the owner of two hub ids is a small part of them
 _OF_A_MODEL = (CONFIG, PREPROCESSOR_CONFIG, WEIGHTS, WEIGHTS_INDEX, "README.md")
 _SHARD = re.compile(r"model-\d+-of-\d+\.safetensors")
 
@@ -64,10 +65,12 @@ def unknown(name: str) -> ModelError:
 
 
 def _of_id(name: str, text: str) -> Named:
-    """A hub id, perhaps with ``@revision``, or timm's name of a network."""
+    """A hub id or alias, perhaps with ``@revision``, or timm's name of a network."""
     repo_id, revision = text, None
     if match := _AT_REVISION.fullmatch(text):
         repo_id, revision = match.groups()
+        entry = catalog.resolve(repo_id)
+        repo_id = repo_id if entry is None or entry.hub_id is None else entry.hub_id
     meant = _meant(repo_id)
     return Named(meant, revision, None if (meant, revision) == (name, None) else name)
 
@@ -185,21 +188,29 @@ def _require_possible(name: str, repo_id: str) -> None:
 
 
 def _hint(name: str) -> str:
-    """What may be meant: names of the catalog that are like it, but for case, underscores and the owner."""
-    known = [known for entry in catalog.ENTRIES for known in (entry.alias, entry.hub_id) if known]
+    if guess := guessed(name):
+        return guess
+    return f"A hub id looks like {catalog.DEFAULT_MODEL}."
+
+
+def guessed(name: str) -> str:
+    """What may be meant, as a sentence: names of the catalog that are like it, but for case, underscores and owner.
+
+    Empty where nothing is like it.
+    """
+    known = [known for entry in catalog.ENTRIES for known in (entry.alias, entry.hub_id) if known and known != name]
     plain = {_plain(name): name for name in reversed(known)}
     wanted = _plain(name)
-    if wanted in plain:
-        return f"Did you mean {plain[wanted]}?"
-    inside = [name for name in known if wanted and wanted in _plain(name) and len(wanted) > 3]
-    near = [plain[found] for found in difflib.get_close_matches(wanted, plain, n=1)]
-    guesses = (inside or near)[:3]
+    inside = [name for name in known if wanted in _plain(name)] if len(wanted) > 3 else []
+    near = [plain[found] for found in difflib.get_close_matches(wanted, plain, 1, _LIKE)]
+    guesses = [plain[wanted]] if wanted in plain else (inside or near)[:3]
     if guesses:
-        last = guesses.pop()
-        return f"Did you mean {', '.join(guesses)} or {last}?" if guesses else f"Did you mean {last}?"
-    if timm_names.is_of_timm(name.removeprefix(timm_names.OWNER)):
+        *others, last = guesses
+        return f"Did you mean {', '.join(others)} or {last}?" if others else f"Did you mean {last}?"
+    network = name.removeprefix(timm_names.OWNER)
+    if timm_names.is_of_timm(network) and "." not in network:
         return f"One of timm's has a tag, as in {catalog.ENTRIES[1].name}."
-    return f"A hub id looks like {catalog.DEFAULT_MODEL}."
+    return ""
 
 
 def _plain(name: str) -> str:
