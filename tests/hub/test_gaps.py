@@ -172,7 +172,9 @@ def test_the_shards_of_a_pickle_come_with_their_index(server: Hub) -> None:
 @pytest.mark.parametrize("name", ["model.pth", "checkpoint.pt", "best.ckpt", "weights.bin"])
 def test_a_single_pickle_of_any_name_is_taken(server: Hub, name: str) -> None:
     server.add(NAME, {"config.json": b"{}", name: b"pickle", "optimizer.pt": b"", "old/model.pth": b""})
-    assert (locate(NAME, trust_pickle=True) / name).read_bytes() == b"pickle"
+    file = locate(NAME, trust_pickle=True)
+    assert (file.name, file.read_bytes(), (file.parent / "config.json").exists()) == (name, b"pickle", True)
+    assert locate(NAME, trust_pickle=True) == file
 
 
 def test_several_pickles_are_not_chosen_from(server: Hub) -> None:

@@ -10,7 +10,7 @@ from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.errors import cache_errors_as_model_errors
 from vithybrid_cli.hub.files import CONFIG
 from vithybrid_cli.hub.gaps import has_pickle, has_weights, lack, unasked
-from vithybrid_cli.hub.pickles import pickle_of
+from vithybrid_cli.hub.pickles import checkpoint_of, pickle_of
 
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 
@@ -19,12 +19,17 @@ _SHA256 = re.compile(r"[0-9a-f]{64}")
 class Cached:
     """A folder of the cache with config and all weights; ``gap`` is what else may be missing, in words.
 
-    ``pickle`` if these weights are one.
+    ``pickle`` is the name of the weights if they are one.
     """
 
     folder: Path
     gap: str | None = None
-    pickle: bool = False
+    pickle: str | None = None
+
+    @property
+    def path(self) -> Path:
+        """What names the checkpoint: the folder, or in it a pickle that no folder is read by."""
+        return self.folder if self.pickle is None else checkpoint_of(self.folder, self.pickle)
 
 
 def find(repo_id: str, revision: str, *, trust_pickle: bool = False) -> Cached | None:
@@ -41,7 +46,7 @@ def find(repo_id: str, revision: str, *, trust_pickle: bool = False) -> Cached |
             return Cached(folder, lack(folder) or unasked(folder))
         pickle = _pickle_in(repo_id, folder) if trust_pickle else None
         whole = pickle is not None and has_pickle(folder, pickle)
-        return Cached(folder, unasked(folder), pickle=True) if whole else None
+        return Cached(folder, unasked(folder), pickle) if whole else None
 
 
 def lack_of(repo_id: str, revision: str) -> str | None:

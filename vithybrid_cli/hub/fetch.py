@@ -18,6 +18,7 @@ from vithybrid_cli.hub.choose import PINNED, STAND_IN, Choice, choose
 from vithybrid_cli.hub.errors import cache_errors_as_model_errors, client_calls, disk_full
 from vithybrid_cli.hub.files import CONFIG, INDEX_SUFFIX, PREPROCESSOR_CONFIG, WEIGHTS, shards
 from vithybrid_cli.hub.listing import HubModel, Remote
+from vithybrid_cli.hub.pickles import checkpoint_of
 
 FetchProgress = Callable[[str, int, int | None], None]
 """Called with a file's name, its bytes so far, and its bytes in all where the hub says how many."""
@@ -42,7 +43,7 @@ class _Download:
 
 
 def fetch(model: HubModel, *, verify_all: bool, progress: FetchProgress | None, trust_pickle: bool = False) -> Path:
-    """Fetch what is missing of the model and return its folder in the cache.
+    """Fetch what is missing of the model and return its folder in the cache, or a pickle in it of a name of its own.
 
     All files come from one commit. The name of the revision is pointed at it last, so that a download that breaks off
     leaves an older complete model in use. Within a run newer clients go on where a connection broke; for the next run
@@ -59,7 +60,7 @@ def fetch(model: HubModel, *, verify_all: bool, progress: FetchProgress | None, 
     if choice.weights.endswith(INDEX_SUFFIX):
         _fetch_shards(download, paths[-1])
     _remember(download)
-    return paths[0].parent
+    return checkpoint_of(paths[0].parent, choice.weights)
 
 
 def _fetch_shards(download: _Download, index: Path) -> None:

@@ -64,7 +64,7 @@ def locate(
     model = _hub_model(os.fspath(name), revision, aloud=True)
     found = _find(model, trust_pickle=trust_pickle)
     if found is not None and _is_ready(model, found) and (offline or not update):
-        return found.folder
+        return found.path
     try:
         if offline:
             raise not_cached(model.repo_id, model.revision)
@@ -187,7 +187,7 @@ def _revisions(model: HubModel) -> list[str]:
 
 def _is_ready(model: HubModel, found: cache.Cached) -> bool:
     """Whether no request can be needed; there may be safetensors by now for what was a pickle."""
-    return found.gap is None and not found.pickle and _other_weights(model, found) is None
+    return found.gap is None and found.pickle is None and _other_weights(model, found) is None
 
 
 def _other_weights(model: HubModel, found: cache.Cached) -> str | None:
@@ -207,4 +207,4 @@ def _as_it_is(model: HubModel, found: cache.Cached | None, why: HubUnreachable) 
         raise changed(model, model.revision, sha256)
     if found.gap is not None:
         raise incomplete(model.repo_id, found.gap, why) from why
-    return found.folder
+    return found.path

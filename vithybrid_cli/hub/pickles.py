@@ -1,6 +1,7 @@
 """Which pickle of a repository holds its weights, for those who say that they trust it."""
 
 from collections.abc import Iterable
+from pathlib import Path
 
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.files import PICKLE_SUFFIXES
@@ -34,6 +35,12 @@ def pickle_of(repo_id: str, names: Iterable[str]) -> str | None:
             "Fetch the one that you mean, with its config.json, into a folder, and name that.",
         )
     return found[0] if found else None
+
+
+def checkpoint_of(folder: Path, weights: str) -> Path:
+    """The path that names a checkpoint: its folder, but for a pickle of a name that a folder is not searched for."""
+    usual = not weights.endswith(PICKLE_SUFFIXES) or weights == PICKLE
+    return folder if usual else folder / weights
 
 
 def _is_state(name: str) -> bool:
