@@ -131,8 +131,10 @@ def test_an_update_after_main_has_moved_does_not_take_the_older_weights(server: 
     locate(NAME)
     pickled.files[NEXT_COMMIT] = {**PICKLED, "pytorch_model.bin": b"trained on"}
     pickled.refs["main"] = NEXT_COMMIT
-    with pytest.raises(ModelError, match=f"pull request 5 of {BOT} converts an older state of its main branch"):
+    with pytest.raises(ModelError, match=f"pull request 5 of {BOT} converts an older state of its main") as raised:
         locate(NAME, update=True)
+    assert "Give revision='refs/pr/5' to take that state. Run `vithybrid convert" in str(raised.value)
+    assert locate(NAME, offline=True).name == PULL_COMMIT
 
 
 def test_an_update_without_a_network_makes_do_with_the_pull_request(server: Hub, pickled: Repository) -> None:
@@ -140,6 +142,12 @@ def test_an_update_without_a_network_makes_do_with_the_pull_request(server: Hub,
     folder = locate(NAME)
     server.status = 503
     assert locate(NAME, update=True) == folder
+
+
+def test_a_pull_request_of_the_bot_without_weights_is_no_conversion(pickled: Repository) -> None:
+    pickled.open_pull(5, PICKLED)
+    with pytest.raises(ModelError, match=r"SFconvertbot's pull request has no model.safetensors\."):
+        locate(NAME)
 
 
 # What is not the bot's word.

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import COMMIT, FILES, NAME, NEXT_COMMIT, Hub, client_pointed_at, running
+from huggingface_hub import constants
 
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub import timm_names
@@ -117,6 +118,11 @@ def test_what_is_no_model_is_called_what_it_is(server: Hub, name: str, says: str
         locate(name)
     assert says in str(raised.value)
     assert server.requests == []
+
+
+def test_a_mirror_may_lie_below_a_path(server: Hub, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "ENDPOINT", "https://mirror.example/hf")
+    assert understood(f"https://mirror.example/hf/{NAME}/tree/v2").meaning == f"{NAME} at revision v2"
 
 
 def test_a_password_in_an_address_is_not_shown(server: Hub, told: pytest.LogCaptureFixture) -> None:

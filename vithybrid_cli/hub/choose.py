@@ -4,7 +4,7 @@ import logging
 from dataclasses import dataclass
 
 from vithybrid_cli.hub.catalog import MAIN
-from vithybrid_cli.hub.conversions import BOT, Conversion, find_conversion
+from vithybrid_cli.hub.conversions import BOT, Conversion, NoConversion, find_conversion
 from vithybrid_cli.hub.errors import NoSuchRevision
 from vithybrid_cli.hub.files import CONFIG, WEIGHTS
 from vithybrid_cli.hub.listing import HubModel, Listing, changed, list_files
@@ -77,21 +77,26 @@ def _checked(model: HubModel, choice: Choice) -> Choice:
 
 
 def _without_safetensors(model: HubModel, listing: Listing, trust_pickle: bool) -> Choice:
-    reason = ""
+    why = NoConversion("")
     if model.revision == MAIN and pickles_in(listing.files):
         found = find_conversion(model.repo_id, listing.commit)
-        if isinstance(found, Conversion):
-            converted = list_files(model.repo_id, found.commit)
-            if CONFIG in converted.files and converted.weights is not None:
-                choice = _checked(model, Choice(STAND_IN, converted, converted.weights))
-                _log.info(
-                    f"{model.repo_id} has no safetensors on its main branch; those of {BOT}'s pull request "
-                    f"{found.number} are taken (commit {found.commit[:7]})."
-                )
-                return choice
-            reason = f"; pull request {found.number} of {BOT} has no {WEIGHTS}"
-        else:
-            reason = f"; {found.reason}"
+        choice = _converted(model, found) if isinstance(found, Conversion) else None
+        if choice is not None:
+            return choice
+        why = found if isinstance(found, NoConversion) else NoConversion(f"{BOT}'s pull request has no {WEIGHTS}")
     if trust_pickle and (weights := pickle_of(model.repo_id, listing.files)):
         return Choice(model.revision, listing, weights)
-    raise no_safetensors(model, listing, reason)
+    raise no_safetensors(model, listing, why)
+
+
+def _converted(model: HubModel, found: Conversion) -> Choice | None:
+    """What the pull request has; None if that is no model. Says that it is taken."""
+    listing = list_files(model.repo_id, found.commit)
+    if CONFIG not in listing.files or listing.weights is None:
+        return None
+    choice = _checked(model, Choice(STAND_IN, listing, listing.weights))
+    _log.info(
+        f"{model.repo_id} has no safetensors on its main branch; those of {BOT}'s pull request {found.number} are "
+        f"taken (commit {found.commit[:7]})."
+    )
+    return choice

@@ -27,9 +27,10 @@ class Conversion:
 
 @dataclass(frozen=True)
 class NoConversion:
-    """Why there is none to take, as a part of a sentence."""
+    """Why there is none to take, as a part of a sentence; ``outdated`` is the number of one of an older state."""
 
     reason: str
+    outdated: int | None = None
 
 
 def find_conversion(repo_id: str, main: str) -> Conversion | NoConversion:
@@ -44,7 +45,8 @@ def find_conversion(repo_id: str, main: str) -> Conversion | NoConversion:
         if head is not None and parent == main:
             return Conversion(pull["num"], head)
     if by_the_bot:
-        return NoConversion(f"pull request {by_the_bot[0]['num']} of {BOT} converts an older state of its main branch")
+        number = by_the_bot[0]["num"]
+        return NoConversion(f"pull request {number} of {BOT} converts an older state of its main branch", number)
     if offered:
         return NoConversion(f"pull request {offered[0]['num']} says to convert it, and is not by {BOT}")
     return NoConversion(f"no open pull request of {BOT} converts it")

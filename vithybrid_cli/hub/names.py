@@ -107,7 +107,7 @@ def _of_address(text: str) -> Named:
             f"{shown} is no address of the hub.",
             "Name a model as owner/name (and a mirror of the hub with HF_ENDPOINT), or fetch a file and name that.",
         )
-    steps = [unquote(step) for step in parts.path.split("/") if step]
+    steps = [unquote(step) for step in _path_on_the_hub(parts).split("/") if step]
     if steps[:2] == ["api", "models"]:
         steps = steps[2:]
     if steps and steps[0] in _OTHER_KINDS:
@@ -172,6 +172,14 @@ def _is_the_hub(parts: SplitResult) -> bool:
 
     hosts = (*_HUBS, urlsplit(constants.ENDPOINT).netloc.lower())
     return parts.scheme in ("http", "https") and _host(parts) in hosts
+
+
+def _path_on_the_hub(parts: SplitResult) -> str:
+    """The path without that of the endpoint: a mirror may lie below one."""
+    from huggingface_hub import constants
+
+    endpoint = urlsplit(constants.ENDPOINT)
+    return parts.path.removeprefix(endpoint.path) if _host(parts) == endpoint.netloc.lower() else parts.path
 
 
 def _require_possible(name: str, repo_id: str) -> None:

@@ -1,6 +1,7 @@
 """What a repository of the hub is that has no model which can be fetched, and what to do with it."""
 
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.hub.conversions import NoConversion
 from vithybrid_cli.hub.files import CONFIG, WEIGHTS
 from vithybrid_cli.hub.listing import HubModel, Listing
 from vithybrid_cli.hub.pickles import pickles_in
@@ -44,14 +45,16 @@ def no_config(model: HubModel, listing: Listing) -> ModelError:
     return ModelError(f"{model.repo_id} has no {CONFIG}.", "Choose a ViT of transformers or timm that has one.")
 
 
-def no_safetensors(model: HubModel, listing: Listing, reason: str) -> ModelError:
-    """The error for a model without weights that may be fetched; ``reason`` says why no conversion of them is taken."""
+def no_safetensors(model: HubModel, listing: Listing, why: NoConversion) -> ModelError:
+    """The error for a model without weights that may be fetched, and ``why`` no conversion of them is taken."""
     if pickles := pickles_in(listing.files):
+        reason = f"; {why.reason}" if why.reason else ""
+        older = "" if why.outdated is None else f"Give {{revision=refs/pr/{why.outdated}}} to take that state. "
         return ModelError(
             f"{model.repo_id} has its weights only as a pickle ({pickles[0]}), which can run any code when it is "
             f"loaded{reason}.",
-            f"Run `vithybrid convert {model.repo_id} FOLDER {{trust_pickle}}` if you trust its owner, or have it "
-            "converted at https://huggingface.co/spaces/safetensors/convert.",
+            f"{older}Run `vithybrid convert {model.repo_id} FOLDER {{trust_pickle}}` if you trust its owner, or have "
+            "it converted at https://huggingface.co/spaces/safetensors/convert.",
         )
     names = sorted(listing.files)
     if other := next((name for name in names if name.endswith(".safetensors") and "/" not in name), None):
