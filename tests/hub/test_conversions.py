@@ -311,6 +311,17 @@ def test_a_hub_without_the_pinned_commit_is_asked_as_for_any_model(
     assert server.requests == []
 
 
+def test_other_weights_than_the_catalog_s_are_refused_in_a_pull_request_too(
+    server: Hub, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    entry = replace(catalog.BASE_384, alias="small", hub_id=NAME, sha256="0" * 64)
+    monkeypatch.setattr(catalog, "ENTRIES", (catalog.TINY, entry))
+    server.add(NAME, PICKLED).open_pull(5, CONVERTED)
+    with pytest.raises(ModelError, match=f"not the ones this version knows .* Give revision={PULL_COMMIT} to accept"):
+        locate("small")
+    assert locate("small", revision=PULL_COMMIT).name == PULL_COMMIT
+
+
 def test_a_revision_that_is_named_wins_over_the_pinned_one(server: Hub, tiny_deit: Repository) -> None:
     tiny_deit.files[NEXT_COMMIT] = FILES
     tiny_deit.refs |= {"main": NEXT_COMMIT, "refs/pr/3": "7cfd95a".ljust(40, "0")}

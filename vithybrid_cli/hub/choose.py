@@ -3,9 +3,10 @@
 import logging
 from dataclasses import dataclass
 
+from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.catalog import MAIN
 from vithybrid_cli.hub.conversions import BOT, Conversion, NoConversion, find_conversion
-from vithybrid_cli.hub.errors import NoSuchRevision
+from vithybrid_cli.hub.errors import HubUnreachable
 from vithybrid_cli.hub.files import CONFIG, WEIGHTS
 from vithybrid_cli.hub.listing import HubModel, Listing, changed, list_files
 from vithybrid_cli.hub.pickles import pickle_of, pickles_in
@@ -59,7 +60,9 @@ def _pinned(model: HubModel) -> Listing | None:
     short = model.pin.revision[:12]
     try:
         listing = list_files(model.repo_id, model.pin.revision)
-    except NoSuchRevision:
+    except HubUnreachable:
+        raise
+    except ModelError:  # a mirror's 404 says no more; where there is no such model, its main branch says so again
         _log.info(f"This hub has no {short} of {model.repo_id}; its main branch is looked at instead.")
         return None
     if CONFIG in listing.files and listing.weights is not None and model.pin.holds(listing.commit):
@@ -72,7 +75,8 @@ def _checked(model: HubModel, choice: Choice) -> Choice:
     """Raises ModelError where the hub says that the weights are others than those of the catalog."""
     sha256 = choice.listing.files[choice.weights].sha256
     if model.sha256 is not None and sha256 is not None and sha256 != model.sha256:
-        raise changed(model, choice.revision, sha256)
+        named = choice.listing.commit if choice.revision == STAND_IN else choice.revision
+        raise changed(model, named, sha256)
     return choice
 
 

@@ -26,10 +26,6 @@ class HubUnreachable(ModelError):
         self.reason = reason
 
 
-class NoSuchRevision(ModelError):
-    """The hub has the model, but not that branch, tag or commit of it."""
-
-
 @contextmanager
 def hub_errors_as_model_errors(repo_id: str, revision: str) -> Iterator[None]:
     """Turn what the hub's client raises inside the block into a ModelError; mistakes in a program pass unchanged.
@@ -172,7 +168,7 @@ def _refused(error: Exception, repo_id: str, revision: str) -> ModelError:
         case errors.RepositoryNotFoundError():
             return _no_such_repository(repo_id)
         case errors.RevisionNotFoundError():
-            return NoSuchRevision(
+            return ModelError(
                 f"{repo_id} has no revision {revision!r}.",
                 f"See its branches, tags and commits at {constants.ENDPOINT}/{repo_id}/commits/main.",
             )
