@@ -228,7 +228,7 @@ def test_a_mirror_without_pull_requests_is_the_same_as_none(pickled: Repository,
     with pytest.raises(ModelError) as raised:
         locate(NAME)
     assert not isinstance(raised.value, HubUnreachable)
-    assert "this hub does not list pull requests. Run `vithybrid convert somebody/hybrid FOLDER " in str(raised.value)
+    assert "this hub lists no pull requests of it. Run `vithybrid convert somebody/hybrid FOLDER " in str(raised.value)
 
 
 def test_a_gate_before_the_pull_requests_is_named(pickled: Repository) -> None:

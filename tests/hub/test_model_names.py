@@ -143,6 +143,12 @@ def test_a_password_in_an_address_is_not_shown(server: Hub, told: pytest.LogCapt
         pytest.param("vit_huge_patch14_224_in21k", "vit_huge_patch14_224.orig_in21k", id="an old name, orig"),
         pytest.param("vit_base_resnet50_384", "vit_base_r50_s16_384.orig_in21k_ft_in1k", id="an older name"),
         pytest.param("deit3_small_patch16_384_in21ft1k", "deit3_small_patch16_384.fb_in22k_ft_in1k", id="DeiT-3"),
+        pytest.param("vit_small_patch8_224_dino", "vit_small_patch8_224.dino", id="DINO"),
+        pytest.param(
+            "resnetv2_152x2_bit_teacher_384",
+            "resnetv2_152x2_bit.goog_teacher_in21k_ft_in1k_384",
+            id="BiT's student, larger",
+        ),
         pytest.param("resnetv2_50x1_bitm", "resnetv2_50x1_bit.goog_in21k_ft_in1k", id="BiT"),
     ],
 )

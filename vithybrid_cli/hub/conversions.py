@@ -37,7 +37,7 @@ def find_conversion(repo_id: str, main: str) -> Conversion | NoConversion:
     """The bot's pull request upon the commit ``main`` of the main branch. Raises HubUnreachable and ModelError."""
     pulls = _pull_requests(repo_id)
     if pulls is None:
-        return NoConversion("this hub does not list pull requests")
+        return NoConversion("this hub lists no pull requests of it")
     offered = list(filter(_is_open_conversion, pulls))
     by_the_bot = list(filter(_is_by_the_bot, offered))
     for pull in by_the_bot:

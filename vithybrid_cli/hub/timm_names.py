@@ -49,11 +49,13 @@ _OLD: Final = (
     (re.compile(r"(vit_base_patch16_224_miil)_in21k"), r"\1.in21k"),
     (re.compile(r"(vit_(?:tiny|small|base|large)_(?:patch|r)\w+)_in21k"), r"\1.augreg_in21k"),
     (re.compile(r"(vit_base_patch(?:16|32)_224)_sam"), r"\1.sam_in1k"),
+    (re.compile(r"(vit_(?:small|base)_patch(?:8|16)_224)_dino"), r"\1.dino"),
     (re.compile(r"(deit3_\w+)_in21ft1k"), r"\1.fb_in22k_ft_in1k"),
     (re.compile(r"(beit_\w+)_in22k"), r"\1.in22k_ft_in22k"),
     (re.compile(r"(resnetv2_\w+_bit)m_in21k"), r"\1.goog_in21k"),
     (re.compile(r"(resnetv2_\w+_bit)m"), r"\1.goog_in21k_ft_in1k"),
     (re.compile(r"(resnetv2_50x1_bit)_distilled"), r"\1.goog_distilled_in1k"),
+    (re.compile(r"(resnetv2_152x2_bit)_teacher(|_384)"), r"\1.goog_teacher_in21k_ft_in1k\2"),
 )
 
 
