@@ -4,6 +4,7 @@ Only headers are read. A pickle is looked into only where the caller trusts it.
 """
 
 import logging
+import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +23,7 @@ _log = logging.getLogger(__name__)
 
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 _LISTED = 3  # names in an error message
+_NORM_OF_MEAN = re.compile(r"(?:.*\.)?pooler\.layernorm\..*|fc_norm\..*")  # in transformers, in timm
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,9 +126,9 @@ def lacks_pooling_norm(names: Collection[str], config: NetworkConfig) -> bool:
 
     So it is in files of pre-training.
     """
-    if not isinstance(config, VitConfig) or config.family != "beit" or config.labels or not config.mean_pooling:
+    if not isinstance(config, VitConfig) or config.family != "beit" or config.labels or not config.norm_of_mean:
         return False
-    return bool(names) and not any("pooler.layernorm." in name for name in names)
+    return bool(names) and not any(_NORM_OF_MEAN.fullmatch(name) for name in names)
 
 
 def require_floats(tensors: Iterable[StoredTensor], path: Path) -> None:

@@ -8,11 +8,11 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Literal
 
-from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error
+from vithybrid_cli.checkpoints.layouts.fields import Fields, field_error, shown
 from vithybrid_cli.checkpoints.layouts.imagenet import labels_by_count, unnamed_labels
 from vithybrid_cli.checkpoints.layouts.inferred import Shapes, TensorNames, encoder_width, infer, infer_bit
 from vithybrid_cli.checkpoints.layouts.labels import counted, wrong_count
-from vithybrid_cli.checkpoints.layouts.timm_variants import Variant, shown, unknown_part, variant_of
+from vithybrid_cli.checkpoints.layouts.timm_variants import Variant, unknown_part, variant_of
 from vithybrid_cli.hub.files import CONFIG as _FILE
 from vithybrid_cli.images.preprocess import INTERPOLATIONS, Preprocessing, timm_preprocessing
 from vithybrid_cli.images.timm_crop import CROP_MODES

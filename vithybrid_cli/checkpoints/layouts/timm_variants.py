@@ -5,13 +5,12 @@ Read from timm 1.0.31: ``vision_transformer.py``, ``vision_transformer_hybrid.py
 the same names and shapes, and compute something else with them.
 """
 
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
-from vithybrid_cli.checkpoints.layouts.fields import field_error
+from vithybrid_cli.checkpoints.layouts.fields import field_error, shown
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.model.config import Activation
 
@@ -137,8 +136,3 @@ def unknown_part(shapes: Mapping[str, tuple[int, ...]]) -> str | None:
 def _not_known(architecture: object, reason: str, where: str) -> ModelError:
     because = f": {reason}" if reason else ""
     return field_error(where, f"architecture {shown(architecture)} is not supported{because}; known are {_LISTED}")
-
-
-def shown(value: object) -> str:
-    """A value of a JSON file as a message shows it."""
-    return repr(value) if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
