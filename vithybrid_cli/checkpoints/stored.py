@@ -4,7 +4,6 @@ Only headers are read. A pickle is looked into only where the caller trusts it.
 """
 
 import logging
-import re
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +22,6 @@ _log = logging.getLogger(__name__)
 
 PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 _LISTED = 3  # names in an error message
-_NORM_OF_MEAN = re.compile(r"(?:.*\.)?pooler\.layernorm\..*|fc_norm\..*")  # in transformers, in timm
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,13 +120,14 @@ def split_unused(
 
 
 def lacks_pooling_norm(names: Collection[str], config: NetworkConfig) -> bool:
-    """Whether a BEiT without a head, whose features are the mean over its patches, has no norm for that mean.
+    """Whether a BEiT of transformers without a head, whose features are the mean of its patches, has no norm for it.
 
     So it is in files of pre-training.
     """
     if not isinstance(config, VitConfig) or config.family != "beit" or config.labels or not config.norm_of_mean:
         return False
-    return bool(names) and not any(_NORM_OF_MEAN.fullmatch(name) for name in names)
+    of_transformers = any(name.endswith("embeddings.cls_token") for name in names)
+    return of_transformers and not any("pooler.layernorm." in name for name in names)
 
 
 def require_floats(tensors: Iterable[StoredTensor], path: Path) -> None:
