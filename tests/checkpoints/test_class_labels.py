@@ -19,6 +19,7 @@ from vithybrid_cli.checkpoints.layouts.transformers import write_config
 from vithybrid_cli.checkpoints.load import load_network, transformers_map
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.images.preprocess import Preprocessing
 
 FAMILIES = ("hf-vit", "hf-beit", "hf-bit", "hf-deit", "hf-deit-distilled", "hf-hybrid-small")
 UNNAMED = ("id2label", "label2id")
@@ -31,6 +32,8 @@ def folder_of(classes: int, folder: Path, **fields: Any) -> Path:
     save_file({name: tensor.contiguous() for name, tensor in tensors.items()}, folder / "model.safetensors")
     described = {name: value for name, value in write_config(config).items() if name not in UNNAMED}
     (folder / "config.json").write_text(json.dumps(described | fields), encoding="utf-8")
+    options = Preprocessing.default(PLAIN.image_size).to_dict()
+    (folder / "preprocessor_config.json").write_text(json.dumps(options), encoding="utf-8")
     return folder
 
 

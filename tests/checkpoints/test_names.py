@@ -20,6 +20,7 @@ from vithybrid_cli.checkpoints.layouts.transformers import write_config
 from vithybrid_cli.checkpoints.load import load_network, read_weights, transformers_map
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitClassifierConfig, BitConfig, NetworkConfig, VitConfig
 
 BIT = BitClassifierConfig(BitConfig(32, (128, 128), (1, 1), preactivation=True, out_stage=2), LABELS, (64, 64))
@@ -50,6 +51,8 @@ def write(folder: Path, config: NetworkConfig, tensors: Mapping[str, Tensor], **
     save_file({name: tensor.clone() for name, tensor in tensors.items()}, folder / "model.safetensors")
     described = {**write_config(config), **fields}
     (folder / "config.json").write_text(json.dumps(described), encoding="utf-8")
+    options = Preprocessing.default(config.image_size).to_dict()
+    (folder / "preprocessor_config.json").write_text(json.dumps(options), encoding="utf-8")
     return folder
 
 

@@ -262,7 +262,7 @@ FOLDERS: dict[str, tuple[dict[str, bytes | str], tuple[str, ...]]] = {
     ),
     "a download of the hub's client that broke off": (
         {"config.json": CONFIG, ".cache/huggingface/download/a.b.incomplete": b"x"},
-        ("holds no model.safetensors, but a download that was not finished. Fetch the checkpoint again.",),
+        ("is not complete: model.safetensors is missing; a download broke off. Fetch the checkpoint again.",),
     ),
     "folders in folders": (
         {"runs/best/config.json": CONFIG, "runs/last/config.json": CONFIG},

@@ -25,6 +25,7 @@ from vithybrid_cli.checkpoints.layouts.transformers import write_config
 from vithybrid_cli.checkpoints.load import read_weights, transformers_map
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.errors import ModelError
+from vithybrid_cli.images.preprocess import Preprocessing
 
 RAN: list[str] = []  # what a pickle that ran would leave behind
 
@@ -53,6 +54,8 @@ def write(folder: Path, content: Any, name: str = "pytorch_model.bin", **how: An
     """A folder of transformers' with this content in its pickle; the path of the pickle."""
     folder.mkdir(exist_ok=True)
     (folder / "config.json").write_text(json.dumps(write_config(PLAIN)), encoding="utf-8")
+    options = Preprocessing.default(PLAIN.image_size).to_dict()
+    (folder / "preprocessor_config.json").write_text(json.dumps(options), encoding="utf-8")
     torch.save(content, folder / name, **how)
     return folder / name
 

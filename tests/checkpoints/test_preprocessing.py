@@ -10,6 +10,7 @@ import pytest
 from vithybrid_cli.bench.random_weights import write_random
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.convert import convert_checkpoint
+from vithybrid_cli.checkpoints.preprocessing import read_preprocessing
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.images.preprocess import Preprocessing
 
@@ -68,6 +69,8 @@ def test_without_a_file_one_line_says_how_pictures_are_prepared(
     checkpoint = Checkpoint.read(folder(tmp_path, config))
     assert checkpoint.preprocessing == expected
     assert checkpoint.config.image_size == expected.output_size
+    assert caplog.messages == []  # there are no weights, so there is nothing to run on pictures
+    assert read_preprocessing(tmp_path, config, None, checkpoint.config) == expected
     assert caplog.messages == [f"{tmp_path} has no preprocessor_config.json: pictures are prepared {how}."]
 
 

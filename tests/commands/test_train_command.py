@@ -237,7 +237,7 @@ def test_wrong_usage_says_what_and_exits_with_2(place: Path, arguments: list[str
     [
         pytest.param(["-c", "nowhere/at/all"], "There is no folder or file", id="no such config"),
         pytest.param(["-m", "./small"], "holds no model.safetensors", id="no weights"),
-        pytest.param(["-c", "./train"], "holds no config.json", id="no config"),
+        pytest.param(["-c", "./train"], "holds pictures (blue/, red/) and no checkpoint", id="no config"),
     ],
 )
 def test_a_start_that_cannot_be_had_exits_with_3(place: Path, start: list[str], says: str) -> None:

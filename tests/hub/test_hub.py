@@ -224,7 +224,8 @@ def test_a_sharded_checkpoint_comes_with_its_shards_only(server: Hub) -> None:
         pytest.param(b'{"weight_map": {"a": "../x"}}', "names files outside", id="outside"),
         pytest.param(b'{"weight_map": {"a": "b.safetensors"}}', "lacks b.safetensors", id="missing shard"),
         pytest.param(b"{}", "no readable weight_map", id="no map"),
-        pytest.param(b"<html>", "cannot be read", id="no JSON"),
+        pytest.param(b"<html>", "is a web page", id="a web page"),
+        pytest.param(b"[", "cannot be read", id="no JSON"),
     ],
 )
 def test_a_bad_index_of_shards_is_an_error(server: Hub, index: bytes, message: str) -> None:

@@ -259,7 +259,7 @@ def _read_transformers(path: Path, described: _Described, trust_pickle: bool) ->
         classes = head_classes({tensor.name: tensor.shape for tensor in published()})
         network = replace(network, labels=fitted_labels(described.config, network.labels, classes))
         tell_unused(path, published(), network, anchors)
-    preprocessing = read_preprocessing(path, described.config, described.preprocessor, network)
+    preprocessing = read_preprocessing(path, described.config, described.preprocessor, network, trained=found)
     network, stored_size = fitted(path, network, preprocessing)
     problem_type = read_problem_type(described.config)
     return Checkpoint(

@@ -19,12 +19,18 @@ _HYBRID = "ViTHybridImageProcessor"
 
 
 def read_preprocessing(
-    path: Path, config: Mapping[str, Any], preprocessor: Mapping[str, Any] | None, network: NetworkConfig
+    path: Path,
+    config: Mapping[str, Any],
+    preprocessor: Mapping[str, Any] | None,
+    network: NetworkConfig,
+    *,
+    trained: bool = True,
 ) -> Preprocessing:
     """What the ``preprocessor`` config of the checkpoint at ``path`` asks for, beside the ``config`` of its network.
 
-    Without one it is what the family's class in transformers does by default, and a line says so; transformers itself
-    refuses such a checkpoint. Raises ModelError for options that are wrong or not done here.
+    Without one it is what the family's class in transformers does by default, which a line says if the network is
+    ``trained``; transformers itself refuses such a checkpoint. Raises ModelError for options that are wrong or not done
+    here.
     """
     named = config.get("image_processor_type")  # where ``AutoImageProcessor`` looks next
     processor = named if isinstance(named, str) else processor_of(config)
@@ -32,7 +38,9 @@ def read_preprocessing(
         return Preprocessing.from_dict(preprocessor, processor)
     fixed = None if isinstance(network, BitClassifierConfig) else network.image_size
     preprocessing = Preprocessing.default_of(processor, fixed)
-    _log.warning(f"{path} has no {PREPROCESSOR_CONFIG}: pictures are prepared {_in_words(processor, preprocessing)}.")
+    if trained:
+        prepared = _in_words(processor, preprocessing)
+        _log.warning(f"{path} has no {PREPROCESSOR_CONFIG}: pictures are prepared {prepared}.")
     return preprocessing
 
 
