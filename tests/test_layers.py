@@ -152,7 +152,6 @@ def test_nothing_imports_click() -> None:
         pytest.param(["bench", "--help"], id="help of bench"),
         pytest.param(["--version"], id="version"),
         pytest.param(["models"], id="models"),
-        pytest.param(["info", "tiny"], id="info"),
         pytest.param(["classify"], id="wrong usage"),
         pytest.param(["embed", "cat.png", "--format", "npy"], id="wrong usage of embed"),
     ],

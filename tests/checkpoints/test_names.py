@@ -306,7 +306,7 @@ def test_embed_takes_what_classify_says_has_no_head(tmp_path: Path) -> None:
     assert (embedded.exit_code, len(json.loads(embedded.stdout)["embedding"])) == (0, PLAIN.encoder.hidden_size)
     assert embedded.stderr.count("left out: decoder.0.weight.") == 1
     assert classified.exit_code == 3
-    assert "has no head, so it gives no labels" in classified.stderr
+    assert "has no head that is read here, so it gives no labels" in classified.stderr
 
 
 def test_a_beit_of_pre_training_normalises_the_mean_of_its_patches(
@@ -384,3 +384,18 @@ def test_an_adapter_that_was_not_merged_is_named(name: str, tmp_path: Path) -> N
     said = refused(write(tmp_path, PLAIN, {**published(PLAIN), name: MATRIX}))
     assert "have one that was not merged" in said
     assert "merge_and_unload" in said
+
+
+def test_a_head_of_several_layers_is_left_out_and_the_network_below_gives_features(tmp_path: Path) -> None:
+    layers = {f"classifier.{layer}.{part}": torch.zeros(3, 3) for layer in (0, 2) for part in ("weight", "bias")}
+    folder = write(tmp_path / "layers", PLAIN, headless(PLAIN) | layers)
+    classified = CliRunner().invoke(app, ["classify", "x.png", "-m", str(folder)])
+    assert classified.exit_code == 3
+    assert "has no head that is read here" in classified.stderr
+    assert (
+        "left out: classifier.0.bias, classifier.0.weight, classifier.2.bias, classifier.2.weight." in classified.stderr
+    )
+    whole = Checkpoint.read(write(tmp_path / "whole", PLAIN, published(PLAIN)))
+    expected = load_network(whole, head=False).state_dict()
+    found = load_network(Checkpoint.read(folder)).state_dict()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found.items())

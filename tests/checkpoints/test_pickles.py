@@ -307,3 +307,15 @@ def test_a_folder_without_a_config_says_to_name_the_pickle(tmp_path: Path) -> No
         refused(tmp_path)
         == f"{tmp_path} holds no config.json, but {file.name}. Name such a file instead of its folder."
     )
+
+
+def test_the_only_pickle_of_a_folder_is_taken_whatever_its_name(tmp_path: Path) -> None:
+    write(tmp_path / "run", {"model": published()}, "best.pth")
+    torch.save({}, tmp_path / "run" / "optimizer.pt")
+    done = run("convert", tmp_path / "run", tmp_path / "out", "--trust-pickle")
+    assert done.exit_code == 0, done.stderr
+    assert same(Checkpoint.read(tmp_path / "out"), random_weights(PLAIN))
+    write(tmp_path / "run", {"model": published()}, "last.pth")
+    done = run("convert", tmp_path / "run", tmp_path / "again", "--trust-pickle")
+    assert done.exit_code == 3
+    assert "best.pth" in done.stderr

@@ -106,7 +106,7 @@ def test_preprocessing_that_does_not_fit_the_network_is_an_error_as_soon_as_it_i
     with pytest.raises(ModelError) as caught:
         Checkpoint.read(folder(tmp_path, config, preprocessor))
     assert caught.value.cause == f"The model takes 64×64 pixels, but its preprocessor_config.json makes {made}."
-    assert caught.value.remedy == "Correct the sizes in that file, or run it with {image_size=64}."
+    assert caught.value.remedy == "Write the sizes that it takes into that file, or run it with {image_size=64}."
 
 
 def test_a_size_that_makes_gigabytes_of_every_picture_is_an_error_as_soon_as_it_is_read(tmp_path: Path) -> None:

@@ -177,7 +177,8 @@ def test_a_network_without_a_head_has_no_labels_and_says_what_it_has(pictures: P
     make_headless(pictures / "model")
     done = run("0.png", "nowhere.png", "-m", "model", "--engine", engine, "-o", "out.csv")
     assert done.stderr == (
-        "vithybrid: model has no head, so it gives no labels. Get its features with `vithybrid embed` or `Embedder`.\n"
+        "vithybrid: model has no head that is read here, so it gives no labels. "
+        "Get its features with `vithybrid embed` or `Embedder`.\n"
     )
     assert done.exit_code == 3
     assert not (pictures / "out.csv").exists()

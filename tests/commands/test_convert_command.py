@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint, Layout
 from vithybrid_cli.checkpoints.convert import convert_checkpoint, crop_difference
 from vithybrid_cli.checkpoints.load import load_network, read_weights
 from vithybrid_cli.commands.app import app
-from vithybrid_cli.errors import UsageError
+from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.preprocess import timm_preprocessing
 from vithybrid_cli.model.config import VitConfig
 
@@ -326,3 +327,14 @@ def test_the_difference_is_that_of_the_outputs(tmp_path: Path) -> None:
     before, after = load_network(source)(pixels), load_network(Checkpoint.read(out))(pixels)
     assert found.largest == pytest.approx((before - after).abs().max().item(), rel=1e-3)
     assert found.allowed == pytest.approx(16 * 2**-8 * before.abs().max().item())  # bfloat16 has eight bits
+
+
+def test_weights_that_are_not_finite_are_not_converted(tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    shutil.copytree(GOLDENS / "hf-vit", source)
+    tensors = load_file(source / "model.safetensors")
+    name = next(name for name in tensors if name.endswith("layernorm.weight"))
+    save_file({**tensors, name: torch.full_like(tensors[name], float("nan"))}, source / "model.safetensors")
+    with pytest.raises(ModelError, match="gives outputs that are not finite, so its weights are damaged"):
+        convert_checkpoint(Checkpoint.read(source), tmp_path / "out")
+    assert not (tmp_path / "out").exists()

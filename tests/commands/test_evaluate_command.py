@@ -232,7 +232,7 @@ def test_wrong_usage_says_what_and_exits_with_2(pictures: list[list[int]], argum
 def test_a_network_without_a_head_exits_with_3(pictures: list[list[int]]) -> None:
     make_headless(Path("headless"))
     done = run("labelled", "-m", "headless")
-    assert "headless has no head, so it gives no labels." in done.stderr
+    assert "headless has no head that is read here, so it gives no labels." in done.stderr
     assert (done.exit_code, done.stdout) == (3, "")
 
 

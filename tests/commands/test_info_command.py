@@ -351,13 +351,6 @@ def test_an_unknown_format_exits_with_2() -> None:
     assert run(str(GOLDEN), "-f", "yaml").exit_code == 2
 
 
-def test_torch_is_not_needed() -> None:
-    asked = f"from vithybrid_cli.commands.info import info; info({str(GOLDEN)!r})"
-    program = f"import sys; {asked}; print('torch' in sys.modules)"
-    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
-    assert done.stdout.splitlines()[-1] == "False"
-
-
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
 @pytest.mark.parametrize(
     "arguments",
@@ -374,3 +367,18 @@ def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
     assert done.returncode == 2
     assert done.stderr.startswith("vithybrid: Cannot write to stdout: No space left on device.")
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_weights_that_do_not_fit_the_config_are_an_error_as_for_classify(folder: Path) -> None:
+    change(folder / "config.json", num_hidden_layers=1)
+    done = run(str(folder))
+    assert (done.exit_code, done.stdout) == (3, "")
+    assert "do not fit its config.json; " in done.stderr
+    assert done.stderr.endswith("Use the config.json that was saved with these weights, or another checkpoint.\n")
+
+
+def test_a_config_that_begins_with_a_byte_order_mark_is_read(folder: Path) -> None:
+    before = facts(str(folder))
+    config = folder / "config.json"
+    config.write_bytes(b"\xef\xbb\xbf" + config.read_bytes())
+    assert facts(str(folder)) == before

@@ -3,6 +3,7 @@
 import errno
 import hashlib
 import json
+import logging
 import os
 import shutil
 import socket
@@ -381,6 +382,26 @@ def test_no_network_and_nothing_cached_is_one_line_that_names_the_built_in_model
 def test_an_outage_is_told_from_a_missing_model(server: Hub) -> None:
     server.status = 503
     with pytest.raises(ModelError, match="503"):
+        locate(NAME)
+
+
+def test_a_name_that_begins_like_a_folder_may_be_a_mistyped_path_which_is_said(
+    server: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    with caplog.at_level(logging.INFO, "vithybrid_cli"):
+        with pytest.raises(ModelError):
+            locate("runs/mien")
+        assert caplog.messages == []
+        (tmp_path / "runs").mkdir()
+        with pytest.raises(ModelError):
+            locate("runs/mien")
+    assert caplog.messages == ["There is no folder runs/mien, so it is looked for on the hub."]
+
+
+def test_a_network_that_is_down_is_said_without_the_number_of_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ModelError, match=r"cannot be fetched from http://127.0.0.1:9 \((?!.*Errno)"):
         locate(NAME)
 
 

@@ -45,6 +45,11 @@ def convert_checkpoint(source: Checkpoint, out: Path, dtype: torch.dtype | None 
         weights = read_weights(source)
         write_checkpoint(unfinished, source.stored_config, source.preprocessing, weights, dtype, source.problem_type)
         expected = _outputs(source)
+        if not expected.isfinite().all():
+            raise ModelError(
+                f"{source.path} gives outputs that are not finite, so its weights are damaged.",
+                "Use another checkpoint of its training run.",
+            )
         difference = _difference(_outputs(Checkpoint.read(unfinished)), expected, _error(weights, dtype))
         if not difference.largest <= difference.allowed:  # NaN is not
             raise ModelError(

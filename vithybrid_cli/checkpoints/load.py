@@ -64,17 +64,29 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
     Raises ModelError when they are missing, damaged, or do not fit the config.
     """
+    key_map = require_weights(checkpoint)
+    if checkpoint.layout is Layout.JAX:
+        return _contiguous(key_map.to_ours(_read_npz(checkpoint.path)))
+    tensors = checkpoint.tensors()
+    plain = _plain_norm(checkpoint, {tensor.name for tensor in tensors})
+    return key_map.to_ours(_read_tensors(tensors) | plain)
+
+
+def require_weights(checkpoint: Checkpoint) -> KeyMap:
+    """The names of the weights, which are looked at in their headers alone.
+
+    Raises ModelError when they are missing, or do not fit the config.
+    """
     with torch.device("meta"):
         network = build(checkpoint.stored_config)
     if checkpoint.layout is Layout.JAX:
         _check_fit(network, _npz_shapes(checkpoint.path), key_maps.JAX, checkpoint)
-        return _contiguous(key_maps.JAX.to_ours(_read_npz(checkpoint.path)))
-    tensors = checkpoint.tensors()
-    shapes = {tensor.name: tensor.shape for tensor in tensors}
+        return key_maps.JAX
+    shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors()}
     key_map = _key_map(checkpoint, shapes)
-    plain = _plain_norm(checkpoint, shapes)
-    _check_fit(network, shapes | {name: tuple(norm.shape) for name, norm in plain.items()}, key_map, checkpoint)
-    return key_map.to_ours(_read_tensors(tensors) | plain)
+    plain = {name: tuple(norm.shape) for name, norm in _plain_norm(checkpoint, shapes).items()}
+    _check_fit(network, shapes | plain, key_map, checkpoint)
+    return key_map
 
 
 def _plain_norm(checkpoint: Checkpoint, names: Collection[str]) -> dict[str, Tensor]:
@@ -193,9 +205,9 @@ def _check_fit(
     if listed:
         jax = checkpoint.layout is Layout.JAX
         what = "make no network (shapes are in torch's order)" if jax else "do not fit its config.json"
-        raise ModelError(
-            f"The weights in {checkpoint.path} {what}; {'; '.join(listed)}.", "Fetch the checkpoint again."
-        )
+        again = "Fetch the checkpoint again."
+        remedy = again if jax else "Use the config.json that was saved with these weights, or another checkpoint."
+        raise ModelError(f"The weights in {checkpoint.path} {what}; {'; '.join(listed)}.", remedy)
 
 
 def _listed(names: list[str]) -> str:

@@ -98,5 +98,5 @@ def require_fit(path: Path, image_size: tuple[int, int], preprocessing: Preproce
         smaller = f", or run it with {{image_size={width}}}" if width == height else ""
         raise ModelError(
             f"The model takes {width}×{height} pixels, but its {PREPROCESSOR_CONFIG} makes {made[1]}×{made[0]}.",
-            f"Correct the sizes in that file{smaller}.",
+            f"Write the sizes that it takes into that file{smaller}.",
         )

@@ -8,7 +8,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vithybrid_cli.checkpoints.files import ADAPTER_CONFIG, is_pickle, pickle_error
+from vithybrid_cli.checkpoints.files import ADAPTER_CONFIG, is_no_network, is_pickle, pickle_error
 from vithybrid_cli.checkpoints.folders import no_checkpoint
 from vithybrid_cli.checkpoints.names import Anchors, unwrapped
 from vithybrid_cli.checkpoints.unused import SILENT, is_unused, notice
@@ -35,7 +35,15 @@ class StoredTensor(TensorShape):
 def has_weights(path: Path, *, trust_pickle: bool = False) -> bool:
     """Whether there are any files to look into; what is in them may be damaged."""
     names = (WEIGHTS, WEIGHTS_INDEX, *((PICKLE, PICKLE_INDEX) if trust_pickle else ()))
-    return path.is_file() or any((path / name).is_file() for name in names)
+    if path.is_file() or any((path / name).is_file() for name in names):
+        return True
+    return trust_pickle and _only_pickle(path) is not None
+
+
+def _only_pickle(folder: Path) -> Path | None:
+    """The pickle in a folder that may hold a network, under whatever name, if there is just one."""
+    pickles = [file for file in folder.glob("*") if is_pickle(file) and not is_no_network(file.name)]
+    return pickles[0] if len(pickles) == 1 else None
 
 
 def weight_files(path: Path, *, trust_pickle: bool = False) -> list[Path]:
@@ -55,6 +63,8 @@ def weight_files(path: Path, *, trust_pickle: bool = False) -> list[Path]:
         return [path / PICKLE]
     if trust_pickle and (path / PICKLE_INDEX).is_file():
         return _shards(path / PICKLE_INDEX)
+    if trust_pickle and (only := _only_pickle(path)) is not None:
+        return [only]
     for name in (PICKLE, PICKLE_INDEX):
         if (path / name).is_file():
             raise placeholder(path / name) or pickle_error(path, name)

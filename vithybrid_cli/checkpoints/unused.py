@@ -32,6 +32,8 @@ _BESIDE = re.compile(
 )
 
 
+# A head of one's own, of several layers, in place of the linear one: not computed here, and nothing below it needs it.
+_HEAD_OF_LAYERS = re.compile(r"(?:classifier|head|fc)\.\w+\.")
 # What the names of parts have that some networks of a family lack.
 _OF_A_PART = re.compile(r"pooler|mask_token|^layernorm|pre_logits|head_dist|distillation_classifier")
 
@@ -51,6 +53,8 @@ def never_used(name: str) -> bool:
 
 def _is_of_another_part(name: str, config: NetworkConfig, nested: bool) -> bool:
     """Whether it is of a part that other networks of the family have and this one lacks."""
+    if not config.labels and _HEAD_OF_LAYERS.match(name):
+        return True
     if not isinstance(config, VitConfig):
         return False
     if not _OF_A_PART.search(name):

@@ -33,11 +33,16 @@ def info(
 ) -> None:
     """Show a checkpoint: where it lies, its layout, network, preprocessing and labels, and what it converts to.
 
+    Weights that do not fit the network are an error; their numbers are not looked at.
+
     Example: vithybrid info tiny --labels
     """
     how = Running(model=model, revision=revision, offline=offline)
     with Stderr(quiet=quiet) as watch:
         checkpoint = read_checkpoint(how, watch)
+        from vithybrid_cli.checkpoints.load import require_weights  # imports torch
+
+        require_weights(checkpoint)
     facts = describe(checkpoint, all_labels=labels)
     write_facts(facts, output_format, {} if checkpoint.config.labels else {"labels": _NO_LABELS})
 

@@ -4,6 +4,7 @@ import errno
 import json
 import logging
 import os
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -241,5 +242,6 @@ def _versioned(repo_id: str, revision: str) -> str:
 
 def _reason(error: Exception) -> str:
     """The first line of the error that says something; the client's texts span paragraphs."""
-    lines = [line.strip().rstrip(".:") for line in str(error).splitlines() if line.strip()]
+    text = re.sub(r"\[Errno -?\d+\] ", "", str(error))
+    lines = [line.strip().rstrip(".:") for line in text.splitlines() if line.strip()]
     return lines[0] if lines else type(error).__name__

@@ -22,7 +22,7 @@ _AGAIN = "Fetch the checkpoint again."
 def read_checkpoint_json(file: Path) -> dict[str, Any]:
     """The JSON object in a ``file`` of a checkpoint. Raises ModelError when it is missing or broken."""
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise ModelError(
             f"{file.parent} holds no {file.name}, so it is no checkpoint folder.", "Name another folder."

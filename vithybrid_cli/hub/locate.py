@@ -68,9 +68,16 @@ def locate(
     try:
         if offline:
             raise not_cached(model.repo_id, model.revision)
+        if _may_be_mistyped(os.fspath(name)):
+            _log.info(f"There is no folder {os.fspath(name)}, so it is looked for on the hub.")
         return fetch(model, verify_all=update, trust_pickle=trust_pickle, progress=progress)
     except HubUnreachable as error:
         return _as_it_is(model, found, error)
+
+
+def _may_be_mistyped(name: str) -> bool:
+    """Whether a hub id of this name begins like a path that exists."""
+    return "/" in name and catalog.resolve(name) is None and Path(name).parent.is_dir()
 
 
 def is_cached(name: str, *, revision: str | None = None) -> bool:

@@ -211,7 +211,7 @@ class ProcessorOptions:
             return default
         numbers = value if isinstance(value, list | tuple) else [value] * 3
         if len(numbers) != 3 or not all(_is_number(x) and (x > 0 or key != "image_std") for x in numbers):
-            raise self._wrong(key, "Write three numbers, one for each of red, green and blue.")
+            raise self._wrong(key, "Write three numbers, for red, green and blue; a standard deviation is above 0.")
         red, green, blue = (float(x) for x in numbers)
         return red, green, blue
 

@@ -226,5 +226,6 @@ def require_head(checkpoint: Checkpoint, model: str) -> None:
     """Raise ModelError for a network that does not choose a label; ``model`` is what the user calls it."""
     if not checkpoint.config.labels:
         raise ModelError(
-            f"{model} has no head, so it gives no labels.", "Get its features with `vithybrid embed` or `Embedder`."
+            f"{model} has no head that is read here, so it gives no labels.",
+            "Get its features with `vithybrid embed` or `Embedder`.",
         )

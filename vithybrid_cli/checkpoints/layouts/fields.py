@@ -12,7 +12,10 @@ _SHOWN = 60  # characters of a value in an error message
 
 def field_error(where: str, problem: str) -> ModelError:
     """The error for a field that is wrong or not supported; ``where`` names its file or object."""
-    return ModelError(f"{where}: {problem}.", "Correct it, or use another checkpoint (`vithybrid models` lists some).")
+    return ModelError(
+        f"{where}: {problem}.",
+        "Use another checkpoint (`vithybrid models` lists some), or mend the file where it is wrong.",
+    )
 
 
 def shown(value: Any) -> str:
