@@ -4,17 +4,12 @@ import re
 from pathlib import Path
 
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.hub.files import PICKLE_SUFFIXES, read_checkpoint_json
+from vithybrid_cli.hub.files import PICKLE_SUFFIXES, is_training_state, read_checkpoint_json
 from vithybrid_cli.images.suffixes import picture_suffixes
 
 ADAPTER_CONFIG = "adapter_config.json"
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 SHARD = re.compile(r"-\d{5}-of-(\d{5})\.(?:safetensors|bin)$")
-# What training writes beside the weights: no weights of a network. torch, transformers' Trainer, accelerate.
-TRAINING_STATE = re.compile(
-    r"(?:optimizer|optim|scheduler|scaler|sampler|rng_state|random_states|training_args|trainer_state|train_state"
-    r"|custom_checkpoint)[\w.-]*\.(?:pt|pth|bin|pkl|json|safetensors)$"
-)
 # Endings and names of other frameworks' files → who writes them, and how to get weights from them.
 _FROM_ONE_OF_TORCH = "Use the checkpoint that it was made from."
 _SAVE = "Load it in transformers ({}=True) and save it with save_pretrained, or use a repository with safetensors."
@@ -48,7 +43,7 @@ def foreign_file(file: Path) -> ModelError | None:
         return ModelError(f"{file} is one of {int(shard[1])} parts of its weights.", "Name its folder.")
     if file.suffix == ".json":
         return ModelError(f"{file} describes a checkpoint, and is none.", "Name its folder.")
-    if TRAINING_STATE.match(file.name):
+    if is_training_state(file.name):
         return ModelError(f"{file} is the state of a training run, and no network.", "Name the weights of the network.")
     for pattern, kind, remedy in () if is_pickle(file) and not is_no_network(file.name) else OTHERS:
         if pattern.search(file.name.lower()):
@@ -75,7 +70,7 @@ def adapter_error(folder: Path) -> ModelError:
 
 def is_no_network(name: str) -> bool:
     """Whether a pickle of this name holds something else than a network."""
-    return bool(TRAINING_STATE.match(name)) or name.startswith("openvino_") or name in ADAPTERS
+    return is_training_state(name) or name.startswith("openvino_") or name in ADAPTERS
 
 
 def pickle_error(path: Path, name: str = "") -> ModelError:

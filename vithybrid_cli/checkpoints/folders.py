@@ -14,7 +14,6 @@ from vithybrid_cli.checkpoints.files import (
     ADAPTERS,
     OTHERS,
     SHARD,
-    TRAINING_STATE,
     adapter_error,
     is_no_network,
     is_pickle,
@@ -22,7 +21,7 @@ from vithybrid_cli.checkpoints.files import (
 )
 from vithybrid_cli.checkpoints.weights import is_npz
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.hub.files import CONFIG, WEIGHTS, WEIGHTS_INDEX
+from vithybrid_cli.hub.files import CONFIG, WEIGHTS, WEIGHTS_INDEX, is_training_state
 from vithybrid_cli.images.suffixes import picture_suffixes
 
 # A file or folder that only one kind of folder has → that kind.
@@ -101,7 +100,7 @@ def _sharded_without_index(folder: Path, names: list[str], lacks: str) -> ModelE
 
 def _other_safetensors(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     """Some single files of weights need neither config nor the usual name."""
-    others = [name for name in names if name.endswith((".npz", ".safetensors")) and not TRAINING_STATE.match(name)]
+    others = [name for name in names if name.endswith((".npz", ".safetensors")) and not is_training_state(name)]
     if not others or not (lacks == WEIGHTS or is_npz(folder / others[0])):
         return None
     if len(others) == 1:
@@ -208,7 +207,7 @@ def _data_set(folder: Path, names: list[str], lacks: str) -> ModelError | None:
 
 
 def _weights_alone(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    found = [name for name in names if name.endswith(".safetensors") and not TRAINING_STATE.match(name)]
+    found = [name for name in names if name.endswith(".safetensors") and not is_training_state(name)]
     if not found:
         return None
     return ModelError(
@@ -240,7 +239,7 @@ def _others(folder: Path, names: list[str], lacks: str) -> ModelError | None:
 
 
 def _training_state(folder: Path, names: list[str], lacks: str) -> ModelError | None:
-    found = [name for name in names if TRAINING_STATE.match(name)]
+    found = [name for name in names if is_training_state(name)]
     if not found:
         return None
     return ModelError(

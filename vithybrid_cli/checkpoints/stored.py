@@ -16,11 +16,11 @@ from vithybrid_cli.checkpoints.weights import FLOATS, TensorShape, tensor_shapes
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.files import WEIGHTS, WEIGHTS_INDEX, shards
 from vithybrid_cli.hub.foreign import placeholder
+from vithybrid_cli.hub.pickles import PICKLE, PICKLE_INDEX
 from vithybrid_cli.model.config import NetworkConfig, VitConfig
 
 _log = logging.getLogger(__name__)
 
-PICKLE, PICKLE_INDEX = "pytorch_model.bin", "pytorch_model.bin.index.json"
 _LISTED = 3  # names in an error message
 
 

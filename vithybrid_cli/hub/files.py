@@ -1,6 +1,7 @@
 """Which files make up a checkpoint: their names, and what the JSON ones among them say. Imports nothing heavy."""
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,18 @@ WEIGHTS_SUFFIXES = (".safetensors", ".npz")  # of single files that are read
 # Endings that frameworks give to pickles: torch (bin, pt, pth, ckpt), plain Python (pkl) and joblib.
 PICKLE_SUFFIXES = (".bin", ".pt", ".pth", ".ckpt", ".pkl", ".joblib")
 
+# What training writes beside the weights: no weights of a network. torch, transformers' Trainer, accelerate.
+_TRAINING_STATE = re.compile(
+    r"(?:optimizer|optim|scheduler|scaler|sampler|rng_state|random_states|training_args|trainer_state|train_state"
+    r"|custom_checkpoint)[\w.-]*\.(?:pt|pth|bin|ckpt|pkl|json|safetensors)$"
+)
+
 _AGAIN = "Fetch the checkpoint again."
+
+
+def is_training_state(name: str) -> bool:
+    """Whether a file of this name is the state of a training run, and holds no network."""
+    return _TRAINING_STATE.match(name) is not None
 
 
 def read_checkpoint_json(file: Path) -> dict[str, Any]:

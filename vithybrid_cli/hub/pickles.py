@@ -4,20 +4,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.hub.files import PICKLE_SUFFIXES
+from vithybrid_cli.hub.files import PICKLE_SUFFIXES, is_training_state
 
 PICKLE = "pytorch_model.bin"
 PICKLE_INDEX = f"{PICKLE}.index.json"
 
-# What trainers write beside the weights: of transformers, accelerate and Lightning.
-_STATES = ("training_args", "optimizer", "scheduler", "scaler", "rng_state", "random_states", "trainer_state")
 _OF_TORCH = (".bin", ".pth", ".pt", ".ckpt")
 
 
 def pickles_in(names: Iterable[str]) -> list[str]:
     """The pickles among the files of a repository, those that may be its weights first, in the order of their names."""
     found = [name for name in names if name.endswith(PICKLE_SUFFIXES)]
-    return sorted(found, key=lambda name: (_is_state(name), name != PICKLE, name))
+    return sorted(found, key=lambda name: (is_training_state(Path(name).name), name != PICKLE, name))
 
 
 def pickle_of(repo_id: str, names: Iterable[str]) -> str | None:
@@ -27,7 +25,9 @@ def pickle_of(repo_id: str, names: Iterable[str]) -> str | None:
         if name in listed:
             return name
     found = [
-        name for name in pickles_in(listed) if "/" not in name and name.endswith(_OF_TORCH) and not _is_state(name)
+        name
+        for name in pickles_in(listed)
+        if "/" not in name and name.endswith(_OF_TORCH) and not is_training_state(Path(name).name)
     ]
     if len(found) > 1:
         raise ModelError(
@@ -41,7 +41,3 @@ def checkpoint_of(folder: Path, weights: str) -> Path:
     """The path that names a checkpoint: its folder, but for a pickle of a name that a folder is not searched for."""
     usual = not weights.endswith(PICKLE_SUFFIXES) or weights == PICKLE
     return folder if usual else folder / weights
-
-
-def _is_state(name: str) -> bool:
-    return name.rpartition("/")[2].startswith(_STATES)
