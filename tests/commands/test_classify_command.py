@@ -305,6 +305,17 @@ def test_what_is_no_list_of_paths_is_one_line_on_stderr(pictures: Path) -> None:
     assert "no list of paths" in done.stderr
 
 
+@pytest.mark.parametrize("closed", ["2>&-", "0<&- 2>&-", "0<&-"])
+@pytest.mark.parametrize("to_file", [False, True])
+def test_with_closed_streams_the_results_come_all_the_same(pictures: Path, closed: str, to_file: bool) -> None:
+    command = shlex.join([*PROGRAM, "0.png", "1a.png", "-o", "out.jsonl" if to_file else "-"])
+    done = subprocess.run(["sh", "-c", f"{command} {closed}"], capture_output=True, text=True, check=False)
+    written = Path("out.jsonl").read_text(encoding="utf-8") if to_file else done.stdout
+    assert done.returncode == 1
+    assert ["predictions" in record for record in records(written)] == [True, False]
+    assert ("1a.png: This is no picture" in done.stderr) == ("2>" not in closed)
+
+
 def test_a_closed_stdin_is_wrong_usage(pictures: Path) -> None:
     command = " ".join([*PROGRAM, "-", "<&-"])
     done = subprocess.run(["sh", "-c", command], capture_output=True, text=True, check=False)

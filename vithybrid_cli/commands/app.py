@@ -1,5 +1,6 @@
 """The Typer app: all subcommands under one name."""
 
+import os
 import sys
 import warnings
 from typing import Annotated
@@ -47,6 +48,7 @@ def root(
 
 def main() -> None:
     """Run the app on the program's arguments."""
+    _stand_in_for_closed_streams()
     # Pillow warns of odd metadata in pictures that it reads well; on stderr that would look like a failure.
     warnings.filterwarnings("ignore", module=r"PIL\.")
     try:
@@ -57,3 +59,17 @@ def main() -> None:
         discard_stdout()
         typer.echo(f"vithybrid: {unwritable(None, error, 'Make room there.')}", err=True)
         sys.exit(EXIT_USAGE)
+
+
+def _stand_in_for_closed_streams() -> None:
+    """Where stderr is closed, what is said goes nowhere; and no file that is opened later takes a closed one's place.
+
+    Stdin and stdout stay None where they are closed: who needs them says so.
+    """
+    if None not in (sys.stdin, sys.stdout, sys.stderr):
+        return
+    while (last := os.open(os.devnull, os.O_RDWR)) <= 2:  # the lowest number that is free
+        pass
+    os.close(last)
+    if sys.stderr is None:
+        sys.stderr = open(os.devnull, "w", encoding="utf-8")  # noqa: SIM115, PTH123 (open until the end)
