@@ -128,6 +128,17 @@ def test_links_to_pictures_and_folders_are_followed_and_a_broken_one_is_reported
         decode("p/d.jpg")
 
 
+@pytest.mark.parametrize("pattern", ["p", "p/**", "p/*/*.jpg", "p/**/*.jpg"])
+def test_a_link_to_a_folder_that_is_not_there_now_is_reported(tree: Tree, pattern: str) -> None:
+    tree("p/q/a.jpg p/q/.b/c.jpg")
+    for name, target in (("archive", "../not-mounted"), ("2019.05", "../away"), ("notes.txt", "gone"), (".h", "gone")):
+        Path("p", name).symlink_to(target)
+    assert found(pattern) == ["p/2019.05", "p/archive", "p/q/a.jpg"]
+    assert list(find([pattern], ["archive", "2019*"])) == ["p/q/a.jpg"]
+    with pytest.raises(MissingFile, match=r"a link to \.\./not-mounted, where there is nothing"):
+        decode("p/archive")
+
+
 def test_a_pipe_among_pictures_is_reported_and_not_opened(tree: Tree) -> None:
     tree("p/a.jpg")
     os.mkfifo("p/b.jpg")

@@ -21,6 +21,17 @@ def test_hidden_and_system_folders_and_excluded_ones_are_no_labels(tmp_path: Pat
     assert label_folders(tmp_path, ["junk"]) == ("cat2", "cat10", "dog")
 
 
+def test_a_label_whose_folder_is_not_there_now_is_refused_unless_it_is_excluded(tmp_path: Path) -> None:
+    make(tmp_path, "cat/1.jpg dog/1.jpg")
+    for name in (".hidden", "notes.txt", "loose.jpg", "fox"):
+        (tmp_path / name).symlink_to("../not-mounted")
+    with pytest.raises(UsageError, match=r"fox is a link to \.\./not-mounted, where there is nothing"):
+        label_folders(tmp_path)
+    assert label_folders(tmp_path, ["fox"]) == ("cat", "dog")
+    (tmp_path / "fox").unlink()
+    assert label_folders(tmp_path) == ("cat", "dog")
+
+
 def test_what_lies_beside_the_label_folders_is_counted(tmp_path: Path) -> None:
     make(tmp_path, "cat/1.jpg cat/notes.txt loose.jpg README.md @eaDir/1.jpg cat/@eaDir/1.jpg cat/raw/2.jpg dog/3.jpg")
     survey = Survey()

@@ -1,13 +1,15 @@
 """Folders of labelled pictures: ``DIR/<label>/…``, one folder per label."""
 
+import os
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.suffixes import picture_suffixes, suffix_of
 from vithybrid_cli.sources.exclude import Exclude
 from vithybrid_cli.sources.own_files import OwnFiles
-from vithybrid_cli.sources.pictures import Pictures
+from vithybrid_cli.sources.pictures import Pictures, may_be_a_lost_folder
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.walk import Entry, listing, walk
 
@@ -27,7 +29,8 @@ class DataSetRoot(UsageError):
 def label_folders(folder: Path, exclude: Sequence[str] = ()) -> tuple[str, ...]:
     """The names of the label folders in natural order, without folders that systems make and those of ``exclude``.
 
-    Raises UsageError where there are none, and DataSetRoot where they are the parts of a data set.
+    Raises UsageError where there are none, or one is a link that leads nowhere, and DataSetRoot where they are the
+    parts of a data set.
     """
     try:
         if not folder.is_dir():
@@ -35,6 +38,7 @@ def label_folders(folder: Path, exclude: Sequence[str] = ()) -> tuple[str, ...]:
         next(folder.iterdir(), None)
     except OSError as error:
         raise UsageError(f"{folder} cannot be listed: {error.strerror}.", "Change its permissions.") from error
+    _require_no_lost(folder, exclude)
     labels = _folders(folder, exclude)
     if not labels:
         raise _without_folders(folder)
@@ -83,6 +87,15 @@ def _folders(folder: Path, exclude: Sequence[str] = ()) -> list[Entry]:
     """The folders in it that may be labels."""
     pictures = _pictures(folder, exclude, Survey())
     return [entry for entry in listing(str(folder))[0] if entry.is_folder and pictures.below(entry) is not None]
+
+
+def _require_no_lost(folder: Path, exclude: Sequence[str]) -> None:
+    """Raise UsageError where a label's folder is a link that leads nowhere: there would be a label too few."""
+    pictures = _pictures(folder, exclude, Survey())
+    for entry in filter(may_be_a_lost_folder, listing(str(folder))[0]):
+        if pictures.below(replace(entry, is_folder=True)) is not None:
+            cause = f"{entry.path} is a link to {os.readlink(entry.path)}, where there is nothing."  # noqa: PTH115
+            raise UsageError(cause, "Mend the link, or remove it.")
 
 
 def _is_picture(entry: Entry) -> bool:

@@ -5,7 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 
-from vithybrid_cli.sources.pictures import Pictures
+from vithybrid_cli.sources.pictures import Pictures, may_be_a_lost_folder
 from vithybrid_cli.sources.walk import Entry, Selector, walk
 
 _WILDCARD = re.compile(r"[*?[]")
@@ -67,13 +67,13 @@ class _Pattern:
                 self._reached.add(index + 1)
 
     def takes(self, entry: Entry) -> bool:
-        """Whether the whole pattern fits this file."""
+        """Whether the whole pattern fits this file, or only its beginning a link to a folder that is not there now."""
         if not self._is_whole(entry.name):
-            return False
+            return self._is_on_the_way(entry.name) and may_be_a_lost_folder(entry) and not self._leaves_out(entry)
         self._matched.any = True
         if self._parts[-1] == _ANY_DEPTH:
             return self._pictures.takes(entry)
-        return not (self._pictures.excludes(entry) or self._pictures.own.has(entry))
+        return not self._leaves_out(entry)
 
     def below(self, entry: Entry) -> Selector | None:
         """What is left of the pattern in this folder."""
@@ -94,6 +94,12 @@ class _Pattern:
     def _is_whole(self, name: str) -> bool:
         last = len(self._parts) - 1
         return last in self._reached and _fits(name, self._parts[last])
+
+    def _is_on_the_way(self, name: str) -> bool:
+        return any(_fits(name, self._parts[index]) for index in self._reached if index < len(self._parts) - 1)
+
+    def _leaves_out(self, file: Entry) -> bool:
+        return self._pictures.excludes(file) or self._pictures.own.has(file)
 
     def _passes_over(self, entry: Entry, fitting: Sequence[int]) -> bool:
         """Whether a folder is excluded, or a system's own that no part of the pattern names."""

@@ -17,7 +17,8 @@ class Pictures:
 
     A file is known by its suffix. Only where that is neither one of pictures nor one of other well-known files are its
     first bytes looked at, so that a folder of many files stays fast; pipes and devices never are. Cameras' raw files
-    are pictures where ``raw`` says so. Folders that systems make for themselves are passed over.
+    are pictures where ``raw`` says so. A link that leads nowhere is given too unless its suffix is of something else:
+    what is behind it may be a picture, or a folder of them. Folders that systems make for themselves are passed over.
     """
 
     survey: Survey
@@ -72,4 +73,11 @@ class Pictures:
         if suffix in OTHER_SUFFIXES:
             return False
         kind = kind_of_file(entry.path)
-        return kind is Kind.PICTURE or (kind is Kind.RAW and self.raw)
+        return kind is Kind.PICTURE or (kind is Kind.RAW and self.raw) or entry.leads_nowhere
+
+
+def may_be_a_lost_folder(entry: Entry) -> bool:
+    """Whether it is a link that leads nowhere, and by its suffix was one to a folder."""
+    if not entry.leads_nowhere:
+        return False
+    return suffix_of(entry.name) not in picture_suffixes() | RAW_SUFFIXES | OTHER_SUFFIXES

@@ -16,11 +16,17 @@ class Entry:
     name: str
     is_folder: bool
     inode: int
+    is_link: bool = False
 
     @property
     def path(self) -> str:
         """The folder's path and the name."""
         return os.path.join(self.folder, self.name)  # noqa: PTH118 (keeps `./` as the user wrote it)
+
+    @property
+    def leads_nowhere(self) -> bool:
+        """Whether it is a link to what is not there, or cannot be reached now."""
+        return self.is_link and not os.path.exists(self.path)  # noqa: PTH110 (Path raises on odd names)
 
 
 class Selector(Protocol):
@@ -96,7 +102,7 @@ def listing(folder: str) -> tuple[list[Entry], bool]:
         with os.scandir(folder or ".") as scan:
             for found in scan:
                 inode = 0 if os.name == "nt" else found.inode()  # Windows would have to open each file
-                entry = Entry(folder, found.name, _is_folder(found), inode)
+                entry = Entry(folder, found.name, _is_folder(found), inode, found.is_symlink())
                 entries.append(entry)
     except OSError:
         complete = False
