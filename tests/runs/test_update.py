@@ -98,7 +98,7 @@ def test_new_changed_and_vanished_pictures_make_the_file_of_a_fresh_run(folder: 
     Path("p/3.png").unlink()
     done = update(output)
     assert (done.exit_code, done.stdout) == (0, "")
-    assert done.stderr == "labelled 2 new, 1 changed; kept 5; dropped 2 that are gone\n"
+    assert done.stderr == "labelled 2 new, 1 changed; kept 5; dropped 2 that are no longer among the inputs\n"
     assert Path(output).read_bytes() == fresh(output_format)
     assert beside(output) == ["", ".files.jsonl", ".run.json"]
 
@@ -284,6 +284,90 @@ def test_what_is_known_below_a_folder_that_cannot_be_listed_stays(
         assert len(names("out.jsonl")) == 17
     assert update("out.jsonl").exit_code == 0
     assert Path("out.jsonl").read_bytes() == whole
+
+
+@pytest.mark.parametrize("pattern", ["q/*.png", "q/**/*.png", "q*/*.png", "./q/*.png", "q/*"])
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_is_known_of_a_pattern_that_matches_nothing_now_stays(folder: Path, pattern: str, gone: bool) -> None:
+    shutil.copytree("p", "q")
+    update("out.jsonl", pattern, "p/1.png", "p/2.png")
+    whole = Path("out.jsonl").read_bytes()
+    Path("q").rename(".away")
+    if not gone:
+        Path("q").mkdir()
+    done = update("out.jsonl", pattern, "p/2.png")
+    assert "kept 9; dropped 1 that is no longer among the inputs; could not read 1\n" in done.stderr
+    assert len(names("out.jsonl")) == 8 + 1 + 1
+    if not gone:
+        Path("q").rmdir()
+    Path(".away").rename("q")
+    assert update("out.jsonl", pattern, "p/1.png", "p/2.png").exit_code == 0
+    assert Path("out.jsonl").read_bytes() == whole
+
+
+@pytest.mark.parametrize("lost", ["q", "q/", "q*"])
+def test_what_is_known_below_a_folder_that_is_empty_now_stays_beside_other_inputs(folder: Path, lost: str) -> None:
+    Path("q").mkdir()
+    for name in ("q/a.png", "q/b.png"):
+        paint(name, 3)
+    update("out.jsonl", "p/0.png", lost, "p/1.png")
+    whole = Path("out.jsonl").read_bytes()
+    Path("q").rename("away")
+    Path("q").mkdir()
+    done = update("out.jsonl", "p/0.png", lost, "p/1.png")
+    holds = "matches" if "*" in lost else "holds"
+    assert (done.exit_code, done.stderr.splitlines()) == (
+        0,
+        [
+            f"{lost} {holds} no pictures now, so its 2 results are kept; leave it out of the inputs to drop them",
+            "nothing new: out.jsonl has the results of all 4 inputs",
+        ],
+    )
+    assert Path("out.jsonl").read_bytes() == whole
+    assert update("out.jsonl", "p/0.png").stderr == "kept 1; dropped 3 that are no longer among the inputs\n"
+
+
+def test_what_is_excluded_now_is_dropped(folder: Path) -> None:
+    shutil.copytree("p", "q")
+    update("out.jsonl", "q", "p")
+    done = run("q", "p", "--exclude", "q/*", "-o", "out.jsonl", "--update")
+    assert done.stderr.splitlines()[-1] == "kept 8; dropped 8 that are no longer among the inputs"
+
+
+def test_what_is_known_behind_a_link_that_leads_nowhere_now_stays(folder: Path) -> None:
+    Path("p").rename("away")
+    Path("p").mkdir()
+    paint("p/a.png", 1)
+    Path("p/link").symlink_to("../away")
+    update("out.jsonl")
+    whole = Path("out.jsonl").read_bytes()
+    Path("away").rename("farther")
+    done = update("out.jsonl")
+    assert done.exit_code == 1
+    assert "p/link: This is a link to ../away" in done.stderr
+    assert done.stderr.splitlines()[-1] == "kept 9; could not read 1"
+    Path("farther").rename("away")
+    assert update("out.jsonl").exit_code == 0
+    assert Path("out.jsonl").read_bytes() == whole
+
+
+@pytest.mark.parametrize(("count", "lost"), [(1, "its only result"), (3, "all its 3 results")])
+def test_a_file_of_other_inputs_is_refused_and_stays(folder: Path, count: int, lost: str) -> None:
+    update("out.jsonl", *names_in("p")[:count])
+    whole = Path("out.jsonl").read_bytes()
+    done = update("out.jsonl", *names_in("p")[count:])
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"vithybrid: None of the inputs is in out.jsonl, so it would lose {lost}. "
+        "Give the inputs of the first run and what is new, or leave out --update to start over.\n",
+    )
+    assert Path("out.jsonl").read_bytes() == whole
+
+
+def test_one_input_is_said_as_one(folder: Path) -> None:
+    update("out.jsonl", "p/0.png")
+    assert update("out.jsonl", "p/0.png").stderr == "nothing new: out.jsonl has the results of its 1 input\n"
+    assert run("p/0.png", "-o", "out.jsonl", "--resume").stderr == "out.jsonl has the results of its 1 input\n"
 
 
 def names_in(folder: str) -> list[str]:

@@ -42,7 +42,7 @@ def classify(
         typer.Option(
             "--update",
             rich_help_panel=options.OUTPUT_PANEL,
-            help="Keep what --output knows, label new and changed pictures, drop those that are gone.",
+            help="Keep what --output knows, label new and changed pictures, drop those no longer among the inputs.",
         ),
     ] = False,
     files_from: options.FilesFrom = None,

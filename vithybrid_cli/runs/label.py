@@ -20,7 +20,7 @@ from vithybrid_cli.runs.resume import ResumePoint, resume_point
 from vithybrid_cli.runs.stamps import Stamped, StampedWriter, StampLog
 from vithybrid_cli.runs.update import Update
 from vithybrid_cli.runs.watch import Begin, Tally, Watch, tell_survey
-from vithybrid_cli.runs.write import noted, write_results
+from vithybrid_cli.runs.write import all_there_in, noted, write_results
 from vithybrid_cli.settings import Reading, Running, Writing, decisions
 from vithybrid_cli.sources.inputs import Sources
 from vithybrid_cli.sources.survey import Survey
@@ -168,7 +168,7 @@ def _finish(record: RunRecord, start: ResumePoint, watch: Watch) -> Tally:
     if not start.closed:
         with opened(record.output, keep=start.end) as stream:
             open_writer(record.output_format, stream, continued=True).close()
-    watch.say(f"{record.output} has the results of all {start.done} inputs")
+    watch.say(all_there_in(record.output, start.done))
     return Tally(start.done, start.failed)
 
 

@@ -4,13 +4,14 @@ import os
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Self
 
 from vithybrid_cli.runs.known import Known, State
 from vithybrid_cli.runs.stamps import NO_FILE, stamp_of
+from vithybrid_cli.sources.pattern import covers, fixed_folder, is_pattern
 
 
 @dataclass(slots=True)
@@ -32,7 +33,8 @@ class Done:
 class Plan:
     """The ``order`` of the results by number; the paths to label, and those to look at since they had an error.
 
-    ``kept`` and ``dropped`` count results; ``reached`` says whether any input leads to a file.
+    ``kept`` and ``dropped`` count results; ``reached`` says whether any input leads to a file. ``emptied`` are inputs
+    below which there are no pictures now, and how many results of theirs are kept.
     """
 
     known: Known
@@ -42,26 +44,34 @@ class Plan:
     kept: int = 0
     dropped: int = 0
     reached: bool = False
+    emptied: list[tuple[str, int]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, known: Known, paths: Iterable[str], *, strict: bool) -> Self:
+    def of(cls, known: Known, paths: Iterable[str], emptied: Sequence[str], *, strict: bool) -> Self:
         """Take all ``paths``, and look at what is there now. A picture that is named twice is labelled once.
 
-        What is known below a folder that cannot be reached or listed now is no news of its pictures: it is kept.
-        With ``strict``, what had an error has its turn among the others.
+        What is known below a folder that cannot be reached or listed now, or of a pattern that matches nothing, is no
+        news of its pictures: it is kept. So it is for the inputs in ``emptied``, which grows while paths are taken: a
+        disk that is not there leaves an empty folder. With ``strict``, what had an error has its turn among the others.
         """
         plan = cls(known)
         met = _Met(known)
         for path in paths:
+            plan._keep_emptied(met, emptied)
             number = known.number(path)
             if met.is_new(number):
                 met.set(number, keeps=plan._add(number, path, strict=strict))
-                for below in met.rest_below(path) if _is_closed(path) else ():
-                    met.set(below, keeps=True)
-                    plan._append(below, keeps=True)
+                if _is_closed(path):
+                    plan._keep_rest(met, path)
             plan._append(number, keeps=met.keeps(number))
+        plan._keep_emptied(met, emptied)
         plan.dropped = met.rest()
         return plan
+
+    @property
+    def is_of_other_inputs(self) -> bool:
+        """Whether nothing was known of any input, and so everything that was known is dropped."""
+        return self.dropped > 0 and not any(map(self.known.has_result, self.order))
 
     @property
     def is_written(self) -> bool:
@@ -75,7 +85,8 @@ class Plan:
         parts = [f"labelled {', '.join(counts)}"] if counts else []
         parts.append(f"kept {self.kept:,}")
         if self.dropped:
-            parts.append(f"dropped {self.dropped:,} that {'is' if self.dropped == 1 else 'are'} gone")
+            are = "is" if self.dropped == 1 else "are"
+            parts.append(f"dropped {self.dropped:,} that {are} no longer among the inputs")
         if done.unreadable:
             parts.append(f"could not read {done.unreadable:,}")
         return "; ".join(parts)
@@ -93,6 +104,18 @@ class Plan:
             case _:
                 self.to_label.append(path)
         return False
+
+    def _keep_emptied(self, met: "_Met", emptied: Sequence[str]) -> None:
+        for text in emptied[len(self.emptied) :]:
+            self.emptied.append((text, self._keep_rest(met, text)))
+
+    def _keep_rest(self, met: "_Met", text: str) -> int:
+        """Keep what did not come up and is of this input, a folder or pattern; how much that is."""
+        numbers = met.rest_of(text)
+        for number in numbers:
+            met.set(number, keeps=True)
+            self._append(number, keeps=True)
+        return len(numbers)
 
     def _append(self, number: int, *, keeps: bool) -> None:
         self.order.append(number)
@@ -129,8 +152,14 @@ class _Met:
         """How many of the results that were known did not come up."""
         return sum(self._known.has_result(number) and not self._met[number] for number in range(self._before))
 
-    def rest_below(self, folder: str) -> list[int]:
-        """The numbers of those of them that lie below a folder, in the order in which they were met."""
+    def rest_of(self, text: str) -> list[int]:
+        """The numbers of those of them that are below a folder or of a pattern, in the order of the file."""
+        if is_pattern(text):
+            below = self._rest_below(fixed_folder(text))
+            return [number for number in below if covers(text, self._known.path(number))]
+        return self._rest_below(text)
+
+    def _rest_below(self, folder: str) -> list[int]:
         if self._sorted is None:
             self._sorted = sorted(self._known.path(number) for number in range(self._before))
         begin = os.path.join(folder, "")  # noqa: PTH118 (as the paths below it were joined)

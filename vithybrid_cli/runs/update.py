@@ -26,9 +26,10 @@ from vithybrid_cli.runs.plan import Done, Plan
 from vithybrid_cli.runs.record import EarlierRun, RunRecord
 from vithybrid_cli.runs.stamps import Stamped, crc, stamp_file, stamp_line
 from vithybrid_cli.runs.watch import Begin, Tally, Watch, tell_survey
-from vithybrid_cli.runs.write import noted, write_results
+from vithybrid_cli.runs.write import all_there_in, noted, write_results
 from vithybrid_cli.settings import Reading, Writing
 from vithybrid_cli.sources.inputs import Sources
+from vithybrid_cli.sources.pattern import is_pattern
 from vithybrid_cli.sources.survey import Survey
 
 if TYPE_CHECKING:
@@ -67,6 +68,9 @@ class Update:
             plan = self._planned(survey)
             if plan.known.unstamped:
                 self.watch.say(_unstamped(plan.known.unstamped))
+            for text, count in plan.emptied:
+                if count:
+                    self.watch.say(_emptied(text, count))
             try:
                 self._compute(plan)
             except KeyboardInterrupt:
@@ -78,7 +82,7 @@ class Update:
             unchanged = plan.is_written
             self._write(plan)
         tell_survey(survey, self.watch)
-        all_there = f"nothing new: {self.output} has the results of all {len(plan.order):,} inputs"
+        all_there = f"nothing new: {all_there_in(self.output, len(plan.order))}"
         self.watch.say(all_there if unchanged else plan.summary(self.done))
         return _tally(plan)
 
@@ -90,11 +94,17 @@ class Update:
         except OSError as error:
             cause = f"{error.filename or self.output} cannot be read: {error.strerror or error}."
             raise UsageError(cause, f"Make it readable, {self.record.start_over}.") from error
-        plan = Plan.of(known, self.sources.paths(survey), strict=self.what.strict)
+        plan = Plan.of(known, self.sources.paths(survey), survey.emptied, strict=self.what.strict)
         if not plan.reached and known.has_labels():  # the disk may not be there
             raise UsageError(
                 f"Nothing was found to read, so {self.output} would lose all its results.",
                 f"Look whether the inputs are where they were, {self.record.start_over}.",
+            )
+        if plan.is_of_other_inputs and known.has_labels():
+            lost = "its only result" if plan.dropped == 1 else f"all its {plan.dropped:,} results"
+            raise UsageError(
+                f"None of the inputs is in {self.output}, so it would lose {lost}.",
+                f"Give the inputs of the first run and what is new, {self.record.start_over}.",
             )
         return plan
 
@@ -204,6 +214,12 @@ def _rewrite(plan: Plan) -> None:
 def _tally(plan: Plan) -> Tally:
     known, there = plan.known, [number for number in plan.order if plan.known.has_result(number)]
     return Tally(len(there), sum(known.failed(number) for number in there))
+
+
+def _emptied(text: str, count: int) -> str:
+    results, them = ("1 result is", "it") if count == 1 else (f"{count:,} results are", "them")
+    what = "matches" if is_pattern(text) else "holds"
+    return f"{text} {what} no pictures now, so its {results} kept; leave it out of the inputs to drop {them}"
 
 
 def _unstamped(count: int) -> str:

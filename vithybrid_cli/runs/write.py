@@ -1,6 +1,7 @@
 """Results are written as they come: counted, and told where they are errors."""
 
 from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from vithybrid_cli.output import Writer
@@ -33,6 +34,11 @@ def write_results(
             told(result)
         if failed and strict:
             return
+
+
+def all_there_in(output: Path | None, count: int) -> str:
+    """That a file has the results of ``count`` inputs, which are all, in words."""
+    return f"{output} has the results of {'its 1 input' if count == 1 else f'all {count:,} inputs'}"
 
 
 def noted(results: Iterable[Result], engine: "Engine", record: RunRecord) -> Iterator[Result]:

@@ -18,13 +18,13 @@ class _Pattern:
     @classmethod
     def of(cls, text: str) -> Self:
         inner = text.rstrip("/")
-        return cls(_parts(inner), "/" not in inner, folder_only=text.endswith("/"))
+        return cls(parts_of(inner), "/" not in inner, folder_only=text.endswith("/"))
 
     def fits(self, below: Sequence[str], whole: Sequence[str]) -> bool:
         """Whether it is about a path with these parts: those below the input's folder, and all."""
         if self.anywhere:
             return _part_fits(whole[-1], self.parts[-1])
-        return _parts_fit(below, self.parts) or _parts_fit(whole, self.parts)
+        return parts_fit(below, self.parts) or parts_fit(whole, self.parts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,20 +46,22 @@ class Exclude:
 
     def fits(self, path: str, root: str, *, is_folder: bool) -> bool:
         """Whether ``path``, which was found below the folder ``root``, is passed over."""
-        below, whole = _parts(path[len(root) :]), _parts(path)
+        below, whole = parts_of(path[len(root) :]), parts_of(path)
         return any(pattern.fits(below, whole) for pattern in self.patterns if is_folder or not pattern.folder_only)
 
 
-def _parts(path: str) -> tuple[str, ...]:
+def parts_of(path: str) -> tuple[str, ...]:
+    """What stands between the slashes of a path or pattern."""
     return tuple(part for part in path.replace(os.sep, "/").split("/") if part not in ("", "."))
 
 
-def _parts_fit(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+def parts_fit(parts: Sequence[str], pattern: Sequence[str]) -> bool:
+    """Whether a pattern with these parts matches the whole of a path with those; ``**`` is any number of them."""
     if not pattern:
         return not parts
     if pattern[0] == "**":
-        return any(_parts_fit(parts[start:], pattern[1:]) for start in range(len(parts) + 1))
-    return bool(parts) and _part_fits(parts[0], pattern[0]) and _parts_fit(parts[1:], pattern[1:])
+        return any(parts_fit(parts[start:], pattern[1:]) for start in range(len(parts) + 1))
+    return bool(parts) and _part_fits(parts[0], pattern[0]) and parts_fit(parts[1:], pattern[1:])
 
 
 def _part_fits(name: str, pattern: str) -> bool:

@@ -93,7 +93,10 @@ class Sources:
             if text == STDIN:
                 yield from self._listed(STDIN)
             else:
+                before = survey.found, survey.excluded
                 yield from find([text], self.exclude, survey, raw=self.raw, own=own)
+                if before == (survey.found, survey.excluded):
+                    survey.emptied.append(text)
         if self.files_from is not None:
             yield from self._listed(str(self.files_from))
 

@@ -5,6 +5,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 
+from vithybrid_cli.sources.exclude import parts_fit, parts_of
 from vithybrid_cli.sources.pictures import Pictures, may_be_a_lost_folder
 from vithybrid_cli.sources.walk import Entry, Selector, walk
 
@@ -31,6 +32,18 @@ def matches(pattern: str, pictures: Pictures) -> Iterator[str]:
             yield path
     if not matched.any:
         yield pattern
+
+
+def fixed_folder(pattern: str) -> str:
+    """The folder before the first wildcard, whether it is there or not; nothing for the current one."""
+    wildcard = _WILDCARD.search(pattern)
+    return pattern if wildcard is None else pattern[: pattern.rfind(os.sep, 0, wildcard.start()) + 1]
+
+
+def covers(pattern: str, path: str) -> bool:
+    """Whether the pattern matches a path or a folder above it, by name alone."""
+    parts, wanted = parts_of(path), parts_of(pattern)
+    return any(parts_fit(parts[:end], wanted) for end in range(1, len(parts) + 1))
 
 
 def _split(pattern: str) -> tuple[str, list[str]]:

@@ -19,7 +19,8 @@ class Survey:
 
     How many were ``found``, and what was left out below folders: files that are no pictures by suffix, pictures that
     lie in no label's folder, folders of the system by name, and what the user wanted excluded. ``inputs`` says in
-    words where they were looked for; ``only_lists``, that these were lists of paths.
+    words where they were looked for; ``only_lists``, that these were lists of paths. ``emptied`` are the folders and
+    patterns among them that had nothing to give, without anything being excluded, in their order.
     """
 
     found: int = 0
@@ -29,11 +30,17 @@ class Survey:
     excluded_files: int = 0
     excluded_folders: int = 0
     inputs: Sequence[str] = ()
+    emptied: list[str] = field(default_factory=list)
     only_lists: bool = False
 
     def leave_out(self, suffix: str) -> None:
         """Count a file that is no picture."""
         self.left_out[suffix if _SUFFIX.fullmatch(suffix) else ""] += 1
+
+    @property
+    def excluded(self) -> int:
+        """How many files and folders were excluded."""
+        return self.excluded_files + self.excluded_folders
 
     @property
     def raws(self) -> int:
