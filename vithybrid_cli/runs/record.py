@@ -178,7 +178,10 @@ def _read(output: Path, start_over: str) -> EarlierRun:
 
 
 def _differences(name: str, was: object, now: object) -> Iterator[str]:
-    """What to say of a setting that has changed; models are the same if their files are, whatever they were called."""
+    """What to say of a setting that has changed, after "made with".
+
+    Models are the same if their files are, whatever they were called.
+    """
     if was == now:
         return
     match name:
@@ -194,9 +197,9 @@ def _differences(name: str, was: object, now: object) -> Iterator[str]:
                 if before.get(part) != now.get(part):
                     yield f"{part} {_shown(before.get(part))}, now {_shown(now.get(part))}"
         case _ if isinstance(now, bool):
-            yield f"{'with' if was else 'without'} {option(name)}, now {'with' if now else 'without'} it"
+            yield f"{'' if was else 'no '}{option(name)}, now {'with' if now else 'without'} it"
         case _:
-            first = f"without {option(name)}" if was is None else option(name, _shown(was))
+            first = f"no {option(name)}" if was is None else option(name, _shown(was))
             yield f"{first}, now {'without it' if now is None else _shown(now)}"
 
 
