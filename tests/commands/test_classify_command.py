@@ -112,9 +112,12 @@ def test_a_missing_file_and_a_pattern_without_match_are_records(pictures: Path) 
 
 
 def test_strict_stops_at_the_first_bad_file_and_keeps_what_was_done(pictures: Path) -> None:
-    done = run(".", "--strict")
+    done = run(".", "--strict", "-q")
     assert paths(records(done.stdout)) == ["./0.png", "./1.png", "./1a.png"]
-    assert done.exit_code == 1
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "vithybrid: stopped at ./1a.png, the first picture that could not be read, as --strict asks\n",
+    )
 
 
 def test_each_bad_file_is_one_line_on_stderr_unless_quiet(pictures: Path) -> None:

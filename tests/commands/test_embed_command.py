@@ -144,10 +144,13 @@ def test_an_input_is_never_written_over(pictures: Path, arguments: list[str]) ->
 
 
 def test_strict_stops_at_the_first_bad_file_and_keeps_what_was_done(pictures: Path) -> None:
-    done = run(".", "--strict", "-o", "f.npy")
+    done = run(".", "--strict", "-q", "-o", "f.npy")
     assert paths(lines_of("f.npy")) == ["./0.png", "./1.png", "./1a.png"]
     assert np.load("f.npy").shape == (2, WIDTH)
-    assert done.exit_code == 1
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "vithybrid: stopped at ./1a.png, the first picture that could not be read, as --strict asks\n",
+    )
 
 
 def test_paths_come_from_lists(pictures: Path) -> None:

@@ -222,7 +222,11 @@ def test_with_strict_the_first_error_is_the_last_result_and_what_was_known_stays
     paint("p/1a.png", 7)
     Path("p/2a.png").write_bytes(b"no picture")
     paint("p/3a.png", 8)
-    assert run("p", "-o", "out.jsonl", "--update", "--strict").exit_code == 1
+    done = run("p", "-o", "out.jsonl", "--update", "--strict", "-q")
+    assert (done.exit_code, done.stderr) == (
+        1,
+        "vithybrid: stopped at p/2a.png, the first picture that could not be read, as --strict asks\n",
+    )
     assert [name[2:-4] for name in names("out.jsonl")] == ["0", "1", "1a", "2", "2a", *"34567"]
     Path("p/2a.png").unlink()
     assert run("p", "-o", "out.jsonl", "--update", "--strict").exit_code == 0

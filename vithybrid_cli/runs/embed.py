@@ -57,7 +57,7 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
         begin = Begin(sources.counter(), alone=sources.single, apart=apart)
         until = interrupts.between(results, Batches(1 if sources.live else embedder.engine.batch_size))
         with writer, watch.counting(begin) as progress:
-            write_results(until, writer, progress, tally, watch.failure, strict=what.strict)
+            write_results(until, writer, progress, tally, watch, strict=what.strict)
     tell_survey(survey, watch)
     return tally
 

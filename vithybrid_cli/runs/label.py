@@ -129,9 +129,9 @@ def _label(
         else:
             writer = StampedWriter(open_text_writer(chosen, stream, continued=start.end > 0), stamped, log)
         until = interrupts.between(noted(results, engine, record), Batches(1 if sources.live else engine.batch_size))
-        told = None if on_screen else watch.failure  # a table shows what is wrong in its place
         with _interrupt_told(record, watch), writer, watch.counting(begin) as progress:
-            write_results(until, writer, progress, tally, told, strict=what.strict)
+            # A table shows what is wrong in its place.
+            write_results(until, writer, progress, tally, watch, strict=what.strict, visible=on_screen)
     return tally
 
 

@@ -144,7 +144,7 @@ class Update:
         begin = Begin(lambda: len(paths), alone=self.sources.single)
         with closing(outputs), Interrupts() as interrupts, self.watch.counting(begin) as progress:
             until = interrupts.between(noted(results, engine, self.record), Batches(engine.batch_size))
-            write_results(until, writer, progress, Tally(), self.watch.failure, strict=self.what.strict)
+            write_results(until, writer, progress, Tally(), self.watch, strict=self.what.strict)
 
     @contextmanager
     def _journal(self) -> Iterator[Journal]:

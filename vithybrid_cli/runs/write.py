@@ -1,13 +1,14 @@
 """Results are written as they come: counted, and told where they are errors."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
+from vithybrid_cli.errors import option
 from vithybrid_cli.output import Writer
 from vithybrid_cli.results import Outcome
 from vithybrid_cli.runs.record import RunRecord
-from vithybrid_cli.runs.watch import Counter, Tally
+from vithybrid_cli.runs.watch import Counter, Tally, Watch
 
 if TYPE_CHECKING:
     from vithybrid_cli.engines import Engine
@@ -20,19 +21,25 @@ def write_results(
     writer: Writer[Result],
     progress: Counter,
     tally: Tally,
-    told: Callable[[Outcome], None] | None,
+    watch: Watch,
     *,
     strict: bool,
+    visible: bool = False,
 ) -> None:
-    """Write each result as it comes, and count it; failures are ``told``, and with ``strict`` the first is the last."""
+    """Write each result as it comes, and count it; with ``strict`` the first failure is the last, and that is said.
+
+    ``watch`` is told of failures, unless the results are ``visible`` on a screen themselves.
+    """
     for result in results:
         writer.write(result)
         failed = result.error is not None
         tally.add(failed=failed)
         progress.advance(failed=failed)
-        if failed and told is not None:
-            told(result)
+        if failed and not visible:
+            watch.failure(result)
         if failed and strict:
+            first = "the first picture that could not be read"
+            watch.warn(f"stopped at {result.path}, {first}, as {option('strict')} asks")
             return
 
 
