@@ -114,8 +114,28 @@ def test_a_loop_of_links_ends_and_gives_each_picture_once(tree: Tree) -> None:
     Path("p/q/r").symlink_to("../r", target_is_directory=True)
     Path("p/r/q").symlink_to("../q", target_is_directory=True)
     Path("p/self.jpg").symlink_to("self.jpg")
-    assert found("p") == ["p/a.jpg", "p/q/b.jpg", "p/q/r/c.jpg", "p/self.jpg"]
+    assert found("p") == ["p/a.jpg", "p/q/b.jpg", "p/r/c.jpg", "p/self.jpg"]
     assert found("p/**/b.jpg") == ["p/q/b.jpg"]
+
+
+def test_pictures_have_their_own_paths_where_a_link_comes_before_their_folder(tree: Tree) -> None:
+    tree("p/orig/cat.jpg p/orig/sub/dog.jpg")
+    links = {"a": "orig", "b": "a", "c": "orig/sub", "orig/d": "sub", "e": str(Path("p").resolve())}
+    for link, target in links.items():
+        Path("p", link).symlink_to(target, target_is_directory=True)
+    Path("q").symlink_to("p", target_is_directory=True)
+    for root in ("p", "p/", "./p", "q"):
+        assert found(root) == [os.path.join(root, "orig/cat.jpg"), os.path.join(root, "orig/sub/dog.jpg")]  # noqa: PTH118
+    assert found("p/c") == ["p/c/dog.jpg"]
+    assert found("p/[ac]") == ["p/a/cat.jpg", "p/a/d/dog.jpg"]
+    assert found("p/?/*.jpg") == ["p/a/cat.jpg", "p/c/dog.jpg"]
+
+
+@pytest.mark.parametrize("folder", [".hidden", "@eaDir", "raw", "raw/@eaDir/x"])
+def test_a_link_to_a_folder_that_is_passed_over_is_followed(tree: Tree, folder: str) -> None:
+    tree(f"p/{folder}/cat.jpg p/z.jpg")
+    Path("p/a").symlink_to(folder, target_is_directory=True)
+    assert list(find(["p"], ["raw"])) == ["p/a/cat.jpg", "p/z.jpg"]
 
 
 def test_links_to_pictures_and_folders_are_followed_and_a_broken_one_is_reported(tree: Tree) -> None:

@@ -32,6 +32,16 @@ def test_a_label_whose_folder_is_not_there_now_is_refused_unless_it_is_excluded(
     assert label_folders(tmp_path) == ("cat", "dog")
 
 
+def test_a_link_to_another_label_is_followed_and_one_within_the_label_is_not(tmp_path: Path) -> None:
+    make(tmp_path, "cat/orig/1.jpg dog/2.jpg")
+    for name, target in (("cat/a", "orig"), ("cat/more", "../dog"), ("feline", "cat")):
+        (tmp_path / name).symlink_to(target, target_is_directory=True)
+    assert label_folders(tmp_path) == ("cat", "dog", "feline")
+    found = [path for path, _ in labelled_pictures(tmp_path, {"cat": 0, "feline": 1})]
+    names = ("cat/more/2.jpg", "cat/orig/1.jpg", "feline/more/2.jpg", "feline/orig/1.jpg")
+    assert found == [str(tmp_path / name) for name in names]
+
+
 def test_what_lies_beside_the_label_folders_is_counted(tmp_path: Path) -> None:
     make(tmp_path, "cat/1.jpg cat/notes.txt loose.jpg README.md @eaDir/1.jpg cat/@eaDir/1.jpg cat/raw/2.jpg dog/3.jpg")
     survey = Survey()

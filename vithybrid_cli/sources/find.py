@@ -36,7 +36,7 @@ def find(
     pictures = Pictures(Survey() if survey is None else survey, Exclude.of(exclude), raw, own)
     for text in inputs:
         if os.path.isdir(text):  # noqa: PTH112 (Path raises where a parent may not be entered)
-            yield from walk(text, pictures.at(text))
+            yield from walk(text, pictures.all_of(text))
         elif is_pattern(text) and not os.path.lexists(text):
             yield from matches(text, pictures)
         else:

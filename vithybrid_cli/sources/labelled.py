@@ -68,7 +68,8 @@ def labelled_pictures(
         elif pictures.takes(entry):
             survey.unlabelled += 1
     for name, index in labels.items():
-        for path in walk(str(folder / name), pictures):
+        label = str(folder / name)
+        for path in walk(label, pictures.all_of(label)):
             survey.found += 1
             yield path, index
 

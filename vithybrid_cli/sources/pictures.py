@@ -1,6 +1,8 @@
 """What is wanted of a folder: its pictures; the rest is counted."""
 
+import os
 from dataclasses import dataclass, replace
+from pathlib import PurePath
 
 from vithybrid_cli.images.signatures import Kind, kind_of_file
 from vithybrid_cli.images.suffixes import OTHER_SUFFIXES, RAW_SUFFIXES, picture_suffixes, suffix_of
@@ -19,6 +21,9 @@ class Pictures:
     first bytes looked at, so that a folder of many files stays fast; pipes and devices never are. Cameras' raw files
     are pictures where ``raw`` says so. A link that leads nowhere is given too unless its suffix is of something else:
     what is behind it may be a picture, or a folder of them. Folders that systems make for themselves are passed over.
+
+    ``tree`` is a folder that is walked as a whole: a link to another folder in it is not followed if that is found by
+    itself, so that pictures have their own paths and not those of links.
     """
 
     survey: Survey
@@ -26,10 +31,15 @@ class Pictures:
     raw: bool
     own: OwnFiles
     root: str = ""
+    tree: str = ""
 
     def at(self, root: str) -> "Pictures":
         """The same below another folder."""
         return replace(self, root=root)
+
+    def all_of(self, tree: str) -> "Pictures":
+        """The same for a walk through all of a folder."""
+        return replace(self, root=self.root or tree, tree=tree)
 
     def takes(self, entry: Entry) -> bool:
         """Whether this file is a picture to read."""
@@ -46,7 +56,7 @@ class Pictures:
         """What is wanted of this subfolder: the same, or nothing."""
         if entry.name.startswith(".") or self.excludes(entry) or self.skips(entry):
             return None
-        return self
+        return None if self.tree and entry.is_link and self._is_found_anyway(entry) else self
 
     def excludes(self, entry: Entry) -> bool:
         """Whether the user wants this passed over; it is counted."""
@@ -63,6 +73,19 @@ class Pictures:
         if not is_system_folder(folder.path):
             return False
         self.survey.system_folders[folder.name] += 1
+        return True
+
+    def _is_found_anyway(self, link: Entry) -> bool:
+        """Whether the folder that a link leads to lies in the tree, where nothing on the way is passed over."""
+        tree, target = os.path.realpath(self.tree), os.path.realpath(link.path)
+        begin = os.path.join(tree, "")  # noqa: PTH118 (as the path was made)
+        if not target.startswith(begin):
+            return False
+        path = self.tree
+        for name in PurePath(target[len(begin) :]).parts:
+            path = os.path.join(path, name)  # noqa: PTH118
+            if name.startswith(".") or is_system_folder(path) or self.exclude.fits(path, self.root, is_folder=True):
+                return False
         return True
 
     def _is_picture(self, entry: Entry, suffix: str) -> bool:

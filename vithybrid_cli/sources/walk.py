@@ -48,8 +48,8 @@ def natural_key(name: str) -> tuple[str, str]:
 def walk(root: str, selector: Selector) -> Iterator[str]:
     """The wanted files below ``root``, depth first; a folder that cannot be listed is given as a path.
 
-    Links to folders are followed, and no folder is entered twice, so a loop of links ends. Memory: the listings of
-    one folder per level, and two numbers per folder.
+    Links to folders are followed where ``selector`` wants it, and no folder is entered twice, so a loop of links ends.
+    Memory: the listings of one folder per level, and two numbers per folder.
     """
     entered: set[tuple[int, int]] = set()
     levels = [_wanted(root, selector, entered)]
