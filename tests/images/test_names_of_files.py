@@ -8,6 +8,8 @@ from PIL import Image
 from vithybrid_cli.errors import MissingFile, UnreadableImage
 from vithybrid_cli.images.decode import decode
 
+ANNEX_KEY = "SHA256E-s31390--f0a1b2c3.jpg"
+
 
 @pytest.fixture(autouse=True)
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
@@ -17,6 +19,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for name in ("p/a.jpg", "p/b c.jpg", "p/ü.PNG", "p/x y.jpg"):
         Image.new("RGB", (3, 2)).save(tmp_path / name)
     (tmp_path / "p" / "link.jpg").symlink_to("gone.jpg")
+    (tmp_path / "p" / "annex.jpg").symlink_to(f"../.git/annex/objects/x9/Qz/{ANNEX_KEY}/{ANNEX_KEY}")
     return tmp_path
 
 
@@ -55,6 +58,7 @@ def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         pytest.param("p/\udcfc.PNG", "but there is p/ü.PNG", id="Latin-1"),
         pytest.param("p/x%20y.jpg", "but there is p/x y.jpg", id="percents"),
         pytest.param("p/link.jpg", "This is a link to gone.jpg, where there is nothing", id="a broken link"),
+        pytest.param("p/annex.jpg", "a link of git-annex.* Fetch it with `git annex get`", id="git-annex"),
         pytest.param("–k", "a dash that is no hyphen", id="a dash"),
         pytest.param("-", "it stands for stdin only as an argument", id="stdin"),
         pytest.param("p/gone.jpg", "There is no file of this name. Check the spelling", id="any other"),
@@ -81,6 +85,7 @@ def test_an_odd_name_that_exists_is_read(name: str) -> None:
         pytest.param(b'[{"path": "a.jpg"}]', "JSON", id="JSON"),
         pytest.param(b"path,rank,index,label\n", "a table of results", id="CSV"),
         pytest.param(b"version https://git-lfs.github.com/spec/v1\noid sha256:0\n", "a Git-LFS pointer", id="LFS"),
+        pytest.param(f"/annex/objects/{ANNEX_KEY}\n".encode(), "a git-annex pointer.*`git annex get`", id="git-annex"),
         pytest.param(b"<!DOCTYPE html>\n<html>", "an HTML page", id="HTML"),
         pytest.param(b'<?xml version="1.0"?>\n<!-- x -->\n<svg xmlns="x">', "an SVG drawing", id="SVG"),
         pytest.param(b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>", "an XML file", id="XMP"),

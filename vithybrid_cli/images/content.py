@@ -83,6 +83,11 @@ _TEXTS = tuple(
             "Fetch the file with `git lfs pull`.",
         ),
         (
+            r"(?:[./]*\.git)?/annex/objects/[A-Z0-9_]+-",
+            "a git-annex pointer in place of the file itself",
+            "Fetch the file with `git annex get`.",
+        ),
+        (
             r"\s*(?:<!doctype html|<html)",
             "an HTML page, as sites send in place of a picture",
             "Download the picture again.",

@@ -29,6 +29,10 @@ def _link(name: str) -> _Explained:
     if not os.path.islink(name):  # noqa: PTH114 (Path raises on odd names)
         return None
     target = os.readlink(name)  # noqa: PTH115
+    if "/annex/objects/" in target.replace(os.sep, "/"):
+        return MissingFile(
+            "This is a link of git-annex, which has not fetched the file.", "Fetch it with `git annex get`."
+        )
     return MissingFile(f"This is a link to {target}, where there is nothing.", "Mend the link, or leave it out.")
 
 
