@@ -1,5 +1,6 @@
 """A picture that is cut off at its end is an error, or read as far as it goes by those who want that."""
 
+import struct
 import threading
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,26 @@ def test_a_format_that_is_not_decoded_in_part_is_an_error_that_does_not_name_it(
         with pytest.raises(UnreadableImage) as caught:
             decode(tmp_path / name, how)
         assert "allow_truncated" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", ["a.avif", "a.tif", "a.heic", "a.icns", "a.jpg", "a.png"])
+@pytest.mark.parametrize("part", [0.002, 0.01, 0.1, 0.5])
+def test_what_begins_like_a_picture_is_said_to_be_cut_off(tmp_path: Path, name: str, part: float) -> None:
+    if name == "a.heic":
+        pytest.importorskip("pillow_heif").register_heif_opener()
+    rows((200, 150)).save(tmp_path / name)
+    with pytest.raises(UnreadableImage, match=r"^The picture is damaged or cut off.* Copy or download it again"):
+        decode(shortened(tmp_path / name, part))
+
+
+@pytest.mark.parametrize(("bits", "compression"), [(64, 1), (8, 34661)])
+def test_a_tiff_of_another_variant_is_not_said_to_be_cut_off(tmp_path: Path, bits: int, compression: int) -> None:
+    fields = {256: 10, 257: 10, 258: bits, 259: compression, 262: 1, 273: 200, 277: 1, 279: 100}
+    entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in fields.items())
+    header = struct.pack("<4sIH", b"II*\0", 8, len(fields))
+    (tmp_path / "a.tif").write_bytes(header + entries + bytes(900))
+    with pytest.raises(UnreadableImage, match=r"^This variant of its format is not read"):
+        decode(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("name", ["a.jpg", "a.png", "a.gif", "a.bmp", "a.tif"])

@@ -22,6 +22,7 @@ from vithybrid_cli.images.failures import (
     naming_the_size,
     nothing_left,
     too_large,
+    unidentified,
     wrong_checksum,
 )
 from vithybrid_cli.images.pillow_limits import decoding
@@ -122,8 +123,10 @@ class _Reading:
         """The opened picture; of a camera's raw file the preview, if that is wanted."""
         try:
             image = _identified(stream)
-        except DAMAGE:
+        except DAMAGE as error:
             if not raw.is_raw(stream, self.path):
+                if isinstance(error, UnidentifiedImageError):
+                    raise unidentified(stream) from error
                 raise
         else:
             if image.format != "TIFF" or not raw.is_raw(stream, self.path):

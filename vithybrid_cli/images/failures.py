@@ -7,11 +7,13 @@ import struct
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import BinaryIO
 
 from PIL import Image, UnidentifiedImageError
 
 from vithybrid_cli.errors import ImageError, ImageTooLarge, MissingFile, PermissionDenied, UnreadableImage
 from vithybrid_cli.images.content import unknown
+from vithybrid_cli.images.signatures import HEAD, Kind, kind_of
 
 # What Pillow's plugins were seen to raise on damaged data. `python -W error` raises a Warning.
 DAMAGE = (
@@ -117,6 +119,30 @@ def wrong_checksum() -> UnreadableImage:
     return UnreadableImage("The picture is damaged (a checksum is wrong).", "Copy or download it again.")
 
 
+def unidentified(stream: BinaryIO) -> UnreadableImage:
+    """What to say of a file that Pillow does not take for a picture: one that begins like a picture is damaged."""
+    stream.seek(0)
+    beginning = stream.read(HEAD)
+    if kind_of(beginning) is not Kind.PICTURE:
+        return unknown()
+    stream.seek(0)
+    return _another_variant("") if _is_another_variant(stream, beginning) else _cut_off("")
+
+
+def _is_another_variant(stream: BinaryIO, beginning: bytes) -> bool:
+    """Whether the reader of the format knows that it cannot read this; of much else that it misses, it is not there."""
+    readers = ((factory, accept(beginning)) for factory, accept in Image.OPEN.values() if accept is not None)
+    for factory, accepted in readers:
+        if isinstance(accepted, str):  # the format's library is not there
+            return True
+        try:
+            if accepted:
+                factory(stream, "")
+        except DAMAGE as error:
+            return "pixel mode" in str(error) or isinstance(error.__cause__, KeyError)
+    return False
+
+
 def explained(error: BaseException) -> ImageError:
     """What an exception of the operating system or of a Pillow plugin means for the user."""
     code = error.errno if isinstance(error, OSError) else None
@@ -147,12 +173,18 @@ def _damaged(error: BaseException) -> UnreadableImage:
             "The picture is damaged or cut off (its file ends too early).", "Copy or download it again."
         )
     if _NONSENSE.search(text):
-        return UnreadableImage("The picture is damaged or cut off.", "Copy or download it again.")
+        return _cut_off("")
     if _OTHER_VARIANT.search(text) or isinstance(error, NotImplementedError):
-        return UnreadableImage(
-            f"This variant of its format is not read{_detail(text)}.", "Save it again with another program."
-        )
-    return UnreadableImage(f"The picture is damaged or cut off{_detail(text)}.", "Copy or download it again.")
+        return _another_variant(_detail(text))
+    return _cut_off(_detail(text))
+
+
+def _another_variant(detail: str) -> UnreadableImage:
+    return UnreadableImage(f"This variant of its format is not read{detail}.", "Save it again with another program.")
+
+
+def _cut_off(detail: str) -> UnreadableImage:
+    return UnreadableImage(f"The picture is damaged or cut off{detail}.", "Copy or download it again.")
 
 
 def _detail(text: str) -> str:
