@@ -33,7 +33,12 @@ from vithybrid_cli.sources.lists import MAX_PATH_BYTES, read_list, require_list
         pytest.param("photos/a.jpg\nb.jpg".encode("utf-16-be"), False, ["photos/a.jpg", "b.jpg"], id="big, no mark"),
         pytest.param("a.jpg\0b.jpg\0".encode("utf-16"), True, ["a.jpg", "b.jpg"], id="UTF-16 and NUL"),
         pytest.param("\r\n\r\n".encode("utf-16"), False, [], id="UTF-16 without a path"),
-        pytest.param(b"\xff\xfe", False, ["\udcff\udcfe"], id="a mark alone"),
+        pytest.param(b"\xff\xfe", False, [], id="a mark alone"),
+        pytest.param(b"\xfe\xff", True, [], id="a mark alone, big endian"),
+        pytest.param(b"\xef\xbb\xbf", False, [], id="a mark of UTF-8 alone"),
+        pytest.param(b"a.jpg\n  \n\t\r\n \x0c\nb.jpg\n ", False, ["a.jpg", "b.jpg"], id="lines of white space"),
+        pytest.param("a.jpg\r\n  \r\n".encode("utf-16"), False, ["a.jpg"], id="UTF-16 and white space"),
+        pytest.param(b"a.jpg\0 \0", True, ["a.jpg", " "], id="white space between NUL is a name"),
         pytest.param("ä.jpg\n".encode("latin-1"), False, ["\udce4.jpg"], id="Latin-1"),
     ],
 )
@@ -166,6 +171,26 @@ def test_odd_names_make_a_list_all_the_same(tmp_path: Path, content: bytes) -> N
     file.write_bytes(content)
     require_list(file, null=False)
     assert list(read_list(io.BytesIO(content))) == [os.fsdecode(line) for line in content.splitlines()]
+
+
+@pytest.mark.parametrize("header", ["path,label", '"Image","Class"', "id;file_name;split", "label\tfilepath"])
+def test_a_table_given_as_a_list_is_said_to_be_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, header: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("labels.CSV").write_text(f"{header}\np/a.jpg,cat\n", encoding="utf-8")
+    with pytest.raises(UsageError, match=r"labels\.CSV is no list of paths, but a table with the header"):
+        require_list(Path("labels.CSV"), null=False)
+    Path("labels.CSV").rename("labels.txt")
+    require_list(Path("labels.txt"), null=False)
+
+
+@pytest.mark.parametrize("first", ["photos/a,b.jpg", "path.jpg", "path", "a,b", "path,b"])
+def test_a_list_may_be_called_as_a_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, first: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path("path,b").touch()
+    Path("list.csv").write_text(f"{first}\n", encoding="utf-8")
+    require_list(Path("list.csv"), null=False)
 
 
 def test_a_list_with_nul_bytes_is_refused_unless_that_is_said(tmp_path: Path) -> None:

@@ -42,11 +42,11 @@ def decoded(chunks: Iterator[bytes], null: bool) -> Iterator[bytes]:
 
 
 def _encoding(held: bytes, null: bool) -> tuple[str | None, int]:
-    """The encoding, if it is UTF-16, and the length of the mark."""
+    """The encoding, if it is UTF-16, and the length of the mark, which may be all there is."""
     if held.startswith(codecs.BOM_UTF8):
         return None, len(codecs.BOM_UTF8)
     for encoding, mark, unmarked in _UTF16:
-        if held.startswith(mark) and b"\0" in held:
+        if held == mark or (held.startswith(mark) and b"\0" in held):
             return encoding, len(mark)
         if not null and unmarked.match(held):
             return encoding, 0

@@ -22,6 +22,12 @@ _CHUNK = 65536
 _CONTROL = re.compile(rb"[\x01-\x08\x0b\x0e-\x1a\x1c-\x1f\x7f]")  # what neither a list nor an odd name has much of
 _FEW, _MUCH = 2, 0.05  # control characters, and their share of all bytes, that a list may well begin with
 _PER_LINE = "Give one path per line, or separate them by NUL bytes and set {null=True}."
+_TABLES = (".csv", ".tsv", ".tab")
+_COLUMNS = frozenset(  # what tables call the one of pictures
+    f"{what}{of}"
+    for what in ("path", "file", "filename", "filepath", "name", "image", "img", "picture", "photo")
+    for of in ("", "s", "_path", " path", "_name", " name", "_file", " file", "_id", " id")
+)
 _NO_PATHS = ("JSON", "a table of results", "a PDF document", "an HTML page, as sites send in place of a picture")
 
 
@@ -30,12 +36,12 @@ def read_list(stream: BinaryIO, null: bool = False) -> Iterator[str]:
 
     A list in UTF-16 is told by its mark, or by the NUL bytes within its letters (see
     `vithybrid_cli.sources.encodings`); else bytes become text by ``os.fsdecode``. Empty entries, a byte order mark,
-    and in lines ``\\r``, are dropped. Raises UsageError for an entry of more than 64 KiB, and for what begins like no
-    list at all: a picture, an archive, JSON.
+    and in lines ``\\r``, are dropped; so are lines of nothing but white space. Raises UsageError for an entry of more
+    than 64 KiB, and for what begins like no list at all: a picture, an archive, JSON.
     """
     for entry in _split(decoded(_checked(_chunks(stream), null), null), b"\0" if null else b"\n"):
         path = entry if null else entry.removesuffix(b"\r")
-        if path:
+        if path if null else path.strip():
             yield os.fsdecode(path)
 
 
@@ -47,9 +53,17 @@ def require_list(file: Path, null: bool) -> None:
     if not null and b"\0" in b"".join(decoded(iter((beginning,)), null)):
         raise UsageError(f"{file} has NUL bytes between its paths.", "Set {null=True}.")
     first = next(read_list(io.BytesIO(beginning), null), "")
+    if file.suffix.lower() in _TABLES and _is_header(first) and not os.path.lexists(first):
+        raise UsageError(f"{file} is no list of paths, but a table with the header {first}.", _PER_LINE)
     beside = os.path.join(file.parent, first)  # noqa: PTH118 (Path raises on odd names)
     if os.path.isfile(beside) and not os.path.lexists(first):  # noqa: PTH113
         _log.warning("Paths in %s are looked for from the current folder on, but %s lies beside the list.", file, first)
+
+
+def _is_header(line: str) -> bool:
+    """Whether a line names the columns of a table, one of them of paths."""
+    cells = [cell.strip(" \"'").lower() for cell in re.split("[,;\t]", line)]
+    return len(cells) > 1 and not _COLUMNS.isdisjoint(cells) and all(re.fullmatch(r"[\w ()-]*", cell) for cell in cells)
 
 
 def _checked(chunks: Iterator[bytes], null: bool) -> Iterator[bytes]:
