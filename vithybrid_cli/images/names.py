@@ -130,8 +130,8 @@ def _pattern(name: str) -> _Explained:
     if next(glob.iglob(name), None) is not None:  # noqa: PTH207
         return MissingFile("This is a pattern, and a list holds paths.", "Give the pattern as an argument, in quotes.")
     return MissingFile(
-        "There is no file of this name.",
-        "Check the spelling (a pattern must match at least one file); in a list, give paths and no patterns.",
+        "No file has this name, and as a pattern it matches none.",
+        "Check the spelling, in which case counts; if it is from a list, give paths in its place.",
     )
 
 
