@@ -345,6 +345,23 @@ def test_nothing_that_is_read_is_written_over(pictures: Path, arguments: list[st
     assert {file: file.read_bytes() for file in pictures.rglob("*") if file.is_file()} == before
 
 
+@pytest.mark.parametrize("there", [True, False])
+def test_a_name_of_a_folder_is_no_output(pictures: Path, there: bool) -> None:
+    if there:
+        Path("sub").mkdir()
+    done = run("0.png", "-o", "sub/")
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "sub/ names a folder" in done.stderr
+    assert Path("sub").is_dir() == there
+
+
+@pytest.mark.parametrize("arguments", [["-f", "CSV"], ["-o", "out.CSV"], ["-o", "out.CSV", "-f", "Csv"]])
+def test_formats_may_be_written_in_capitals(pictures: Path, arguments: list[str]) -> None:
+    done = run("0.png", *arguments)
+    written = Path("out.CSV").read_text(encoding="utf-8") if "-o" in arguments else done.stdout
+    assert written.startswith("path,rank,index,label")
+
+
 def test_a_dash_for_the_output_is_stdout(pictures: Path) -> None:
     done = run("0.png", "-o", "-")
     assert json.loads(done.stdout)["path"] == "0.png"

@@ -98,6 +98,7 @@ BenchFormat = Annotated[
     typer.Option(
         "--format",
         "-f",
+        case_sensitive=False,
         metavar="<table|json|jsonl>",
         rich_help_panel=options.OUTPUT_PANEL,
         show_default="table on a terminal, else jsonl",

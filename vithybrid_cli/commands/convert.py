@@ -39,7 +39,13 @@ def convert(
     ] = False,
     output_format: Annotated[
         FactsFormat | None,
-        typer.Option("--format", "-f", show_default="text on a terminal, else json", help="How the report is written."),
+        typer.Option(
+            "--format",
+            "-f",
+            case_sensitive=False,
+            show_default="text on a terminal, else json",
+            help="How the report is written.",
+        ),
     ] = None,
     revision: options.Revision = None,
     offline: options.Offline = False,

@@ -28,6 +28,7 @@ def embed(
         typer.Option(
             "--format",
             "-f",
+            case_sensitive=False,
             rich_help_panel=options.OUTPUT_PANEL,
             show_default="npy for a file of that suffix, else jsonl",
             help="How features are written.",

@@ -24,7 +24,13 @@ def info(
     ] = DEFAULT_MODEL,
     output_format: Annotated[
         FactsFormat | None,
-        typer.Option("--format", "-f", show_default="text on a terminal, else json", help="How it is written."),
+        typer.Option(
+            "--format",
+            "-f",
+            case_sensitive=False,
+            show_default="text on a terminal, else json",
+            help="How it is written.",
+        ),
     ] = None,
     labels: Annotated[bool, typer.Option("--labels", help="List every label with its index.")] = False,
     revision: options.Revision = None,

@@ -37,7 +37,13 @@ class SortKey(StrEnum):
 
 FormatOption = Annotated[
     Format | None,
-    typer.Option("--format", "-f", show_default="table on a terminal, else jsonl", help="How the list is written."),
+    typer.Option(
+        "--format",
+        "-f",
+        case_sensitive=False,
+        show_default="table on a terminal, else jsonl",
+        help="How the list is written.",
+    ),
 ]
 MaxParams = Annotated[
     str | None, typer.Option(metavar="N", help="Only models of at most so many parameters: 40M, 36.4M or 40000000.")

@@ -1,5 +1,6 @@
 """Options that several subcommands share, spelt and explained once."""
 
+import os
 from pathlib import Path
 from typing import Annotated
 
@@ -181,12 +182,20 @@ def _unless_stdout(output: Path | None) -> Path | None:
     return None if output == Path("-") else output
 
 
+def _file(text: str) -> Path:
+    """The path of a file to write; a Path would not tell that the name was one of a folder."""
+    if text.endswith(("/", os.sep)):
+        raise typer.BadParameter(f"{text} names a folder. Give the name of a file, as {text}results.jsonl.")
+    return Path(text)
+
+
 Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
         "-o",
         metavar="FILE",
+        parser=_file,
         callback=_unless_stdout,
         rich_help_panel=OUTPUT_PANEL,
         help="Write to this file; - is stdout.",
@@ -198,12 +207,19 @@ OutputFormat = Annotated[
     typer.Option(
         "--format",
         "-f",
+        case_sensitive=False,
         rich_help_panel=OUTPUT_PANEL,
         show_default="table on a terminal, else jsonl",
         help="How results are written.",
     ),
 ]
 Quiet = Annotated[
-    bool, typer.Option("--quiet", "-q", rich_help_panel=OUTPUT_PANEL, help="Nothing but errors on stderr.")
+    bool,
+    typer.Option(
+        "--quiet",
+        "-q",
+        rich_help_panel=OUTPUT_PANEL,
+        help="No progress, notices or errors of single pictures on stderr.",
+    ),
 ]
 NoProgress = Annotated[bool, typer.Option("--no-progress", rich_help_panel=OUTPUT_PANEL, help="No progress on stderr.")]
