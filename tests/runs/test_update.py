@@ -3,6 +3,7 @@
 Batches of one picture: what shares a batch with another does not matter here, as it does to an update's last digits.
 """
 
+import errno
 import json
 import os
 import random
@@ -13,7 +14,8 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -603,6 +605,79 @@ def test_a_full_disk_is_one_line_and_the_next_update_goes_on(folder: Path) -> No
     assert kept is not None
     assert int(kept[1]) > 1
     assert Path("out.jsonl").read_bytes() == fresh("jsonl")
+
+
+@pytest.mark.parametrize("moment", ["out.jsonl.update.jsonl", "out.jsonl.run.json"])
+def test_a_full_disk_at_any_moment_asks_for_room(folder: Path, moment: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    update("out.jsonl", "p/0.png")
+    then: dict[str, Callable[..., Any]] = {"open": Path.open, "replace": Path.replace}
+
+    def no_room(method: str) -> Callable[..., Any]:
+        def act(path: Path, *arguments: Any, **options: Any) -> Any:
+            if (path.name, *arguments) == (moment, "ab") or arguments == (Path(moment),):
+                raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+            return then[method](path, *arguments, **options)
+
+        return act
+
+    with monkeypatch.context() as patched:
+        for method in then:
+            patched.setattr(Path, method, no_room(method))
+        done = update("out.jsonl")
+    assert (done.exit_code, done.stderr) == (
+        2,
+        f"vithybrid: Cannot write to {moment}: No space left on device. "
+        "What was computed stays; make room and go on with --update.\n",
+    )
+    assert update("out.jsonl").exit_code == 0
+    assert Path("out.jsonl").read_bytes() == fresh("jsonl")
+
+
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> Callable[[], Any]:
+    """Begins a context in which nothing can be opened for writing, made or removed; for root too."""
+    opened = Path.open
+
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS))
+
+    def read(path: Path, mode: str = "r", *arguments: Any, **options: Any) -> Any:
+        return opened(path, mode, *arguments, **options) if mode in ("r", "rb") else refuse()
+
+    @contextmanager
+    def begin() -> Iterator[None]:
+        with monkeypatch.context() as patched:
+            patched.setattr(Path, "open", read)
+            patched.setattr(os, "access", lambda _, mode: mode != os.W_OK)
+            for place, name in ((Path, "unlink"), (Path, "replace"), (os, "open")):
+                patched.setattr(place, name, refuse)
+            yield
+
+    return begin
+
+
+def test_where_nothing_may_be_written_an_update_fails_only_if_there_is_something_new(
+    folder: Path, read_only: Callable[[], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Path("notes.png").write_bytes(b"no picture")
+    update("out.jsonl", "p", "notes.png")
+    monkeypatch.setattr("vithybrid_cli.runs.label.open_classifier", no_network)
+    with read_only():
+        done = update("out.jsonl", "p", "notes.png")
+    assert done.exit_code == 1
+    assert done.stderr.splitlines()[-1] == "nothing new: out.jsonl has the results of all 9 inputs"
+    for name, brightness in (("p/9.png", 9), ("notes.png", 4), ("p/0.png", None)):
+        if brightness is None:
+            Path(name).unlink()
+        else:
+            paint(name, brightness)
+        with read_only():
+            done = update("out.jsonl", "p", "notes.png")
+        assert done.exit_code == 2
+        assert "vithybrid: Cannot write to out.jsonl: Permission denied. Give another --output." in done.stderr
+        with monkeypatch.context() as patched:
+            patched.setattr("vithybrid_cli.runs.label.open_classifier", open_fake)
+            update("out.jsonl", "p", "notes.png")
 
 
 def test_two_updates_do_not_write_one_file(folder: Path) -> None:

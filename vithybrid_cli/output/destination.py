@@ -5,7 +5,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import TextIO
 
@@ -17,6 +17,7 @@ FILE_FORMATS = tuple(item.value for item in Format if item is not Format.TABLE) 
 _OTHER_NAMES = {"ndjson": "jsonl"}
 _COMPRESSED = {"gz", "bz2", "xz", "zst", "lz4", "br", "zip", "7z"}
 
+_NOT_ALLOWED = (errno.EACCES, errno.EPERM, errno.EROFS)
 DISK_ERRORS = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO)
 
 
@@ -61,16 +62,21 @@ def _open(output: Path, keep: int) -> TextIO:
 
 @contextmanager
 def held(output: Path) -> Iterator[None]:
-    """Keep other runs from writing the file ``output``, which is there. Raises UsageError if one does."""
+    """Keep other runs from writing the file ``output``, which is there. Raises UsageError if one does.
+
+    One that this run may not write is not locked: to find that it needs nothing new, it has only to be read.
+    """
     if sys.platform == "win32":  # where nothing locks, and an open file could not be replaced
         yield
         return
     try:
-        stream = locked(output)
+        stream: AbstractContextManager[object] = locked(output)
     except AlreadyLocked as error:
         raise _busy(output) from error
     except OSError as error:
-        raise unwritable(output, error) from error
+        if error.errno not in _NOT_ALLOWED:
+            raise unwritable(output, error) from error
+        stream = nullcontext()
     with stream:
         yield
 

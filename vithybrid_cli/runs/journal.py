@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
-from vithybrid_cli.output.destination import unwritable
+from vithybrid_cli.output.destination import DISK_ERRORS, unwritable
 from vithybrid_cli.runs.record import EarlierRun
 from vithybrid_cli.runs.stamps import NOT_A_LINE, Stamp, stamp_in
 
@@ -49,7 +49,7 @@ class Journal:
             self._stream.close()
 
     def add(self, path: str, stamp: Stamp, text: str, error: str | None) -> JournalEntry:
-        """Keep one result. Raises UsageError if the journal cannot be opened, and OSError if it cannot be written."""
+        """Keep one result. Raises UsageError if the journal may not be opened, and OSError if there is no room."""
         if self._stream is None:
             self._stream = self._opened()
         begin = self._stream.tell()
@@ -68,6 +68,8 @@ class Journal:
                 stream.truncate(0)
                 stream.write(self._head)
         except OSError as error:
+            if error.errno in DISK_ERRORS:
+                raise
             raise unwritable(self._file, error) from error
         return stream
 

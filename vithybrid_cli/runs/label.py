@@ -13,9 +13,8 @@ from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import ImageResult
 from vithybrid_cli.runs.beside import files_beside, forget_update
 from vithybrid_cli.runs.interrupts import Interrupts
-from vithybrid_cli.runs.journal import journal_file
 from vithybrid_cli.runs.model import recorded_checkpoint, require_apart_from_model
-from vithybrid_cli.runs.record import RunRecord, open_record
+from vithybrid_cli.runs.record import RunRecord, is_begun, open_record
 from vithybrid_cli.runs.resume import ResumePoint, resume_point
 from vithybrid_cli.runs.stamps import Stamped, StampedWriter, StampLog
 from vithybrid_cli.runs.update import Update
@@ -77,13 +76,12 @@ def _asked(where: Writing) -> str | None:
 
 def _require_places(sources: Sources, where: Writing) -> None:
     """Raise UsageError if what is to be written cannot be, or is an input."""
-    require_writable(where.output)
+    if not (where.update and is_begun(where.output)):  # else there may be nothing to write: `Update` looks later
+        require_writable(where.output)
     if where.resume or where.output is None:  # which keeps what is there
         return
     for file in (where.output, *files_beside(where.output)):
         sources.require_apart(file)
-    if where.update:
-        require_writable(journal_file(where.output))
 
 
 def _settled_classifier(checkpoint: "Checkpoint", record: RunRecord, how: Running, where: Writing) -> "Classifier":

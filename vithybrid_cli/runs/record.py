@@ -105,7 +105,8 @@ class RunRecord:
             try:
                 self._keep(file, {**kept, **self._facts})
             except OSError as error:
-                raise unwritable(file, error) from error
+                room = f"What was computed stays; make room and go on with {{{self.asked}}}."
+                raise unwritable(file, error, *([room] if error.errno in DISK_ERRORS else [])) from error
 
     def write(self) -> str | None:
         """Put the record of a new run beside its output, whole or not at all.
@@ -150,8 +151,15 @@ def open_record(output: Path | None, output_format: Format, asked: str | None) -
         raise UsageError(f"A run cannot go on with a {output_format}.", f"Give {{format}} {_either(READABLE)}.")
     if not is_plain_file(output):
         raise UsageError(f"A run goes on with a regular file, and {output} is none.", f"Leave out {{{asked}}}.")
-    begun = output.exists() and output.stat().st_size > 0  # if not, it was not begun, or killed before its first byte
-    return RunRecord(output, output_format, _read(output, _start_over(asked)) if begun else None, asked)
+    return RunRecord(output, output_format, _read(output, _start_over(asked)) if is_begun(output) else None, asked)
+
+
+def is_begun(output: Path | None) -> bool:
+    """Whether there are results of an earlier run: if not, it was not begun, or killed before its first byte."""
+    try:
+        return output is not None and output.is_file() and output.stat().st_size > 0
+    except OSError:  # a name that none can have
+        return False
 
 
 def _either(formats: Sequence[Format]) -> str:

@@ -5,6 +5,7 @@ with each other, and not with those that were there before: so the last digits o
 run over all of them gives, as they may for a list on stdin that pauses.
 """
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING
 from vithybrid_cli import atomic
 from vithybrid_cli.errors import ImageError, UsageError, option
 from vithybrid_cli.output import Writer, open_text_writer
-from vithybrid_cli.output.destination import DISK_ERRORS, held, unwritable
+from vithybrid_cli.output.destination import DISK_ERRORS, held, require_writable, unwritable
 from vithybrid_cli.output.read_back import DamagedOutput
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.results import ImageResult
@@ -71,6 +72,8 @@ class Update:
             for text, count in plan.emptied:
                 if count:
                     self.watch.say(_emptied(text, count))
+            if plan.to_label or not plan.is_written:
+                self._require_writable()
             try:
                 self._compute(plan)
             except KeyboardInterrupt:
@@ -115,7 +118,13 @@ class Update:
             writer = _JournalWriter(plan.known, journal, stamped, texts, self.done)
             paths = [*plan.to_label, *self._readable_again(plan, stamped, writer)]
             if paths:
+                self._require_writable()
                 self._label(paths, stamped, writer)
+
+    def _require_writable(self) -> None:
+        """Raise UsageError, before anything is computed, if what is computed could not be written."""
+        require_writable(self.output)
+        require_writable(journal_file(self.output))
 
     def _readable_again(self, plan: Plan, stamped: Stamped, writer: Writer[ImageResult]) -> list[str]:
         """Which of the files that had an error can be read now; the others keep it, and no network is loaded."""
@@ -163,7 +172,8 @@ class Update:
                 if not plan.is_written:
                     self.record.note(updated=True)
                     _rewrite(plan)
-                journal_file(self.output).unlink(missing_ok=True)
+                if os.path.lexists(journal := journal_file(self.output)):
+                    journal.unlink(missing_ok=True)
         except OSError as error:
             raise unwritable(self.output, error, ROOM) from error
 
