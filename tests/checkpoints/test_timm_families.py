@@ -239,14 +239,13 @@ def test_tensors_as_timm_names_them_are_the_network_and_all_of_it(
 
 
 def test_deit_3_with_its_authors_names_of_the_scales_loads(tmp_path: Path) -> None:
-    folder = write_timm(tmp_path, DEIT3, "deit3_small_patch16_224")
-    new = load_network(Checkpoint.read(folder)).state_dict()
-    tensors = load_file(folder / "model.safetensors")
-    old = {name.replace("ls1.gamma", "gamma_1").replace("ls2.gamma", "gamma_2"): tensors[name] for name in tensors}
-    save_file(old, folder / "model.safetensors")
-    assert all(
-        torch.equal(tensor, new[name]) for name, tensor in load_network(Checkpoint.read(folder)).named_parameters()
-    )
+    new, old = (write_timm(tmp_path / age, DEIT3, "deit3_small_patch16_224") for age in ("new", "old"))
+    tensors = load_file(new / "model.safetensors")
+    renamed = {name.replace("ls1.gamma", "gamma_1").replace("ls2.gamma", "gamma_2"): tensors[name] for name in tensors}
+    save_file(renamed, old / "model.safetensors")
+    expected = load_network(Checkpoint.read(new)).state_dict()
+    found = load_network(Checkpoint.read(old)).named_parameters()
+    assert all(torch.equal(tensor, expected[name]) for name, tensor in found)
 
 
 def test_the_norm_of_the_pooled_cls_token_is_its_norm(tmp_path: Path) -> None:
