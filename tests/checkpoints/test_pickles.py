@@ -140,6 +140,7 @@ NESTED: dict[str, Callable[[Any], Any]] = {
     "an empty average": lambda state: {"model": state, "model_ema": None},
     "parallel": lambda state: {"state_dict": {f"module.{name}": tensor for name, tensor in state.items()}},
     "options": lambda state: {"model": state, "args": argparse.Namespace(lr=0.1, data=Path("/data"))},
+    "arrays": lambda state: {"model": state, "curve": np.linspace(0, 1, 5), "names": np.array(["cat", "dog"])},
     "figures": lambda state: {"model": state, "best": np.float64(0.9), "epoch": np.int64(3), "top": np.float32(1)},
 }
 

@@ -2,8 +2,8 @@
 
 ``torch.load(weights_only=True)`` builds tensors and plain containers, and calls nothing else that a pickle names. This
 one allows besides what holds options and figures of training scripts and does nothing: ``argparse.Namespace``, as
-timm's own reader does, NumPy's numbers, and paths. The tensors of a file in the present format are mapped into memory,
-not read.
+timm's own reader does, NumPy's numbers, its arrays of numbers and text, and paths. The tensors of a file in the present
+format are mapped into memory, not read.
 """
 
 import argparse
@@ -32,26 +32,28 @@ from vithybrid_cli.hub.foreign import foreign
 _log = logging.getLogger(__name__)
 
 
-def _scalar(core: str) -> Callable[..., Any]:
-    """What makes a number of NumPy's from its bytes, under the name that it has in files: NumPy 2 moved it."""
-    made: Any = np.float64(0).__reduce__()[0]
+def _maker(name: str, example: Any, core: str) -> Callable[..., Any]:
+    """What makes a number or an array of NumPy's, under the name that it has in files: NumPy 2 moved it."""
+    made: Any = example.__reduce__()[0]
 
-    def scalar(*arguments: Any) -> Any:
+    def make(*arguments: Any) -> Any:
         return made(*arguments)
 
-    scalar.__module__ = f"numpy.{core}.multiarray"
-    scalar.__qualname__ = scalar.__name__
-    return scalar
+    make.__module__ = f"numpy.{core}.multiarray"
+    make.__name__ = make.__qualname__ = name
+    return make
 
 
-_NUMBERS = tuple(np.dtype(kind) for kind in "?bBhHiIlLqQefd")
+_DTYPES = tuple(np.dtype(kind) for kind in "?bBhHiIlLqQefdUS")
 _HARMLESS: list[Any] = [
     argparse.Namespace,
     PurePosixPath,
     PosixPath,
     np.dtype,
-    *{type(dtype) for dtype in _NUMBERS},
-    *map(_scalar, ("_core", "core")),
+    np.ndarray,
+    *{type(dtype) for dtype in _DTYPES},
+    *(_maker("scalar", np.float64(0), core) for core in ("_core", "core")),
+    *(_maker("_reconstruct", np.zeros(1), core) for core in ("_core", "core")),
 ]
 # As safetensors spells them; others are named as torch does.
 _TYPES = {torch.float16: "F16", torch.float32: "F32", torch.float64: "F64", torch.bfloat16: "BF16"}
