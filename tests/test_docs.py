@@ -274,7 +274,7 @@ def test_the_files_that_are_spoken_of_exist() -> None:
     named = {word: ROOT / word for word in words if re.fullmatch(at_the_root, word)}
     of_code = {word for page in (CONTRIBUTING, page_named("docs/inside.md")) for word in code(page.prose)}
     named |= {word: PACKAGE / word for word in of_code - named.keys() if re.fullmatch(in_the_package, word)}
-    assert {"BENCHMARKS.md", "tests/test_layers.py", "hub/catalog.py"} <= named.keys()
+    assert {"BENCHMARKS.md", "tests/test_layers.py", "hub/published.py"} <= named.keys()
     assert [word for word, path in named.items() if not path.exists()] == []
 
 
