@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from vithybrid_cli.errors import ImageTooLarge, UsageError, VitHybridError, as_keyword, options_spelt
+from vithybrid_cli.errors import ImageTooLarge, ModelError, UsageError, VitHybridError, as_keyword, options_spelt
 
 
 def flag(name: str, value: str | None) -> str:
@@ -47,3 +47,8 @@ def test_an_error_survives_the_way_to_another_process() -> None:
     error = pickle.loads(pickle.dumps(ImageTooLarge("It is large.", "Raise {max_pixels}.")))
     assert type(error) is ImageTooLarge
     assert str(error) == f"It is large. Raise {as_keyword('max_pixels', None)}."
+
+
+def test_an_option_within_a_command_for_a_shell_is_a_flag_whatever_interface_is_in_use() -> None:
+    error = ModelError("It is a pickle.", "Run `vithybrid convert SRC DST {$trust_pickle}`, or set {offline=True}.")
+    assert str(error) == "It is a pickle. Run `vithybrid convert SRC DST --trust-pickle`, or set offline=True."

@@ -20,7 +20,7 @@ WRAPPING = ("\0 cannot be used: \0", "\0 cannot be labelled: \0", "\0 of \0 mode
 CAUGHT = "NotThisLayout"
 
 PLACEHOLDER = "\0"  # stands for a value in an f-string
-OPTION = re.compile(r"\{([a-z_0-9]+)(?:=[^{}]*)?\}")  # as in `vithybrid_cli.errors`
+OPTION = re.compile(r"\{\$?([a-z_0-9]+)(?:=[^{}]*)?\}")  # as in `vithybrid_cli.errors`
 FLAG = re.compile(r"(?<![\w-])--[a-z]")
 
 

@@ -12,6 +12,7 @@ from contextvars import ContextVar
 Spelling = Callable[[str, str | None], str]  # the name of an option, and the value to give it if any → text
 
 _OPTION = re.compile(r"\{([a-z_0-9]+)(?:=([^{}]*))?\}")
+_IN_A_SHELL = re.compile(r"\{\$([a-z_0-9]+)\}")
 
 
 def as_keyword(name: str, value: str | None) -> str:
@@ -40,7 +41,11 @@ def option(name: str, value: object = None) -> str:
 
 
 def spelt(text: str) -> str:
-    """``text`` with each ``{dtype}`` and ``{dtype=float32}`` replaced by that option as `option` spells it."""
+    """``text`` with each ``{dtype}`` and ``{dtype=float32}`` replaced by that option as `option` spells it.
+
+    ``{$dtype}`` is within a command for a shell, which is the same whatever interface is in use.
+    """
+    text = _IN_A_SHELL.sub(lambda found: "--" + found[1].replace("_", "-"), text)
     return _OPTION.sub(lambda found: option(found[1], found[2]), text)
 
 

@@ -90,7 +90,7 @@ def test_nothing_reads_a_pickle_that_is_not_trusted(command: list[str], name: st
         done = run(*command, path, *rest)
         assert (done.exit_code, len(done.stderr.splitlines())) == (3, 1)
         assert "can run any code when it is loaded and is never read" in done.stderr
-        assert "`vithybrid convert` with --trust-pickle" in done.stderr
+        assert "`vithybrid convert SRC DST --trust-pickle`" in done.stderr
     assert RAN == []
 
 

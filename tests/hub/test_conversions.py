@@ -131,7 +131,7 @@ def test_an_update_after_main_has_moved_does_not_take_the_older_weights(server: 
     locate(NAME)
     pickled.files[NEXT_COMMIT] = {**PICKLED, "pytorch_model.bin": b"trained on"}
     pickled.refs["main"] = NEXT_COMMIT
-    with pytest.raises(ModelError, match=f"pull request 5 of {BOT} converts an older state of its main") as raised:
+    with pytest.raises(ModelError, match=f"pull request 5 of {BOT} is not made of its main") as raised:
         locate(NAME, update=True)
     assert "Give revision='refs/pr/5' to take that state. Run `vithybrid convert" in str(raised.value)
     assert locate(NAME, offline=True).name == PULL_COMMIT
@@ -176,7 +176,7 @@ def test_a_pull_request_of_the_bot_without_weights_is_no_conversion(pickled: Rep
         pytest.param({"status": "merged"}, "no open pull request", id="merged"),
         pytest.param({"status": "draft"}, "no open pull request", id="a draft"),
         pytest.param({"is_pull_request": False}, "no open pull request", id="a discussion"),
-        pytest.param({"parent": OTHER}, "converts an older state", id="of an older state"),
+        pytest.param({"parent": OTHER}, "is not made of its main branch as it is", id="of an older state"),
     ],
 )
 def test_any_other_pull_request_is_left_alone(

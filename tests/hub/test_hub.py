@@ -224,6 +224,7 @@ def test_a_sharded_checkpoint_comes_with_its_shards_only(server: Hub) -> None:
     [
         pytest.param(b'{"weight_map": {"a": "../x"}}', "names files outside", id="outside"),
         pytest.param(b'{"weight_map": {"a": "b.safetensors"}}', "lacks b.safetensors", id="missing shard"),
+        pytest.param(b'{"weight_map": {"a": "b.bin"}}', "names b.bin, which is no file of safetensors", id="a pickle"),
         pytest.param(b"{}", "no readable weight_map", id="no map"),
         pytest.param(b"<html>", "is a web page", id="a web page"),
         pytest.param(b"[", "cannot be read", id="no JSON"),
@@ -403,6 +404,24 @@ def test_a_network_that_is_down_is_said_without_the_number_of_its_error(monkeypa
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ModelError, match=r"cannot be fetched from http://127.0.0.1:9 \((?!.*Errno)"):
         locate(NAME)
+
+
+def test_an_update_that_cannot_ask_the_hub_says_so_and_makes_do(server: Hub, caplog: pytest.LogCaptureFixture) -> None:
+    folder = locate(NAME)
+    server.status = 503
+    with caplog.at_level(logging.INFO, "vithybrid_cli"):
+        assert locate(NAME) == folder
+        assert caplog.messages == []
+        assert locate(NAME, update=True) == folder
+    (said,) = caplog.messages
+    assert said.startswith(f"The hub cannot be asked for a newer {NAME} now (")
+
+
+def test_a_file_of_the_cache_that_names_no_commit_is_an_error(server: Hub) -> None:
+    folder = locate(NAME)
+    (folder.parent.parent / "refs" / "main").write_bytes(b"\xff\xfe")
+    with pytest.raises(ModelError, match=r"A file of the cache .* is damaged: it is no text"):
+        locate(NAME, offline=True)
 
 
 def test_an_answer_that_is_not_the_hub_s_is_an_error(server: Hub) -> None:

@@ -78,6 +78,6 @@ def pickle_error(path: Path, name: str = "") -> ModelError:
     where = f"{path} holds its weights as a pickle" + (f" ({name})" if name else "")
     return ModelError(
         f"{where}, which can run any code when it is loaded and is never read.",
-        "If you trust who made it, `vithybrid convert` with {trust_pickle=True} makes a safe copy; or use a revision "
+        "If you trust who made it, `vithybrid convert SRC DST {$trust_pickle}` makes a safe copy; or use a revision "
         "that has one.",
     )

@@ -63,11 +63,11 @@ def _pinned(model: HubModel) -> Listing | None:
     except HubUnreachable:
         raise
     except ModelError:  # a mirror's 404 says no more; where there is no such model, its main branch says so again
-        _log.info(f"This hub has no {short} of {model.repo_id}; its main branch is looked at instead.")
+        _log.warning(f"This hub has no {short} of {model.repo_id}; its main branch is looked at instead.")
         return None
     if CONFIG in listing.files and listing.weights is not None and model.pin.holds(listing.commit):
         return listing
-    _log.info(f"{short} of {model.repo_id} is not what this version knows; its main branch is looked at instead.")
+    _log.warning(f"{short} of {model.repo_id} is not what this version knows; its main branch is looked at instead.")
     return None
 
 
@@ -99,7 +99,7 @@ def _converted(model: HubModel, found: Conversion) -> Choice | None:
     if CONFIG not in listing.files or listing.weights is None:
         return None
     choice = _checked(model, Choice(STAND_IN, listing, listing.weights))
-    _log.info(
+    _log.warning(
         f"{model.repo_id} has no safetensors on its main branch; those of {BOT}'s pull request {found.number} are "
         f"taken (commit {found.commit[:7]})."
     )

@@ -46,7 +46,7 @@ def find_conversion(repo_id: str, main: str) -> Conversion | NoConversion:
             return Conversion(pull["num"], head)
     if by_the_bot:
         number = by_the_bot[0]["num"]
-        return NoConversion(f"pull request {number} of {BOT} converts an older state of its main branch", number)
+        return NoConversion(f"pull request {number} of {BOT} is not made of its main branch as it is", number)
     if offered:
         return NoConversion(f"pull request {offered[0]['num']} says to convert it, and is not by {BOT}")
     return NoConversion(f"no open pull request of {BOT} converts it")

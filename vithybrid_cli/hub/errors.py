@@ -101,7 +101,7 @@ def disk_full(repo_id: str, needed: int | None = None) -> ModelError:
 
 @contextmanager
 def cache_errors_as_model_errors() -> Iterator[None]:
-    """Turn an OSError inside the block, which reads or writes the client's cache, into a ModelError."""
+    """Turn what fails inside the block, which reads or writes the client's cache, into a ModelError."""
     from huggingface_hub import constants
 
     try:
@@ -110,6 +110,11 @@ def cache_errors_as_model_errors() -> Iterator[None]:
         raise ModelError(
             f"The cache {constants.HF_HUB_CACHE} cannot be read or written ({error.strerror}).",
             f"Make it so, or set {environment.cache_variable()} to another folder.",
+        ) from error
+    except UnicodeDecodeError as error:  # of a file that names a commit
+        raise ModelError(
+            f"A file of the cache {constants.HF_HUB_CACHE} is damaged: it is no text where a commit should be named.",
+            "Remove the model's folder there, and fetch it again.",
         ) from error
 
 

@@ -16,7 +16,7 @@ from vithybrid_cli.hub.api import LIBRARY
 from vithybrid_cli.hub.catalog import MAIN
 from vithybrid_cli.hub.choose import PINNED, STAND_IN, Choice, choose
 from vithybrid_cli.hub.errors import cache_errors_as_model_errors, client_calls, disk_full
-from vithybrid_cli.hub.files import CONFIG, INDEX_SUFFIX, PREPROCESSOR_CONFIG, WEIGHTS, shards
+from vithybrid_cli.hub.files import CONFIG, INDEX_SUFFIX, PREPROCESSOR_CONFIG, WEIGHTS, WEIGHTS_INDEX, shards
 from vithybrid_cli.hub.listing import HubModel, Remote
 from vithybrid_cli.hub.pickles import checkpoint_of
 
@@ -64,7 +64,14 @@ def fetch(model: HubModel, *, verify_all: bool, progress: FetchProgress | None, 
 
 
 def _fetch_shards(download: _Download, index: Path) -> None:
-    for shard in shards(index):
+    names = shards(index)
+    others = [name for name in names if not name.endswith(".safetensors")]
+    if index.name == WEIGHTS_INDEX and others:
+        raise ModelError(
+            f"{index.name} of {download.model.repo_id} names {others[0]}, which is no file of safetensors.",
+            "Ask the owner of the model to mend it.",
+        )
+    for shard in names:
         if shard not in download.files:
             raise ModelError(
                 f"{download.model.repo_id} lacks {shard}, which its {index.name} names.",

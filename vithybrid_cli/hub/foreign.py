@@ -102,7 +102,7 @@ def _other_format(file: Path, start: bytes) -> ModelError | None:
     return None
 
 
-_RENAME = "Give it back the suffix .bin or .pth; `vithybrid convert` with {trust_pickle=True} reads it if you trust it."
+_RENAME = "Give it back the suffix .bin or .pth; if you trust it, `vithybrid convert SRC DST {$trust_pickle}` reads it."
 
 
 def _is_text(start: bytes) -> bool:

@@ -72,7 +72,10 @@ def locate(
             _log.info(f"There is no folder {os.fspath(name)}, so it is looked for on the hub.")
         return fetch(model, verify_all=update, trust_pickle=trust_pickle, progress=progress)
     except HubUnreachable as error:
-        return _as_it_is(model, found, error)
+        path = _as_it_is(model, found, error)
+        if update:
+            _log.warning(f"The hub cannot be asked for a newer {model.repo_id} now ({error.reason}).")
+        return path
 
 
 def _may_be_mistyped(name: str) -> bool:

@@ -2,7 +2,7 @@
 
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.conversions import NoConversion
-from vithybrid_cli.hub.files import CONFIG, WEIGHTS
+from vithybrid_cli.hub.files import CONFIG, WEIGHTS, is_training_state
 from vithybrid_cli.hub.listing import HubModel, Listing
 from vithybrid_cli.hub.pickles import pickles_in
 
@@ -47,13 +47,13 @@ def no_config(model: HubModel, listing: Listing) -> ModelError:
 
 def no_safetensors(model: HubModel, listing: Listing, why: NoConversion) -> ModelError:
     """The error for a model without weights that may be fetched, and ``why`` no conversion of them is taken."""
-    if pickles := pickles_in(listing.files):
+    if pickles := [name for name in pickles_in(listing.files) if not is_training_state(name.rpartition("/")[2])]:
         reason = f"; {why.reason}" if why.reason else ""
         older = "" if why.outdated is None else f"Give {{revision=refs/pr/{why.outdated}}} to take that state. "
         return ModelError(
             f"{model.repo_id} has its weights only as a pickle ({pickles[0]}), which can run any code when it is "
             f"loaded{reason}.",
-            f"{older}Run `vithybrid convert {model.repo_id} FOLDER {{trust_pickle}}` if you trust its owner, or have "
+            f"{older}Run `vithybrid convert {model.repo_id} FOLDER {{$trust_pickle}}` if you trust its owner, or have "
             "it converted at https://huggingface.co/spaces/safetensors/convert.",
         )
     names = sorted(listing.files)
