@@ -191,6 +191,8 @@ def test_a_list_may_be_called_as_a_table(tmp_path: Path, monkeypatch: pytest.Mon
     Path("path,b").touch()
     Path("list.csv").write_text(f"{first}\n", encoding="utf-8")
     require_list(Path("list.csv"), null=False)
+    with Path("list.csv").open("rb") as stream:
+        assert list(read_list(stream)) == [first]
 
 
 def test_a_list_with_nul_bytes_is_refused_unless_that_is_said(tmp_path: Path) -> None:
