@@ -5,7 +5,7 @@ in Python, ``--dtype float32`` on the command line, which says so by `options_sp
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
@@ -47,6 +47,12 @@ def spelt(text: str) -> str:
     """
     text = _IN_A_SHELL.sub(lambda found: "--" + found[1].replace("_", "-"), text)
     return _OPTION.sub(lambda found: option(found[1], found[2]), text)
+
+
+def listed(names: Sequence[str], most: int) -> str:
+    """The first ``most`` names, and how many more there are: ``a, b and 3 more``."""
+    more = len(names) - most
+    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
 class VitHybridError(Exception):

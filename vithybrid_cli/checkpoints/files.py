@@ -4,10 +4,9 @@ import re
 from pathlib import Path
 
 from vithybrid_cli.errors import ModelError
-from vithybrid_cli.hub.files import PICKLE_SUFFIXES, is_training_state, read_checkpoint_json
+from vithybrid_cli.hub.files import ADAPTER_CONFIG, PICKLE_SUFFIXES, is_training_state, read_checkpoint_json
 from vithybrid_cli.images.suffixes import picture_suffixes
 
-ADAPTER_CONFIG = "adapter_config.json"
 ADAPTERS = ("adapter_model.safetensors", "adapter_model.bin")
 SHARD = re.compile(r"-\d{5}-of-(\d{5})\.(?:safetensors|bin)$")
 # Endings and names of other frameworks' files → who writes them, and how to get weights from them.

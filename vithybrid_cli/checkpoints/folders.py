@@ -10,7 +10,6 @@ from itertools import islice
 from pathlib import Path
 
 from vithybrid_cli.checkpoints.files import (
-    ADAPTER_CONFIG,
     ADAPTERS,
     OTHERS,
     SHARD,
@@ -20,8 +19,8 @@ from vithybrid_cli.checkpoints.files import (
     pickle_error,
 )
 from vithybrid_cli.checkpoints.weights import is_npz
-from vithybrid_cli.errors import ModelError
-from vithybrid_cli.hub.files import CONFIG, WEIGHTS, WEIGHTS_INDEX, is_training_state
+from vithybrid_cli.errors import ModelError, listed
+from vithybrid_cli.hub.files import ADAPTER_CONFIG, CONFIG, WEIGHTS, WEIGHTS_INDEX, is_training_state
 from vithybrid_cli.images.suffixes import picture_suffixes
 
 # A file or folder that only one kind of folder has → that kind.
@@ -69,7 +68,7 @@ def _hub_cache(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     if models:
         ids = [name.removeprefix("models--").replace("--", "/") for name in models]
         return ModelError(
-            f"{folder} is a cache of the hub's client, with {_listed(ids)}.", "Name one of their hub ids."
+            f"{folder} is a cache of the hub's client, with {listed(ids, _LISTED)}.", "Name one of their hub ids."
         )
     return None
 
@@ -105,7 +104,7 @@ def _other_safetensors(folder: Path, names: list[str], lacks: str) -> ModelError
         return None
     if len(others) == 1:
         return ModelError(f"{folder} holds no {lacks}, but {others[0]}.", "Name that file instead of its folder.")
-    return ModelError(f"{folder} holds no {lacks}, but {_listed(others)}.", "Name one of these files.")
+    return ModelError(f"{folder} holds no {lacks}, but {listed(others, _LISTED)}.", "Name one of these files.")
 
 
 def _distributed(folder: Path, names: list[str], lacks: str) -> ModelError | None:
@@ -138,7 +137,7 @@ def _run(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     newest = f"{ordered[-1]} is the newest"
     chosen = newest if best is None else f"{best} is the best" + ("" if best == ordered[-1] else f", {newest}")
     return ModelError(
-        f"{folder} holds no {lacks}, but the checkpoints of a training run: {_listed(ordered)} ({chosen}).",
+        f"{folder} holds no {lacks}, but the checkpoints of a training run: {listed(ordered, _LISTED)} ({chosen}).",
         "Name one of these folders.",
     )
 
@@ -156,11 +155,6 @@ def _best(folder: Path, checkpoints: list[str]) -> str | None:
     return None
 
 
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
-
-
 def _below(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     """Checkpoints in the folders of a folder, or in those of its folders."""
     found = [name for name in names if (folder / name / CONFIG).is_file()]
@@ -170,7 +164,7 @@ def _below(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     if not found:
         return None
     return ModelError(
-        f"{folder} holds no {lacks}, but folders that do: {_listed(found)}."
+        f"{folder} holds no {lacks}, but folders that do: {listed(found, _LISTED)}."
         if len(found) > 1
         else f"{folder} holds no {lacks}, but its folder {found[0]} does.",
         "Name that folder." if len(found) == 1 else "Name one of these folders.",
@@ -184,7 +178,7 @@ def _unfinished(folder: Path, names: list[str], lacks: str) -> ModelError | None
         return None
     return ModelError(
         f"{folder} holds no {lacks}, but a download that was not finished"
-        + (f" ({_listed(parts)})." if parts else "."),
+        + (f" ({listed(parts, _LISTED)})." if parts else "."),
         "Fetch the checkpoint again.",
     )
 
@@ -201,7 +195,7 @@ def _data_set(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     if not found:
         return None
     return ModelError(
-        f"{folder} holds a data set ({_listed(found)}) and no checkpoint.",
+        f"{folder} holds a data set ({listed(found, _LISTED)}) and no checkpoint.",
         "Give a checkpoint's folder or name as {model}.",
     )
 
@@ -211,7 +205,7 @@ def _weights_alone(folder: Path, names: list[str], lacks: str) -> ModelError | N
     if not found:
         return None
     return ModelError(
-        f"{folder} holds no {lacks}, but weights ({_listed(found)}).",
+        f"{folder} holds no {lacks}, but weights ({listed(found, _LISTED)}).",
         f"Put the {CONFIG} of their network beside them.",
     )
 
@@ -221,20 +215,24 @@ def _pickles(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     if not found:
         return None
     usual = next((name for name in found if name.startswith("pytorch_model")), found[0])
-    return pickle_error(folder, usual if len(found) == 1 or usual.startswith("pytorch_model") else _listed(found))
+    return pickle_error(
+        folder, usual if len(found) == 1 or usual.startswith("pytorch_model") else listed(found, _LISTED)
+    )
 
 
 def _trusted_pickles(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     found = [name for name in names if is_pickle(Path(name)) and not is_no_network(name)]
     if not found:
         return None
-    return ModelError(f"{folder} holds no {lacks}, but {_listed(found)}.", "Name such a file instead of its folder.")
+    return ModelError(
+        f"{folder} holds no {lacks}, but {listed(found, _LISTED)}.", "Name such a file instead of its folder."
+    )
 
 
 def _others(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     for pattern, kind, remedy in OTHERS:
         if found := [name for name in names if pattern.search(name.lower())]:
-            return ModelError(f"{folder} holds no {lacks}, but {kind} ({_listed(found)}).", remedy)
+            return ModelError(f"{folder} holds no {lacks}, but {kind} ({listed(found, _LISTED)}).", remedy)
     return None
 
 
@@ -243,7 +241,7 @@ def _training_state(folder: Path, names: list[str], lacks: str) -> ModelError | 
     if not found:
         return None
     return ModelError(
-        f"{folder} holds no {lacks}, but the state of a training run ({_listed(found)}), which has no weights.",
+        f"{folder} holds no {lacks}, but the state of a training run ({listed(found, _LISTED)}), which has no weights.",
         "Name the folder into which the run saved its network.",
     )
 
@@ -257,7 +255,7 @@ def _pictures(folder: Path, names: list[str], lacks: str) -> ModelError | None:
     if not inside and not below:
         return None
     return ModelError(
-        f"{folder} holds pictures ({_listed(inside or [f'{name}/' for name in below])}) and no checkpoint.",
+        f"{folder} holds pictures ({listed(inside or [f'{name}/' for name in below], _LISTED)}) and no checkpoint.",
         "Give it as an input, and a checkpoint's folder or name as {model}.",
     )
 
@@ -268,7 +266,7 @@ def _pickles_below(folder: Path, names: list[str], lacks: str) -> ModelError | N
     found = sorted(
         path.relative_to(folder).as_posix() for path in files if is_pickle(path) and not is_no_network(path.name)
     )
-    return pickle_error(folder, _listed(found)) if found else None
+    return pickle_error(folder, listed(found, _LISTED)) if found else None
 
 
 def _within(folder: Path, depth: int) -> Iterator[Path]:

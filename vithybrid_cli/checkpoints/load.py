@@ -24,7 +24,7 @@ from vithybrid_cli.checkpoints.layouts.transformers import FAMILIES, family_name
 from vithybrid_cli.checkpoints.stored import StoredTensor, lacks_pooling_norm
 from vithybrid_cli.checkpoints.weights import BFLOAT16, damaged, holds_weights, npz_arrays, npz_outlines
 from vithybrid_cli.cores import available_cores
-from vithybrid_cli.errors import ModelError
+from vithybrid_cli.errors import ModelError, listed
 from vithybrid_cli.model.bit import StandardizedConv2d, standardize
 from vithybrid_cli.model.build import Network, build
 from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig, VitConfig
@@ -64,28 +64,32 @@ def read_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
 
     Raises ModelError when they are missing, damaged, or do not fit the config.
     """
-    key_map = require_weights(checkpoint)
     if checkpoint.layout is Layout.JAX:
+        key_map = _fitting_names(checkpoint, _npz_shapes(checkpoint.path))
         return _contiguous(key_map.to_ours(_read_npz(checkpoint.path)))
     tensors = checkpoint.tensors()
-    plain = _plain_norm(checkpoint, {tensor.name for tensor in tensors})
+    shapes = {tensor.name: tensor.shape for tensor in tensors}
+    plain = _plain_norm(checkpoint, shapes)
+    key_map = _fitting_names(checkpoint, shapes | {name: tuple(norm.shape) for name, norm in plain.items()})
     return key_map.to_ours(_read_tensors(tensors) | plain)
 
 
-def require_weights(checkpoint: Checkpoint) -> KeyMap:
-    """The names of the weights, which are looked at in their headers alone.
+def require_weights(checkpoint: Checkpoint) -> None:
+    """Raise ModelError when the weights are missing or do not fit the config, by their headers alone."""
+    if checkpoint.layout is Layout.JAX:
+        shapes = _npz_shapes(checkpoint.path)
+    else:
+        shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors()}
+        shapes |= {name: tuple(norm.shape) for name, norm in _plain_norm(checkpoint, shapes).items()}
+    _fitting_names(checkpoint, shapes)
 
-    Raises ModelError when they are missing, or do not fit the config.
-    """
+
+def _fitting_names(checkpoint: Checkpoint, shapes: Mapping[str, tuple[int, ...]]) -> KeyMap:
+    """The names that tensors of these shapes have. Raises ModelError where they are not those of the network."""
     with torch.device("meta"):
         network = build(checkpoint.stored_config)
-    if checkpoint.layout is Layout.JAX:
-        _check_fit(network, _npz_shapes(checkpoint.path), key_maps.JAX, checkpoint)
-        return key_maps.JAX
-    shapes = {tensor.name: tensor.shape for tensor in checkpoint.tensors()}
     key_map = _key_map(checkpoint, shapes)
-    plain = {name: tuple(norm.shape) for name, norm in _plain_norm(checkpoint, shapes).items()}
-    _check_fit(network, shapes | plain, key_map, checkpoint)
+    _check_fit(network, shapes, key_map, checkpoint)
     return key_map
 
 
@@ -112,6 +116,8 @@ def transformers_map(config: NetworkConfig, *, nested: bool = True) -> KeyMap:
 
 def _key_map(checkpoint: Checkpoint, names: Collection[str]) -> KeyMap:
     config = checkpoint.config
+    if checkpoint.layout is Layout.JAX:
+        return key_maps.JAX
     if checkpoint.layout is Layout.TIMM:
         return key_maps.timm_of(config, names)
     # A network that was saved alone is not nested in a classifier.
@@ -201,15 +207,10 @@ def _check_fit(
             if found.get(name, shape) != shape
         },
     }
-    listed = [f"{kind}: {_listed(sorted(names))}" for kind, names in problems.items() if names]
-    if listed:
+    told = [f"{kind}: {listed(sorted(names), _LISTED)}" for kind, names in problems.items() if names]
+    if told:
         jax = checkpoint.layout is Layout.JAX
         what = "make no network (shapes are in torch's order)" if jax else "do not fit its config.json"
         again = "Fetch the checkpoint again."
         remedy = again if jax else "Use the config.json that was saved with these weights, or another checkpoint."
-        raise ModelError(f"The weights in {checkpoint.path} {what}; {'; '.join(listed)}.", remedy)
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more
+        raise ModelError(f"The weights in {checkpoint.path} {what}; {'; '.join(told)}.", remedy)

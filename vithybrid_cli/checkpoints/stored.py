@@ -8,13 +8,13 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from vithybrid_cli.checkpoints.files import ADAPTER_CONFIG, is_no_network, is_pickle, pickle_error
+from vithybrid_cli.checkpoints.files import is_no_network, is_pickle, pickle_error
 from vithybrid_cli.checkpoints.folders import no_checkpoint
 from vithybrid_cli.checkpoints.names import Anchors, unwrapped
 from vithybrid_cli.checkpoints.unused import SILENT, is_unused, notice
 from vithybrid_cli.checkpoints.weights import FLOATS, TensorShape, tensor_shapes
-from vithybrid_cli.errors import ModelError
-from vithybrid_cli.hub.files import WEIGHTS, WEIGHTS_INDEX, shards
+from vithybrid_cli.errors import ModelError, listed
+from vithybrid_cli.hub.files import ADAPTER_CONFIG, WEIGHTS, WEIGHTS_INDEX, shards
 from vithybrid_cli.hub.foreign import placeholder
 from vithybrid_cli.hub.pickles import PICKLE, PICKLE_INDEX
 from vithybrid_cli.model.config import NetworkConfig, VitConfig
@@ -75,7 +75,8 @@ def _shards(index: Path) -> list[Path]:
     files = [index.parent / name for name in shards(index)]
     if lacking := [file.name for file in files if not file.exists()]:
         raise ModelError(
-            f"{_listed(lacking)} cannot be read: {len(lacking)} of {len(files)} files that {index} names are missing.",
+            f"{listed(lacking, _LISTED)} cannot be read: "
+            f"{len(lacking)} of {len(files)} files that {index} names are missing.",
             "Fetch the checkpoint again, with all of its files.",
         )
     return files
@@ -145,10 +146,10 @@ def require_floats(tensors: Iterable[StoredTensor], path: Path) -> None:
     others = [tensor for tensor in tensors if tensor.dtype not in FLOATS]
     if not others:
         return
-    types = _listed(sorted({tensor.dtype for tensor in others}))
+    types = listed(sorted({tensor.dtype for tensor in others}), _LISTED)
     raise ModelError(
         f"The weights in {path} are of type {types}, so they are quantised or no weights: "
-        f"{_listed(sorted(tensor.name for tensor in others))}.",
+        f"{listed(sorted(tensor.name for tensor in others), _LISTED)}.",
         "Use the checkpoint that it was made from, in float32, float16 or bfloat16.",
     )
 
@@ -179,8 +180,3 @@ def tell_unused(path: Path, tensors: Iterable[StoredTensor], network: NetworkCon
             f"{path} has no norm for the mean of its patches, as files of pre-training have none; as in transformers, "
             "it is normalised without scale and shift."
         )
-
-
-def _listed(names: list[str]) -> str:
-    more = f" and {len(names) - _LISTED} more" if len(names) > _LISTED else ""
-    return ", ".join(names[:_LISTED]) + more

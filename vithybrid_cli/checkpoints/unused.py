@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from pathlib import Path
 
+from vithybrid_cli.errors import listed
 from vithybrid_cli.model.config import NetworkConfig, VitConfig
 
 # Buffers that follow from the config, which older files of published checkpoints have: not worth a word.
@@ -75,6 +76,5 @@ def _is_of_another_part(name: str, config: NetworkConfig, nested: bool) -> bool:
 def notice(path: Path, names: Iterable[str]) -> str:
     """One line that says which tensors were left out."""
     given = sorted(names)
-    more = f" and {len(given) - _LISTED} more" if len(given) > _LISTED else ""
     what = "a tensor" if len(given) == 1 else f"{len(given)} tensors"
-    return f"{path} has {what} that its network does not use, left out: {', '.join(given[:_LISTED])}{more}."
+    return f"{path} has {what} that its network does not use, left out: {listed(given, _LISTED)}."

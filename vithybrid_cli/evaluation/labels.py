@@ -4,7 +4,7 @@ import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
-from vithybrid_cli.errors import UsageError
+from vithybrid_cli.errors import UsageError, listed
 from vithybrid_cli.evaluation.wordnet import described, wordnet_finder, wordnet_id
 
 NAMED_FOLDERS = 5  # that an error message lists
@@ -73,7 +73,7 @@ def _require_one_id_each(matched: Mapping[str, int], labels: Sequence[str]) -> N
             ids[index].setdefault(wnid, folder)
     for index, folders in ids.items():
         if len(folders) > 1:
-            names = _enumeration([_told(folder) for folder in folders.values()])
+            names = listed([_told(folder) for folder in folders.values()], NAMED_FOLDERS)
             raise UsageError(
                 f'Several WordNet ids stand for one label of the model, "{labels[index]}": {names}.',
                 "Name the folder that is meant by that label, and leave out the others.",
@@ -81,7 +81,7 @@ def _require_one_id_each(matched: Mapping[str, int], labels: Sequence[str]) -> N
 
 
 def _no_label(folders: Sequence[str]) -> UsageError:
-    names = _enumeration([_told(folder) for folder in folders])
+    names = listed([_told(folder) for folder in folders], NAMED_FOLDERS)
     subject = "One folder is" if len(folders) == 1 else f"{len(folders)} folders are"
     cause = f"{subject} not named after a label of the model: {names}."
     if all(described(folder) is not None for folder in folders):
@@ -103,7 +103,7 @@ def _told(folder: str) -> str:
 
 
 def _several_labels(folders: Mapping[str, Sequence[int]]) -> UsageError:
-    names = _enumeration([f'"{folder}" ({_either(indices)})' for folder, indices in folders.items()])
+    names = listed([f'"{folder}" ({_either(indices)})' for folder, indices in folders.items()], NAMED_FOLDERS)
     return UsageError(
         f"Some folder names stand for several labels of the model: {names}.", "Name these folders by the index."
     )
@@ -111,8 +111,3 @@ def _several_labels(folders: Mapping[str, Sequence[int]]) -> UsageError:
 
 def _either(indices: Sequence[int]) -> str:
     return " or ".join(map(str, indices))
-
-
-def _enumeration(names: Sequence[str]) -> str:
-    more = len(names) - NAMED_FOLDERS
-    return ", ".join(names[:NAMED_FOLDERS]) + (f" and {more} more" if more > 0 else "")

@@ -11,6 +11,7 @@ from vithybrid_cli.hub.foreign import foreign
 CONFIG = "config.json"
 PREPROCESSOR_CONFIG = "preprocessor_config.json"
 WEIGHTS = "model.safetensors"
+ADAPTER_CONFIG = "adapter_config.json"  # of peft
 WEIGHTS_INDEX = "model.safetensors.index.json"
 INDEX_SUFFIX = ".index.json"  # of the file that names the shards of weights
 WEIGHTS_SUFFIXES = (".safetensors", ".npz")  # of single files that are read

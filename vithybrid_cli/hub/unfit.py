@@ -2,7 +2,7 @@
 
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.conversions import NoConversion
-from vithybrid_cli.hub.files import CONFIG, WEIGHTS, is_training_state
+from vithybrid_cli.hub.files import ADAPTER_CONFIG, CONFIG, WEIGHTS, is_training_state
 from vithybrid_cli.hub.listing import HubModel, Listing
 from vithybrid_cli.hub.pickles import pickles_in
 
@@ -16,7 +16,6 @@ _FOREIGN = (
     (".tflite", "TensorFlow Lite"),
     (".mlpackage/Manifest.json", "Core ML"),
 )
-_ADAPTER = "adapter_config.json"  # of peft
 
 
 def no_config(model: HubModel, listing: Listing) -> ModelError:
@@ -24,7 +23,7 @@ def no_config(model: HubModel, listing: Listing) -> ModelError:
     from huggingface_hub import constants
 
     names = sorted(listing.files)
-    if _ADAPTER in names:
+    if ADAPTER_CONFIG in names:
         return ModelError(
             f"{model.repo_id} is an adapter, without the model that it changes.",
             "Merge both with peft (`merge_and_unload`), save that as a folder, and name the folder.",

@@ -5,6 +5,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
+from vithybrid_cli.errors import listed
 from vithybrid_cli.images.suffixes import RAW_SUFFIXES
 
 _NAMED_SUFFIXES = 8
@@ -58,7 +59,7 @@ class Survey:
 
     def nothing(self) -> str:
         """That nothing was found, in words: where, and what was left out there."""
-        where, one = _listed(self.inputs, _NAMED_INPUTS), len(self.inputs) == 1
+        where, one = listed(self.inputs, _NAMED_INPUTS), len(self.inputs) == 1
         if 1 < len(self.inputs) <= _NAMED_INPUTS:
             where = f"{', '.join(self.inputs[:-1])} and {self.inputs[-1]}"
         if self.only_lists:
@@ -76,14 +77,9 @@ class Survey:
         if self.unlabelled:
             yield f"{_counted(self.unlabelled, 'picture')} in no label's folder"
         if self.system_folders:
-            names = _listed(sorted(self.system_folders), _NAMED_FOLDERS)
+            names = listed(sorted(self.system_folders), _NAMED_FOLDERS)
             yield f"{_counted(self.system_folders.total(), 'folder')} of the system ({names})"
 
 
 def _counted(count: int, what: str) -> str:
     return f"{count} {what}{'' if count == 1 else 's'}" if count else ""
-
-
-def _listed(names: Sequence[str], most: int) -> str:
-    more = len(names) - most
-    return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")

@@ -8,7 +8,7 @@ import hashlib
 import math
 import threading
 from collections import deque
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from itertools import islice
@@ -18,7 +18,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from vithybrid_cli.errors import ImageError, UsageError
+from vithybrid_cli.errors import ImageError, UsageError, listed
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.sources.labelled import DataSetRoot, holds_only_folders, label_folders, labelled_pictures
 from vithybrid_cli.sources.survey import Survey
@@ -75,7 +75,8 @@ def read_folder(folder: Path, labels: tuple[str, ...] | None = None) -> Labelled
     names = _label_folders(folder) if labels is None else label_folders(folder)
     known = labels or names
     if unknown := [name for name in names if name not in known]:
-        cause = f"{folder} holds folders that are not labels: {_listed(unknown)} (the labels are {_listed(known)})."
+        others, labelled = listed(unknown, _NAMED_LABELS), listed(known, _NAMED_LABELS)
+        cause = f"{folder} holds folders that are not labels: {others} (the labels are {labelled})."
         raise UsageError(cause, "Rename or remove these folders.")
     survey = Survey()
     pairs = list(labelled_pictures(folder, {name: known.index(name) for name in names}, survey=survey))
@@ -105,19 +106,16 @@ def _check_trainable(folder: Path, data: LabelledFolder) -> None:
         raise UsageError(cause, "Add a folder of pictures for each other label: training needs at least two.")
     counts = np.bincount(data.targets, minlength=len(data.labels))
     if empty := [label for label, count in zip(data.labels, counts, strict=True) if not count]:
-        cause = f"{folder} holds labels without pictures: {_listed(empty)}."
+        cause = f"{folder} holds labels without pictures: {listed(empty, _NAMED_LABELS)}."
         raise UsageError(cause, "Add pictures of them, or remove their folders.")
     if odd := [label for label in data.labels if not _is_unicode(label)]:
-        raise UsageError(f"{folder} holds names that are not valid UTF-8: {_listed(odd)}.", "Rename these folders.")
+        raise UsageError(
+            f"{folder} holds names that are not valid UTF-8: {listed(odd, _NAMED_LABELS)}.", "Rename these folders."
+        )
 
 
 def _is_unicode(text: str) -> bool:
     return text.encode(errors="replace") == text.encode(errors="surrogateescape")
-
-
-def _listed(names: Sequence[str]) -> str:
-    more = len(names) - _NAMED_LABELS
-    return ", ".join(names[:_NAMED_LABELS]) + (f" and {more} more" if more > 0 else "")
 
 
 @dataclass(frozen=True, slots=True)
