@@ -9,6 +9,7 @@ from PIL import Image
 from vithybrid_cli.errors import UnreadableImage
 from vithybrid_cli.images.content import BEGINNING, described
 from vithybrid_cli.images.decode import decode
+from vithybrid_cli.images.heif import BRANDS
 from vithybrid_cli.images.signatures import HEAD, Kind, kind_of
 
 LFS = b"version https://git-lfs.github.com/spec/v1\noid sha256:" + b"4d7a" * 16 + b"\nsize 12345\n"
@@ -105,3 +106,8 @@ def test_a_file_that_is_no_picture_is_named_for_what_it_is(tmp_path: Path, data:
     (tmp_path / "a.jpg").write_bytes(data)
     with pytest.raises(UnreadableImage, match=said):
         decode(tmp_path / "a.jpg")
+
+
+@pytest.mark.parametrize("brand", sorted(BRANDS))
+def test_each_brand_that_is_opened_as_heif_is_found_as_a_picture(brand: bytes) -> None:
+    assert kind_of(b"\0\0\0\x1cftyp" + brand + b"\0\0\0\0mif1miaf") is Kind.PICTURE

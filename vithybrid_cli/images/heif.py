@@ -4,7 +4,7 @@ import functools
 from importlib.util import find_spec
 
 # ISO/IEC 23008-12: the brands of HEIF files, at byte 8, after `ftyp`.
-_BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"}
+BRANDS = {b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevm", b"hevs", b"hevx", b"mif1", b"msf1"}
 HEAD = 12  # bytes that identify a HEIF file
 
 INSTALL = "pip install 'vithybrid-cli[heif]'"
@@ -12,7 +12,7 @@ INSTALL = "pip install 'vithybrid-cli[heif]'"
 
 def is_heif(head: bytes) -> bool:
     """Whether a file that begins with ``head`` (`HEAD` bytes) is HEIC or HEIF."""
-    return head[4:8] == b"ftyp" and head[8:HEAD] in _BRANDS
+    return head[4:8] == b"ftyp" and head[8:HEAD] in BRANDS
 
 
 @functools.cache

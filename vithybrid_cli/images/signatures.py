@@ -9,6 +9,8 @@ import re
 import stat
 from enum import Enum
 
+from vithybrid_cli.images.heif import BRANDS
+
 HEAD = 32  # bytes that tell all of these apart
 
 
@@ -27,11 +29,11 @@ _PICTURES = re.compile(
     rb"|RIFF.{4}WEBP"
     rb"|II\*\0|MM\0\*|II\+\0|MM\0\+"  # TIFF and BigTIFF
     rb"|BM.{4}.{4}.{4}[\x0c\x28\x34\x38\x40\x6c\x7c]\0\0\0"  # BMP, and how long its next header may be
-    rb"|.{4}ftyp(?:avif|avis|heic|heix|heim|heis|hevc|hevx|mif1|msf1)"
+    rb"|.{4}ftyp(?:avif|avis|%s)"
     rb"|\0\0\0\x0cjP  \r\n\x87\n|\xff\x4f\xff\x51"  # JPEG 2000: file and code stream
     rb"|8BPS\0\x01"  # Photoshop
     rb"|P[1-6][ \t\r\n]+[0-9#]"  # PBM, PGM, PPM
-    rb"|qoif|DDS \x7c\0\0\0|icns\0|SIMPLE  =",
+    rb"|qoif|DDS \x7c\0\0\0|icns\0|SIMPLE  =" % b"|".join(sorted(BRANDS)),
     re.DOTALL,
 )
 # Canon CR2 and CR3, Fujifilm, Panasonic, Olympus, Minolta, Sigma, Canon CRW. Others are TIFF to the eye.
