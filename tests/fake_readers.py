@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.errors import UnreadableImage
+from vithybrid_cli.items import Item
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,9 @@ class FakeReader:
     size: tuple[int, int] = (2, 3)
     notes: str | None = None
 
-    def read(self, path: str, reserve: Callable[[int], None]) -> npt.NDArray[np.uint8]:
-        """Pixels, or whatever the path names."""
+    def read(self, item: Item, reserve: Callable[[int], None]) -> npt.NDArray[np.uint8]:
+        """Pixels, or whatever the item's name says."""
+        path = item.name
         if self.notes is not None:
             (Path(self.notes) / path).touch()
         if path == "crash":

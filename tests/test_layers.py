@@ -10,7 +10,7 @@ from places import PACKAGE
 
 # From the bottom. Imports go down only; rooms of one layer do not know each other, but for the bottom's single files.
 LAYERS = (
-    ("atomic", "choices", "cores", "errors", "locks", "settings", "user_cache"),
+    ("atomic", "choices", "cores", "errors", "items", "locks", "settings", "user_cache"),
     ("hub", "images", "model", "results"),
     ("checkpoints", "output", "sources"),
     ("engines", "evaluation"),

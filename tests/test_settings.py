@@ -17,12 +17,20 @@ from vithybrid_cli.settings import Decoding, Reading, Running, Writing, decision
 
 SPELT_OTHERWISE = {"format": "output_format", "compile": "compiled"}  # names that Python has for something else
 GROUPED = {"decoding"}  # settings of their own, which options name one by one
-FROM_A_FOLDER = {"inputs", "files_from", "null", "strict"}  # `evaluate` reads labelled folders instead, and all of them
+FROM_A_FOLDER = {
+    "inputs",
+    "files_from",
+    "null",
+    "strict",
+    "shards",
+    "archives",
+    "column",
+}  # `evaluate` reads labelled folders instead, and all of them
 ONLY_LABELS = {"top_k", "threshold", "activation"}
 
 
 ONE_FILE = {"resume", "update"}  # of an earlier run, which `classify` alone goes on with
-ONLY_FOLDERS = {"exclude"}
+ONLY_FOLDERS = {"exclude", "shards", "archives"}
 EVERY = Running, Reading, Decoding, Writing
 
 
@@ -59,7 +67,7 @@ def test_python_opens_a_model_with_the_settings_of_the_command(interface: type[C
 
 @pytest.mark.parametrize("method", [Classifier.classify, Embedder.embed])
 def test_python_reads_pictures_with_the_settings_of_the_command(method: Callable[..., Any]) -> None:
-    reading = names(Reading, Decoding) - ONLY_FOLDERS - FROM_A_FOLDER | {"batch_size"}
+    reading = names(Reading, Decoding) - ONLY_FOLDERS - FROM_A_FOLDER | {"batch_size", "column"}
     assert reading - set(inspect.signature(method).parameters) == set()
 
 
@@ -67,6 +75,7 @@ def test_what_decides_results_is_marked_and_the_rest_is_not() -> None:
     every = decisions(
         Running(model="m", image_size=64, device="cpu", engine="torch", batch_size=8),
         Decoding(),
+        Reading(),
         Writing(resume=True),
     )
     assert every == {
@@ -78,6 +87,7 @@ def test_what_decides_results_is_marked_and_the_rest_is_not() -> None:
         "compile": False,
         "batch_size": 8,
         "max_pixels": 178_956_970,
+        "max_bytes": 268_435_456,
         "fast_jpeg": False,
         "raw_preview": False,
         "allow_truncated": False,

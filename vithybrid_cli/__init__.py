@@ -8,8 +8,11 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from vithybrid_cli.errors import (
+        DamagedArchive,
         DecoderCrashed,
         DecodeTimeout,
+        FetchFailed,
+        FileTooLarge,
         ImageError,
         ImageTooLarge,
         MissingFile,
@@ -19,8 +22,10 @@ if TYPE_CHECKING:
         PermissionDenied,
         RawPhoto,
         UnreadableImage,
+        UnreadableMember,
         UsageError,
         VitHybridError,
+        WorkerCrashed,
     )
     from vithybrid_cli.pipeline.classifier import Classifier
     from vithybrid_cli.pipeline.embedder import Embedder
@@ -30,10 +35,13 @@ if TYPE_CHECKING:
 __version__ = "0.1.0"
 __all__ = [
     "Classifier",
+    "DamagedArchive",
     "DecodeTimeout",
     "DecoderCrashed",
     "Embedder",
     "EmbeddingResult",
+    "FetchFailed",
+    "FileTooLarge",
     "ImageError",
     "ImageResult",
     "ImageTooLarge",
@@ -45,8 +53,10 @@ __all__ = [
     "Prediction",
     "RawPhoto",
     "UnreadableImage",
+    "UnreadableMember",
     "UsageError",
     "VitHybridError",
+    "WorkerCrashed",
     "__version__",
     "load_network",
 ]

@@ -117,3 +117,23 @@ class DecodeTimeout(ImageError):
 
 class DecoderCrashed(ImageError):
     """The process that decoded the picture ended without an answer."""
+
+
+class FileTooLarge(ImageError):
+    """The picture in an archive, a table or at an address has more bytes than the limit allows."""
+
+
+class UnreadableMember(ImageError):
+    """A member of an archive or a row of a table is damaged, encrypted, or not what one would unpack."""
+
+
+class DamagedArchive(ImageError):
+    """From some place on an archive or a table cannot be read; this is one record for all that would follow."""
+
+
+class FetchFailed(ImageError):
+    """What lies at an address could not be fetched."""
+
+
+class WorkerCrashed(ImageError):
+    """The process that labelled the picture ended each time."""

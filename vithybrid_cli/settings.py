@@ -12,6 +12,8 @@ from vithybrid_cli.errors import UsageError
 
 DEFAULT_MAX_PIXELS: Final = 178_956_970  # where Pillow itself refuses: twice its MAX_IMAGE_PIXELS
 
+DEFAULT_MAX_BYTES: Final = 256 * 2**20  # of one picture in a container or at an address: what no camera writes
+
 DEFAULT_DECODE_TIMEOUT: Final = 60.0  # seconds; far above what the largest pictures take on a slow disk
 
 _DECIDING, _OPEN = "deciding", "open"
@@ -81,9 +83,18 @@ AS_IT_IS: Final = Decoding()  # each file in full, within the usual limit
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Reading:
-    """What is read, and how. ``inputs`` and lists decide results too, but a run checks those one by one."""
+    """What is read, and how. ``inputs`` and lists decide results too, but a run checks those one by one.
+
+    ``shards`` are archives to read after the inputs. ``archives``: those that lie in folders are read, too. ``column``
+    is the one of tables that has the pictures. ``max_bytes`` is for each picture in an archive, a table or at an
+    address.
+    """
 
     inputs: tuple[str, ...] = ()
+    shards: tuple[str, ...] = ()
+    archives: bool = False
+    column: str | None = None
+    max_bytes: int = deciding(DEFAULT_MAX_BYTES)
     files_from: Path | None = None
     null: bool = False
     strict: bool = False
@@ -107,7 +118,7 @@ class Writing:
     activation: str = deciding("auto", left_open=True)
 
 
-def decisions(*settings: Running | Decoding | Writing) -> dict[str, Any]:
+def decisions(*settings: Running | Decoding | Reading | Writing) -> dict[str, Any]:
     """The deciding fields of these settings by name, but for those that are left open."""
     found = [(item, getattr(group, item.name)) for group in settings for item in fields(group) if item.metadata]
     return {item.name: value for item, value in found if not (item.metadata[_OPEN] and value in _LEFT_OPEN)}

@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import closing
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,11 +21,14 @@ from raw_files import dng, jpeg
 
 from vithybrid_cli import Classifier, DecoderCrashed, DecodeTimeout, ImageTooLarge, UsageError
 from vithybrid_cli.errors import UnreadableImage
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.images.memory import MemoryBudget
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.images.read import PixelReader
+from vithybrid_cli.items import Content, Item
+from vithybrid_cli.pipeline import loader
 from vithybrid_cli.pipeline.isolation import DecodingProcesses, Reader
-from vithybrid_cli.pipeline.loader import Loaded, load
+from vithybrid_cli.pipeline.loader import Loaded, Pixels
 
 WAIT = 60.0  # seconds; far above what anything here takes
 SLOW = 3.0  # seconds that a picture may take where one hangs
@@ -35,6 +38,12 @@ needs_proc = pytest.mark.skipif(not Path("/proc/self/task").exists(), reason="ne
 
 def processes(reader: Reader | None = None, timeout: float = WAIT, memory: int = 0) -> DecodingProcesses:
     return DecodingProcesses(reader or FakeReader(), MemoryBudget(2**30), timeout=timeout, memory=memory)
+
+
+def load(
+    paths: Iterable[str], read: Callable[[Item], Pixels], workers: int, look_ahead: int
+) -> Generator[Loaded, None, None]:
+    return loader.load(map(LocalFile, paths), read, workers, look_ahead)
 
 
 def decoded(paths: Iterable[str], timeout: float = WAIT, workers: int = 2) -> list[Loaded]:
@@ -133,6 +142,16 @@ def test_a_picture_that_takes_too_much_memory_is_an_error_and_the_next_one_is_re
     assert told(results[1:]) == [255]
 
 
+def test_what_is_no_file_goes_to_the_process_as_it_is(tmp_path: Path) -> None:
+    Image.new("RGB", (64, 64), "red").save(tmp_path / "a.png")
+    content = (tmp_path / "a.png").read_bytes()
+    items = [Content("zip://a.png::b.zip", content), Content("zip://b.png::b.zip", content[:50])]
+    with processes(PixelReader(Preprocessing.default((64, 64)), (64, 64))) as read:
+        results = list(loader.load(items, read, 2, 2))
+    assert [name for name, _ in results] == ["zip://a.png::b.zip", "zip://b.png::b.zip"]
+    assert told(results) == [255, "UnreadableImage"]
+
+
 @needs_proc
 def test_a_process_that_ends_between_two_pictures_costs_no_record() -> None:
     killed: list[int] = []
@@ -165,6 +184,7 @@ def test_closing_ends_the_processes_whatever_they_do(tmp_path: Path) -> None:
 PROGRAM = """
 import sys
 from fake_readers import FakeReader
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.images.memory import MemoryBudget
 from vithybrid_cli.pipeline.isolation import DecodingProcesses
 from vithybrid_cli.pipeline.loader import load
@@ -173,7 +193,7 @@ if __name__ == "__main__":
     path, notes = sys.argv[1:]
     with DecodingProcesses(FakeReader(notes=notes), MemoryBudget(1000), timeout=10_000, memory=0) as read:
         try:
-            list(load(["0", path], read, 2, 8))
+            list(load(map(LocalFile, ["0", path]), read, 2, 8))
         except KeyboardInterrupt:
             print("interrupted")
 """

@@ -19,7 +19,9 @@ from places import ROOT
 
 from vithybrid_cli.errors import MissingFile, UnreadableImage
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.pipeline.loader import Loaded, Pixels, load, load_live
+from vithybrid_cli.images.local import LocalFile
+from vithybrid_cli.pipeline import loader
+from vithybrid_cli.pipeline.loader import Loaded, Pixels
 
 WAIT = 20.0  # seconds; far above what anything here takes
 WORKERS = [pytest.param(1, id="one worker"), pytest.param(4, id="four workers")]
@@ -27,6 +29,18 @@ WORKERS = [pytest.param(1, id="one worker"), pytest.param(4, id="four workers")]
 
 def pixels_of(path: str) -> npt.NDArray[np.uint8]:
     return np.array([[[int(path) % 256] * 3]], np.uint8)
+
+
+def load(
+    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int
+) -> Generator[Loaded, None, None]:
+    return loader.load(map(LocalFile, paths), lambda item: read(item.name), workers, look_ahead)
+
+
+def load_live(
+    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int
+) -> Generator[Loaded | None, None, None]:
+    return loader.load_live(map(LocalFile, paths), lambda item: read(item.name), workers, look_ahead)
 
 
 def load_arrived(
@@ -243,9 +257,11 @@ def test_a_picture_is_turned_the_same_in_a_list_as_alone(tmp_path: Path) -> None
 
 STOPPED_EARLY = """
 import sys, numpy as np
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.sources.lists import read_list
 from vithybrid_cli.pipeline.loader import load_live
-for path, _ in filter(None, load_live(read_list(sys.stdin.buffer), lambda path: np.zeros((1, 1, 3), np.uint8), 2, 4)):
+files = map(LocalFile, read_list(sys.stdin.buffer))
+for path, _ in filter(None, load_live(files, lambda file: np.zeros((1, 1, 3), np.uint8), 2, 4)):
     sys.stdout.write(path + "\\n")
     sys.stdout.flush()
     if path == "last.jpg":
@@ -315,6 +331,7 @@ from pathlib import Path
 from vithybrid_cli.images.memory import MemoryBudget, release_free_memory
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.images.read import PixelReader
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.pipeline.loader import load
 
 def bytes_of(name):
@@ -324,12 +341,12 @@ def bytes_of(name):
 budget = MemoryBudget(int(sys.argv[1]), release_free_memory)
 reader = PixelReader(Preprocessing.default((64, 64)), (64, 64))
 
-def read(path):
+def read(item):
     with budget.part() as reserve:
-        return reader.read(path, reserve)
+        return reader.read(item, reserve)
 
 before = bytes_of("VmRSS")
-assert sum(1 for _ in load([sys.argv[2]] * 24, read, workers=8, look_ahead=24)) == 24
+assert sum(1 for _ in load([LocalFile(sys.argv[2])] * 24, read, workers=8, look_ahead=24)) == 24
 print((bytes_of("VmHWM") - before) / int(sys.argv[1]))
 """
 

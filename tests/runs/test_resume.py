@@ -111,13 +111,13 @@ def assert_mended(
     A run depends on nothing but where it begins, so it is made once for each beginning.
     """
     assert resume(output, inputs, top_k, threshold) == 1
-    whole, paths, begun = output.read_bytes(), list(Sources(tuple(inputs)).paths()), set()
+    whole, items, begun = output.read_bytes(), list(Sources(tuple(inputs)).items()), set()
     for cut in cuts:
         output.write_bytes(whole[:cut])
         record = open_record(output, Format(output.suffix[1:]), "resume")
-        begin = resume_point(record, iter(paths), strict=False)
+        begin = resume_point(record, iter(items), strict=False)
         assert begin.end <= cut
-        assert begin.complete or list(begin.paths) == paths[begin.done :]
+        assert begin.complete or list(begin.items) == items[begin.done :]
         if begin.done not in begun or cut == len(whole) - 1:
             begun.add(begin.done)
             assert (cut, resume(output, inputs, top_k, threshold)) == (cut, 1)
@@ -276,6 +276,7 @@ def test_the_record_tells_all_that_decides_the_results(folder: Path) -> None:
         "format",
         "image_size",
         "live",
+        "max_bytes",
         "max_pixels",
         "raw_preview",
         "threshold",

@@ -53,7 +53,7 @@ def test_a_file_on_stdin_is_not_live_but_read_only_once(tmp_path: Path) -> None:
         sources = Sources(("-",))
         assert not sources.live
         assert sources.counter() is None
-        assert list(sources.paths()) == ["a.png", "b.png"]
+        assert [item.name for item in sources.items()] == ["a.png", "b.png"]
 
 
 @pytest.mark.parametrize(

@@ -175,9 +175,9 @@ def test_the_files_of_a_run_itself_are_not_left_out(fill: Fill) -> None:
     survey = Survey()
     sources = Sources(("p", "q"), Path("p/list.txt"), output=Path("p/out.jsonl"))
     Path("p/list.txt").write_text("", encoding="utf-8")
-    assert list(sources.paths(survey)) == []
+    assert list(sources.items(survey)) == []
     assert survey.line() == "left out: 2 .jsonl"
-    assert list(Sources(("p/*.jsonl",), output=Path("p/out.jsonl")).paths()) == ["p/outer.jsonl"]
+    assert [item.name for item in Sources(("p/*.jsonl",), output=Path("p/out.jsonl")).items()] == ["p/outer.jsonl"]
 
 
 @pytest.mark.parametrize(
@@ -198,6 +198,6 @@ def test_nothing_is_said_with_where_it_was_looked_for(
     Path("empty").mkdir()
     Path("blank.txt").write_text("\n\r\n", encoding="utf-8")
     survey = Survey()
-    paths = list(Sources(inputs, listed).paths(survey))
+    paths = list(Sources(inputs, listed).items(survey))
     assert (None if paths else survey.nothing()) == said
     assert survey.found == len(paths)

@@ -16,7 +16,9 @@ from vithybrid_cli.bench.turns import Task
 from vithybrid_cli.choices import Dtype
 from vithybrid_cli.errors import ImageError, UsageError
 from vithybrid_cli.images.decode import decode
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.items import Item
 from vithybrid_cli.pipeline.classifier import Classifier
 from vithybrid_cli.pipeline.loader import load
 
@@ -98,12 +100,13 @@ def decoding(
 ) -> Timing:
     """Read files as `Classifier.classify` does, without a network. Raises UsageError for the first failure."""
 
-    def read(path: str) -> npt.NDArray[np.uint8]:
-        return preprocessing.pixels(decode(path))
+    def read(item: Item) -> npt.NDArray[np.uint8]:
+        return preprocessing.pixels(decode(item))
 
     began = clock()
     images = 0
-    with closing(load(cycled(paths, amount, began, clock), read, workers, _LOOK_AHEAD + workers)) as loaded:
+    files = map(LocalFile, cycled(paths, amount, began, clock))
+    with closing(load(files, read, workers, _LOOK_AHEAD + workers)) as loaded:
         for path, item in loaded:
             if isinstance(item, ImageError):
                 raise _failed(path, item)

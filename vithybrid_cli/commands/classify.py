@@ -10,7 +10,15 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.runs.label import label
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running, Writing
+from vithybrid_cli.settings import (
+    DEFAULT_DECODE_TIMEOUT,
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_PIXELS,
+    Decoding,
+    Reading,
+    Running,
+    Writing,
+)
 
 
 def classify(
@@ -49,6 +57,9 @@ def classify(
     null: options.Null = False,
     strict: options.Strict = False,
     exclude: options.Exclude = None,
+    shards: options.Shards = None,
+    archives: options.Archives = False,
+    column: options.Column = None,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
@@ -57,6 +68,7 @@ def classify(
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
+    max_bytes: options.MaxBytes = DEFAULT_MAX_BYTES,
     fast_jpeg: options.FastJpeg = False,
     raw_preview: options.RawPreview = False,
     allow_truncated: options.AllowTruncated = False,
@@ -91,6 +103,10 @@ def classify(
         null=null,
         strict=strict,
         exclude=tuple(exclude or ()),
+        shards=tuple(shards or ()),
+        archives=archives,
+        column=column,
+        max_bytes=max_bytes,
         workers=workers,
         decoding=Decoding(
             max_pixels=max_pixels,

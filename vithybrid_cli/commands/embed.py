@@ -11,7 +11,15 @@ from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.formats import EmbeddingFormat
 from vithybrid_cli.runs.embed import embed as embed_run
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running, Writing
+from vithybrid_cli.settings import (
+    DEFAULT_DECODE_TIMEOUT,
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_PIXELS,
+    Decoding,
+    Reading,
+    Running,
+    Writing,
+)
 
 
 def embed(
@@ -39,6 +47,9 @@ def embed(
     null: options.Null = False,
     strict: options.Strict = False,
     exclude: options.Exclude = None,
+    shards: options.Shards = None,
+    archives: options.Archives = False,
+    column: options.Column = None,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
@@ -47,6 +58,7 @@ def embed(
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
+    max_bytes: options.MaxBytes = DEFAULT_MAX_BYTES,
     fast_jpeg: options.FastJpeg = False,
     raw_preview: options.RawPreview = False,
     allow_truncated: options.AllowTruncated = False,
@@ -79,6 +91,10 @@ def embed(
         null=null,
         strict=strict,
         exclude=tuple(exclude or ()),
+        shards=tuple(shards or ()),
+        archives=archives,
+        column=column,
+        max_bytes=max_bytes,
         workers=workers,
         decoding=Decoding(
             max_pixels=max_pixels,

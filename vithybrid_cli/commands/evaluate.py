@@ -13,7 +13,14 @@ from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.destination import format_of, opened, require_writable, suffix_format
 from vithybrid_cli.runs.measure import measure, require_measurable
 from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running
+from vithybrid_cli.settings import (
+    DEFAULT_DECODE_TIMEOUT,
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_PIXELS,
+    Decoding,
+    Reading,
+    Running,
+)
 from vithybrid_cli.sources.labelled import label_folders
 
 
@@ -31,6 +38,7 @@ def evaluate(
     batch_size: options.BatchSize = None,
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
+    max_bytes: options.MaxBytes = DEFAULT_MAX_BYTES,
     fast_jpeg: options.FastJpeg = False,
     raw_preview: options.RawPreview = False,
     allow_truncated: options.AllowTruncated = False,
@@ -59,6 +67,7 @@ def evaluate(
     names = label_folders(folder, tuple(exclude or ()))
     what = Reading(
         exclude=tuple(exclude or ()),
+        max_bytes=max_bytes,
         workers=workers,
         decoding=Decoding(
             max_pixels=max_pixels,

@@ -28,7 +28,7 @@ Inputs = Annotated[
     list[str] | None,
     typer.Argument(
         metavar="INPUTS",
-        help="Pictures, folders of pictures, quoted patterns, or - for a list of paths on stdin.",
+        help="Pictures, folders, archives or tables of pictures, addresses, quoted patterns, or - for a list on stdin.",
         show_default=False,
     ),
 ]
@@ -46,6 +46,33 @@ Exclude = Annotated[
         "**/thumbs/*); with a slash at the end folders only (raw/). What is an input itself is read. May be given "
         "several times.",
         show_default=False,
+    ),
+]
+Shards = Annotated[
+    list[str] | None,
+    typer.Option(
+        metavar="PATTERN",
+        help="Read these archives after the inputs: photos-{000000..000127}.tar. May be given several times.",
+        show_default=False,
+    ),
+]
+Archives = Annotated[
+    bool,
+    typer.Option(
+        "--archives", help="Read the archives and tables that lie in folders, too; otherwise they are left out."
+    ),
+]
+Column = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The column of tables that has the pictures.", show_default="found by its type"),
+]
+MaxBytes = Annotated[
+    int,
+    typer.Option(
+        min=1,
+        metavar="N",
+        rich_help_panel=RUN_PANEL,
+        help="Refuse pictures of more bytes in archives, in tables and at addresses.",
     ),
 ]
 Revision = Annotated[

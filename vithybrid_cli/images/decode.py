@@ -1,33 +1,31 @@
 """A file becomes an upright RGB image, or an error that says what is wrong with the file."""
 
-import errno
 import os
-import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import BinaryIO
 
 from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
 from PIL.JpegImagePlugin import JpegImageFile
 
-from vithybrid_cli.errors import ImageError, MissingFile, NotAFile, PermissionDenied, UnreadableImage
-from vithybrid_cli.images import heif, names, raw
+from vithybrid_cli.errors import UnreadableImage
+from vithybrid_cli.images import heif, raw
 from vithybrid_cli.images.content import BEGINNING, described, no_picture
 from vithybrid_cli.images.failures import (
     DAMAGE,
     CutOff,
     blaming_the_file,
-    explained,
     naming_the_size,
     nothing_left,
     too_large,
     unidentified,
     wrong_checksum,
 )
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.images.pillow_limits import decoding
 from vithybrid_cli.images.png import has_damaged_pixels
 from vithybrid_cli.images.rgb import adopt_key, converted, finished, shows_nothing
+from vithybrid_cli.items import Item
 from vithybrid_cli.settings import AS_IT_IS, Decoding
 
 # EXIF 2.32, table 6: what turns a picture of this orientation upright; 1 is upright already.
@@ -43,17 +41,16 @@ _TURNS = {
 
 _UNDECODED = {"EPS", "MPEG"}  # identified and not decoded, or by running a program
 _WITHOUT_SIGNATURE = {"TGA"}  # so that Pillow finds them in other files, if it asks for them first
-_NOT_THERE = (errno.ENOENT, errno.ENOTDIR, errno.ENAMETOOLONG)
 _DRAFTED = {"JPEG", "MPO"}  # others may have drafts that are thumbnails
 
 
 def decode(
-    path: str | os.PathLike[str],
+    picture: str | os.PathLike[str] | Item,
     how: Decoding = AS_IT_IS,
     draft_side: int | None = None,
     before_loading: Callable[[Image.Image], None] | None = None,
 ) -> Image.Image:
-    """The picture in the file ``path`` as an upright image of mode RGB; of an animation the first frame.
+    """The ``picture``, an item or the path of a file, as an upright image of mode RGB; of an animation the first frame.
 
     With ``draft_side`` a JPEG file may be decoded at a half, a quarter or an eighth of its size, so that its sides are
     still at least that long: much faster for large photographs, but not the same as resizing the whole picture. That is
@@ -67,11 +64,10 @@ def decode(
     UnreadableImage, RawPhoto for a camera's raw file, or ImageTooLarge for more than ``how.max_pixels`` pixels
     (width × height), before they are decoded.
     """
-    size = f"a file of {_require_regular_file(path)} bytes"
-    with blaming_the_file(how.max_pixels, size):
-        stream = Path(path).open("rb")  # noqa: SIM115 (what fails within it is another matter)
-    reading = _Reading(path, size, how, draft_side, before_loading)
-    with stream:
+    item = LocalFile(os.fsdecode(picture)) if isinstance(picture, str | os.PathLike) else picture
+    with item.open() as stream:
+        size = f"a file of {_length(stream)} bytes"
+        reading = _Reading(item, size, how, draft_side, before_loading)
         image, orientation = reading.read(stream)
     with naming_the_size(reading.size):
         image = finished(image, how.background)
@@ -82,7 +78,7 @@ def decode(
 class _Reading:
     """One picture that is being read; ``size`` is as much as is known of it, in words."""
 
-    path: str | os.PathLike[str]
+    item: Item
     size: str
     how: Decoding
     draft_side: int | None
@@ -124,16 +120,16 @@ class _Reading:
         try:
             image = _identified(stream)
         except DAMAGE as error:
-            if not raw.is_raw(stream, self.path):
+            if not raw.is_raw(stream, self.item.name):
                 if isinstance(error, UnidentifiedImageError):
                     raise unidentified(stream) from error
                 raise
         else:
-            if image.format != "TIFF" or not raw.is_raw(stream, self.path):
+            if image.format != "TIFF" or not raw.is_raw(stream, self.item.name):
                 return image
         if not self.how.raw_preview:
             raise raw.refusal()
-        preview = raw.preview(self.path)
+        preview = raw.preview(self.item.name if isinstance(self.item, LocalFile) else stream)
         self.orientation = preview.orientation
         return preview.opened()
 
@@ -143,6 +139,15 @@ class _Reading:
         if self.before_loading is not None:
             self.before_loading(image)
             self.before_loading = None
+
+
+def _length(stream: BinaryIO) -> int:
+    """How many bytes there are. Raises UnreadableImage for none."""
+    length = stream.seek(0, os.SEEK_END)
+    stream.seek(0)
+    if not length:
+        raise UnreadableImage("The file is empty.", "Copy or download it again.")
+    return length
 
 
 def _first_block(image: Image.Image) -> tuple[int, int]:
@@ -205,37 +210,3 @@ def _require_size(size: tuple[int, int], max_pixels: int) -> None:
     width, height = size
     if width * height > max_pixels:
         raise too_large(f"The picture has {width} × {height} pixels, more than {max_pixels}.", max_pixels)
-
-
-def _require_regular_file(path: str | os.PathLike[str]) -> int:
-    """The size of a file in bytes. Raises ImageError for anything but a regular one that is not empty, unopened."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 (Path("") would be the current folder)
-    except OSError as error:
-        told = names.explained(path) if error.errno in _NOT_THERE else None
-        raise told or explained(error) from error
-    except ValueError as error:
-        what = "a NUL byte" if "\0" in str(path) else "what is no character"
-        cause = f"No file can have this name, in which there is {what}."
-        raise MissingFile(cause, "If it is from a list separated by NUL bytes, set {null=True}.") from error
-    if stat.S_ISDIR(status.st_mode):
-        raise _folder(path)
-    if not stat.S_ISREG(status.st_mode):
-        raise NotAFile(f"This is {_kind(status.st_mode)}, not a file.", "Give a picture file.")
-    if status.st_size == 0:
-        raise UnreadableImage("The file is empty.", "Copy or download it again.")
-    return status.st_size
-
-
-def _folder(path: str | os.PathLike[str]) -> ImageError:
-    if not os.access(path, os.R_OK | os.X_OK):
-        return PermissionDenied("The folder may not be listed.", "Change its permissions or leave it out.")
-    return NotAFile(
-        "This is a folder, not a file.", "On the command line, give the folder as an argument, not in a list."
-    )
-
-
-def _kind(mode: int) -> str:
-    if stat.S_ISFIFO(mode):
-        return "a pipe"
-    return "a socket" if stat.S_ISSOCK(mode) else "a device"

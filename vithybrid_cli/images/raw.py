@@ -79,14 +79,17 @@ def refusal() -> RawPhoto:
     )
 
 
-def preview(path: str | os.PathLike[str]) -> Preview:
-    """The largest preview in a raw file. Raises RawPhoto where there is none but a thumbnail, or the library lacks."""
+def preview(source: str | BinaryIO) -> Preview:
+    """The largest preview in a raw file, which is given by its path or open.
+
+    Raises RawPhoto where there is none but a thumbnail, or the library lacks.
+    """
     if find_spec("rawpy") is None:
         raise RawPhoto("The previews in cameras' raw files need one more library.", f"Install it with `{INSTALL}`.")
     import rawpy
 
     try:
-        with rawpy.imread(_named(path)) as opened:
+        with rawpy.imread(_named(source)) as opened:
             found = opened.extract_thumb()
             sizes = opened.sizes
             full = (sizes.width, sizes.height)
@@ -101,14 +104,16 @@ def preview(path: str | os.PathLike[str]) -> Preview:
     return Preview(picture, 1 if turned else _ORIENTATION.get(flip, 1))
 
 
-def _named(path: str | os.PathLike[str]) -> str | io.BytesIO:
+def _named(source: str | BinaryIO) -> str | io.BytesIO:
     """The path, or what is in the file if rawpy could not take its name, which has to be UTF-8 there."""
-    name = os.fspath(path)
+    if not isinstance(source, str):
+        source.seek(0)
+        return io.BytesIO(source.read())
     try:
-        name.encode()
+        source.encode()
     except UnicodeEncodeError:
-        return io.BytesIO(Path(name).read_bytes())
-    return name
+        return io.BytesIO(Path(source).read_bytes())
+    return source
 
 
 def _as_stored(picture: bytes | npt.NDArray[np.uint8]) -> bytes | npt.NDArray[np.uint8]:

@@ -1,4 +1,4 @@
-"""A file becomes the pixels that a network takes."""
+"""A picture becomes the pixels that a network takes."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -12,6 +12,7 @@ from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.failures import naming_the_size
 from vithybrid_cli.images.memory import decoding_bytes
 from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.items import Item
 from vithybrid_cli.settings import AS_IT_IS, Decoding
 
 _RESIZED_BYTES = 8  # per pixel: Pillow resizes one axis after the other, into 4 bytes each
@@ -19,19 +20,19 @@ _RESIZED_BYTES = 8  # per pixel: Pillow resizes one axis after the other, into 4
 
 @dataclass(frozen=True, slots=True)
 class PixelReader:
-    """Reads files as a network wants them; ``size`` is the (height, width) that it takes."""
+    """Reads pictures as a network wants them; ``size`` is the (height, width) that it takes."""
 
     preprocessing: Preprocessing
     size: tuple[int, int]
     decoding: Decoding = AS_IT_IS
 
-    def read(self, path: str, reserve: Callable[[int], None]) -> npt.NDArray[np.uint8]:
-        """The pixels [H, W, 3] of a file. ``reserve`` is told how many bytes that needs, before they are allocated.
+    def read(self, item: Item, reserve: Callable[[int], None]) -> npt.NDArray[np.uint8]:
+        """The pixels [H, W, 3] of a picture. ``reserve`` is told how many bytes that needs, before they are allocated.
 
         Raises ImageError.
         """
         draft_side = self.preprocessing.draft_side if self.decoding.fast_jpeg else None
-        image = decode(path, self.decoding, draft_side, lambda image: reserve(self._needed(image)))
+        image = decode(item, self.decoding, draft_side, lambda image: reserve(self._needed(image)))
         with naming_the_size(f"{image.width} × {image.height} pixels"):
             return self._fitting(self.preprocessing.pixels(image))
 

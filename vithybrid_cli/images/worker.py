@@ -21,8 +21,10 @@ import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.errors import ImageError
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.images.memory import limit_address_space
 from vithybrid_cli.images.read import PixelReader
+from vithybrid_cli.items import Content, Item
 
 RESERVED = 16 * 2**20  # bytes that the program has reserved for a picture before it asks for it
 
@@ -58,15 +60,18 @@ def _serve(reader: PixelReader, pixels: npt.NDArray[np.uint8], channel: socket.s
 
     _send(channel, {"ready": True})
     while line := requests.readline():
-        _send(channel, _answer(reader, json.loads(line)["path"], reserve, pixels))
+        asked = json.loads(line)
+        name, length = asked["name"], asked["bytes"]
+        item = LocalFile(name) if length is None else Content(name, requests.read(length))
+        _send(channel, _answer(reader, item, reserve, pixels))
 
 
 def _answer(
-    reader: PixelReader, path: str, reserve: Callable[[int], None], pixels: npt.NDArray[np.uint8]
+    reader: PixelReader, item: Item, reserve: Callable[[int], None], pixels: npt.NDArray[np.uint8]
 ) -> dict[str, Any]:
     """What to say of a picture, whose pixels are written to ``pixels``."""
     try:
-        np.copyto(pixels, reader.read(path, reserve))
+        np.copyto(pixels, reader.read(item, reserve))
     except ImageError as error:
         return {"error": type(error).__name__, "cause": error.cause, "remedy": error.remedy}
     except Exception:  # a bug, which the program raises again

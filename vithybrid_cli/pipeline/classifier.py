@@ -19,7 +19,14 @@ from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, engine_for, require_at_least_one
 from vithybrid_cli.results import ImageResult, best_predictions
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running
+from vithybrid_cli.settings import (
+    DEFAULT_DECODE_TIMEOUT,
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_PIXELS,
+    Decoding,
+    Reading,
+    Running,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -110,7 +117,9 @@ class Classifier(Pipeline):
         activation: str = "auto",
         batch_size: int | None = None,
         workers: int | None = None,
+        column: str | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         fast_jpeg: bool = False,
         raw_preview: bool = False,
         allow_truncated: bool = False,
@@ -120,9 +129,11 @@ class Classifier(Pipeline):
     ) -> Generator[ImageResult, None, None]:
         """Results in the order of ``paths``, each once its batch is computed; a bad file is a result with an error.
 
-        ``paths`` is one path or any iterable of them. It is iterated by the caller's thread when a result is asked for,
-        a few batches ahead, and memory does not grow with it. All batches but the last are full, so results do not
-        depend on how fast paths or disks are.
+        ``paths`` is one path or any iterable of them; an item (`vithybrid_cli.items`) may stand for a path. It is
+        iterated by the caller's thread when a result is asked for, a few batches ahead, and memory does not grow with
+        it. All batches but the last are full, so results do not depend on how fast paths or disks are. The name of a
+        member (``zip://cat.jpg::photos.zip``) is a path, too; ``column`` is the one of a table that has the pictures,
+        and ``max_bytes`` how large one in an archive or a table may be.
         Each result has at most ``top_k`` labels, those with a score of at least ``threshold``. ``activation`` makes
         scores of the network's outputs: ``softmax``, ``sigmoid``, ``none``, or what suits the model. ``fast_jpeg``
         decodes large JPEG files at a part of their size, with slightly different pixels. ``raw_preview`` reads the
@@ -136,6 +147,8 @@ class Classifier(Pipeline):
         """
         self.check_choice(top_k, threshold, activation)
         what = Reading(
+            column=column,
+            max_bytes=max_bytes,
             workers=workers,
             decoding=Decoding(
                 max_pixels=max_pixels,

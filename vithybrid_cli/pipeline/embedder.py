@@ -16,7 +16,14 @@ from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, engine_for
 from vithybrid_cli.results import EmbeddingResult
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, DEFAULT_MAX_PIXELS, Decoding, Reading, Running
+from vithybrid_cli.settings import (
+    DEFAULT_DECODE_TIMEOUT,
+    DEFAULT_MAX_BYTES,
+    DEFAULT_MAX_PIXELS,
+    Decoding,
+    Reading,
+    Running,
+)
 
 if TYPE_CHECKING:
     from vithybrid_cli.engines import Engine
@@ -82,7 +89,9 @@ class Embedder(Pipeline):
         *,
         batch_size: int | None = None,
         workers: int | None = None,
+        column: str | None = None,
         max_pixels: int = DEFAULT_MAX_PIXELS,
+        max_bytes: int = DEFAULT_MAX_BYTES,
         fast_jpeg: bool = False,
         raw_preview: bool = False,
         allow_truncated: bool = False,
@@ -96,6 +105,8 @@ class Embedder(Pipeline):
         ``workers`` or ``max_pixels`` below 1, and for a ``background`` that is no colour.
         """
         what = Reading(
+            column=column,
+            max_bytes=max_bytes,
             workers=workers,
             decoding=Decoding(
                 max_pixels=max_pixels,

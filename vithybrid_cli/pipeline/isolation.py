@@ -25,8 +25,10 @@ import numpy.typing as npt
 
 from vithybrid_cli import errors
 from vithybrid_cli.errors import DecoderCrashed, DecodeTimeout, ImageError, UsageError
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.images.memory import MemoryBudget
 from vithybrid_cli.images.worker import RESERVED, shared_pixels
+from vithybrid_cli.items import Item
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -52,16 +54,16 @@ _GRACE = 5.0  # seconds for a killed process to end; one that waits for a dead d
 
 
 class Reader(Protocol):
-    """What reads a file in the process; see `vithybrid_cli.images.read.PixelReader`. It is pickled."""
+    """What reads an item in the process; see `vithybrid_cli.images.read.PixelReader`. It is pickled."""
 
     @property
     def size(self) -> tuple[int, int]: ...
 
-    def read(self, path: str, reserve: Callable[[int], None]) -> Pixels: ...
+    def read(self, item: Item, reserve: Callable[[int], None]) -> Pixels: ...
 
 
 class DecodingProcesses:
-    """Reads files as ``reader`` does, each in one of as many processes as there are threads that call `read`.
+    """Reads items as ``reader`` does, each in one of as many processes as there are threads that call `read`.
 
     A context manager: the processes end with it, whatever they are doing.
     """
@@ -75,7 +77,7 @@ class DecodingProcesses:
         self._all: set[_Process] = set()
         self._closed = False
 
-    def __enter__(self) -> Callable[[str], Pixels]:
+    def __enter__(self) -> Callable[[Item], Pixels]:
         return self.read
 
     def __exit__(self, *raised: object) -> None:
@@ -87,16 +89,17 @@ class DecodingProcesses:
         for process in processes:
             process.wait()
 
-    def read(self, path: str) -> Pixels:
-        """The pixels of a file. Raises ImageError, also DecodeTimeout and DecoderCrashed; others can be read then.
+    def read(self, item: Item) -> Pixels:
+        """The pixels of an item. Raises ImageError, also DecodeTimeout and DecoderCrashed; others can be read then.
 
         Raises UsageError when no process can be started.
         """
+        content = None if isinstance(item, LocalFile) else _content(item)
         process = self._take()
         try:
             with self._budget.part() as reserve:
                 reserve(RESERVED)
-                pixels = process.read(path, reserve, self._timeout)
+                pixels = process.read(item.name, content, reserve, self._timeout)
         except ImageError:
             self._give_back(process)
             raise
@@ -167,15 +170,17 @@ class _Process:
     def alive(self) -> bool:
         return self._process.poll() is None
 
-    def read(self, path: str, reserve: Callable[[int], None], timeout: float) -> Pixels:
-        """The pixels of a file. Raises EOFError or OSError when the process ends, TimeoutError when it is too slow.
+    def read(self, name: str, content: bytes | None, reserve: Callable[[int], None], timeout: float) -> Pixels:
+        """The pixels of a file, or of this ``content`` that is none. The time that ``reserve`` waits does not count.
 
-        The time that ``reserve`` waits does not count.
+        Raises EOFError or OSError when the process ends, TimeoutError when it is too slow.
         """
         self._require_ready()
         began = time.monotonic()
         self._channel.settimeout(timeout)
-        self._send({"path": path})
+        self._send({"name": name, "bytes": None if content is None else len(content)})
+        if content is not None:
+            self._channel.sendall(content)
         answer = self._receive()
         if "reserve" in answer:
             left = timeout - (time.monotonic() - began)
@@ -186,7 +191,7 @@ class _Process:
         if "error" in answer:
             raise _image_error(answer)
         if "bug" in answer:
-            raise RuntimeError(f"A bug while {path!r} was decoded:\n{answer['bug']}")
+            raise RuntimeError(f"A bug while {name!r} was decoded:\n{answer['bug']}")
         return self._pixels.copy()
 
     def kill(self) -> None:
@@ -222,6 +227,12 @@ class _Process:
             raise EOFError
         answer: dict[str, Any] = json.loads(line)
         return answer
+
+
+def _content(item: Item) -> bytes:
+    """What a picture is that the process could not open by itself."""
+    with item.open() as stream:
+        return stream.read()
 
 
 def _memory_file() -> IO[bytes]:

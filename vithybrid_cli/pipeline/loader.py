@@ -1,4 +1,4 @@
-"""Paths become pixels in order, read ahead by worker threads within bounds."""
+"""Items become pixels in order, read ahead by worker threads within bounds of their number and their bytes."""
 
 import threading
 from collections import deque
@@ -11,36 +11,36 @@ import numpy as np
 import numpy.typing as npt
 
 from vithybrid_cli.errors import ImageError
+from vithybrid_cli.items import Item
 
 PAUSE = 0.2  # seconds without a new path of a live list, after which what has arrived is not kept waiting
+MOST_HELD = 256 * 2**20  # bytes that items which wait to be read may hold together
 
 Pixels = npt.NDArray[np.uint8]
 Loaded = tuple[str, Pixels | ImageError]
+Read = Callable[[Item], Pixels]
 
 
-def load(
-    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int
-) -> Generator[Loaded, None, None]:
-    """Each path with what ``read`` makes of it, in the order of ``paths``; an ImageError is given as a value.
+def load(items: Iterable[Item], read: Read, workers: int, look_ahead: int) -> Generator[Loaded, None, None]:
+    """The name of each item with what ``read`` makes of it, in their order; an ImageError is given as a value.
 
     At most ``look_ahead`` (at least 1) pictures are being read or waiting at a time, by ``workers`` (at least 1)
-    threads. ``paths`` is iterated by the caller's thread, when it asks for a result. Other exceptions of ``read`` and
-    ``paths`` are raised in the place of their result. Closing the generator drops what has not begun.
+    threads, and those that wait hold `MOST_HELD` bytes at most, or are one. ``items`` is iterated by the caller's
+    thread, when it asks for a result. Other exceptions of ``read`` and ``items`` are raised in the place of their
+    result. Closing the generator drops what has not begun.
     """
     with _Pool(read, workers, look_ahead) as pool:
-        yield from _load(_Ahead(iter(paths), pool), max(look_ahead, 1))
+        yield from _load(_Ahead(iter(items), pool), max(look_ahead, 1))
 
 
-def load_live(
-    paths: Iterable[str], read: Callable[[str], Pixels], workers: int, look_ahead: int
-) -> Generator[Loaded | None, None, None]:
-    """What `load` gives, for ``paths`` that may block, such as a list that is still being written.
+def load_live(items: Iterable[Item], read: Read, workers: int, look_ahead: int) -> Generator[Loaded | None, None, None]:
+    """What `load` gives, for ``items`` that may block, such as those of a list that is still being written.
 
-    ``paths`` is iterated by a thread of its own, so results come out while it waits. None says that nothing has arrived
-    for `PAUSE` seconds and that all before has been given. Closing the generator does not wait for ``paths``.
+    They are iterated by a thread of its own, so results come out while it waits. None says that nothing has arrived
+    for `PAUSE` seconds and that all before has been given. Closing the generator does not wait for them.
     """
     with _Pool(read, workers, look_ahead) as pool:
-        feed = _Feed(paths, pool, threading.Semaphore(max(look_ahead, 1)))
+        feed = _Feed(items, pool, threading.Semaphore(max(look_ahead, 1)))
         feed.start()
         try:
             while not isinstance(pending := feed.next(), _End):
@@ -59,19 +59,19 @@ def as_value(error: ImageError) -> ImageError:
 
 @dataclass(frozen=True, slots=True)
 class _Pending:
-    """One path and its result to come."""
+    """The name of an item and its result to come."""
 
-    path: str
+    name: str
     result: "Future[Pixels | ImageError]"
 
     def loaded(self) -> Loaded:
-        """The path and its result, waiting for it."""
-        return self.path, self.result.result()
+        """Both, waiting for the result."""
+        return self.name, self.result.result()
 
 
 @dataclass(frozen=True, slots=True)
 class _End:
-    """The end of the paths, or what they raised."""
+    """The end of the items, or what they raised."""
 
     error: BaseException | None = None
 
@@ -81,33 +81,65 @@ class _End:
 
 
 class _Pool:
-    """Threads that read files. What has not begun when the context is left is dropped; nobody waits for the rest."""
+    """Threads that read items. What has not begun when the context is left is dropped; nobody waits for the rest."""
 
-    def __init__(self, read: Callable[[str], Pixels], workers: int, look_ahead: int) -> None:
+    def __init__(self, read: Read, workers: int, look_ahead: int) -> None:
         self._read = read
         self._threads = ThreadPoolExecutor(max(min(workers, look_ahead), 1), thread_name_prefix="decode")
+        self._held = _Held()
 
     def __enter__(self) -> "_Pool":
         return self
 
     def __exit__(self, *raised: object) -> None:
+        self._held.release_all()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def submit(self, path: str) -> _Pending:
-        return _Pending(path, self._threads.submit(self._value_or_error, path))
+    def submit(self, item: Item) -> _Pending:
+        """Have an item read once there is room for what it holds."""
+        self._held.add(item.held)
+        return _Pending(item.name, self._threads.submit(self._value_or_error, item))
 
-    def _value_or_error(self, path: str) -> Pixels | ImageError:
+    def _value_or_error(self, item: Item) -> Pixels | ImageError:
         try:
-            return self._read(path)
+            return self._read(item)
         except ImageError as error:
             return as_value(error)
+        finally:
+            self._held.add(-item.held)
+
+
+class _Held:
+    """How many bytes items hold that wait to be read."""
+
+    def __init__(self) -> None:
+        self._bytes = 0
+        self._open = True
+        self._changed = threading.Condition()
+
+    def add(self, size: int) -> None:
+        """Add so many bytes once they fit, or are the only ones; a negative number always does."""
+        if size:
+            with self._changed:
+                self._changed.wait_for(lambda: self._has_room(size))
+                self._bytes += size
+                self._changed.notify_all()
+
+    def _has_room(self, size: int) -> bool:
+        return size < 0 or self._bytes == 0 or self._bytes + size <= MOST_HELD or not self._open
+
+    def release_all(self) -> None:
+        """Let all who wait go on: nothing is read any more."""
+        with self._changed:
+            self._open = False
+            self._changed.notify_all()
 
 
 @dataclass(slots=True)
 class _Ahead:
-    """Takes paths from an iterator, and hands them to the pool."""
+    """Takes items from an iterator, and hands them to the pool."""
 
-    paths: Iterator[str]
+    items: Iterator[Item]
     pool: _Pool
     pending: deque[_Pending] = field(default_factory=deque)
     end: _End | None = None
@@ -115,7 +147,7 @@ class _Ahead:
     def fill(self, size: int) -> None:
         while self.end is None and len(self.pending) < size:
             try:
-                self.pending.append(self.pool.submit(next(self.paths)))
+                self.pending.append(self.pool.submit(next(self.items)))
             except StopIteration:
                 self.end = _End()
             except Exception as error:  # raised again after the results before it
@@ -133,9 +165,9 @@ def _load(ahead: _Ahead, size: int) -> Iterator[Loaded]:
 
 @dataclass(slots=True)
 class _Feed:
-    """Takes paths as long as there are free slots and hands them to the pool, in a thread of its own."""
+    """Takes items as long as there are free slots and hands them to the pool, in a thread of its own."""
 
-    paths: Iterable[str]
+    items: Iterable[Item]
     pool: _Pool
     slots: threading.Semaphore
     pending: "SimpleQueue[_Pending | _End]" = field(default_factory=SimpleQueue)
@@ -157,7 +189,7 @@ class _Feed:
             return None
 
     def loaded(self, pending: _Pending) -> Loaded:
-        """A path and its result, waiting for it. Frees its slot."""
+        """A name and its result, waiting for it. Frees its slot."""
         loaded = pending.loaded()
         self.slots.release()
         return loaded
@@ -170,11 +202,11 @@ class _Feed:
             self.pending.put(_End(error))
 
     def _submit_all(self) -> None:
-        paths = iter(self.paths)
-        while self._has_slot() and (path := next(paths, None)) is not None:
+        items = iter(self.items)
+        while self._has_slot() and (item := next(items, None)) is not None:
             if self.stopped.is_set():
                 return
-            self.pending.put(self.pool.submit(path))
+            self.pending.put(self.pool.submit(item))
 
     def _has_slot(self) -> bool:
         self.slots.acquire()

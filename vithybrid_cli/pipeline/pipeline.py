@@ -1,4 +1,4 @@
-"""Pictures through a network: files are read, cut into batches and computed; results keep the order of the paths."""
+"""Pictures through a network: items are read, cut into batches and computed; results keep their order."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +19,12 @@ from vithybrid_cli.images.memory import MemoryBudget, decoding_limit, default_bu
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.images.read import PixelReader
 from vithybrid_cli.images.rgb import to_rgb
+from vithybrid_cli.items import Item
 from vithybrid_cli.pipeline.batches import Batches
-from vithybrid_cli.pipeline.loader import Loaded, Pixels, load, load_live
+from vithybrid_cli.pipeline.loader import Loaded, Pixels, Read, load, load_live
 from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, Reading, Running
+from vithybrid_cli.sources.containers import Wanted
+from vithybrid_cli.sources.named import Named
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -31,11 +34,11 @@ if TYPE_CHECKING:
     from vithybrid_cli.engines import Engine
     from vithybrid_cli.pipeline.isolation import DecodingProcesses
 
-Paths = str | os.PathLike[str] | Iterable[str | os.PathLike[str]]  # one, or several
+Picture = str | os.PathLike[str] | Item  # by its name, or itself
+Paths = Picture | Iterable[Picture]  # one, or several
 Row = npt.NDArray[np.float32]  # [C]: what the network gives for a picture
 Rows = npt.NDArray[np.float32]  # [N, C]: what it gives for N pictures
 Output = tuple[str, Row | ImageError]
-Read = Callable[[str], Pixels]
 Results = Generator[Loaded, None, None] | Generator[Loaded | None, None, None]
 
 
@@ -76,11 +79,11 @@ class Pipeline:
         batch_size: int | None = None,
         live: bool = False,
     ) -> Generator[Output, None, None]:
-        """Each path with what the network gives for it [C], or why there is nothing, in the order of ``paths``.
+        """The name of each picture with what the network gives for it [C], or why there is nothing, in their order.
 
-        ``what`` says how they are read; its own inputs are not looked at. ``live`` is for ``paths`` that block until
-        more arrive, as a list on a pipe does: they are iterated by a thread of their own, and what has arrived is
-        computed once they pause. So with ``live`` the time at which paths arrive decides where batches end, and with
+        ``what`` says how they are read; its own inputs are not looked at. ``live`` is for ``paths`` that block
+        until more arrive, as a list on a pipe does: they are iterated by a thread of their own, and what has arrived is
+        computed once they pause. So with ``live`` the time at which they arrive decides where batches end, and with
         it the last digits. Raises UsageError at once for a ``batch_size``, ``workers`` or ``max_pixels`` below 1.
         """
         batch_size = self.engine.batch_size if batch_size is None else batch_size
@@ -91,7 +94,7 @@ class Pipeline:
         reader = PixelReader(self.image_preprocessing, self.engine.image_size, what.decoding)
         reading = _in_processes(reader, what.decode_timeout) if what.isolate else nullcontext(_within_budget(reader))
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
-        loading = partial(load_live if live else load, _names(paths), workers=workers, look_ahead=look_ahead)
+        loading = partial(load_live if live else load, _items(paths, what), workers=workers, look_ahead=look_ahead)
         return self._outputs(reading, loading, batch_size)
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.float32]:
@@ -164,6 +167,7 @@ def _require_fit(takes: tuple[int, int], given: tuple[int, int] | None) -> None:
 def _check(what: Reading) -> None:
     """Raise UsageError for settings that make no sense."""
     require_at_least_one("max_pixels", what.decoding.max_pixels)
+    require_at_least_one("max_bytes", what.max_bytes)
     if not what.decode_timeout > 0:
         raise UsageError(
             f"The time limit for decoding is {what.decode_timeout}, but has to be above 0.",
@@ -179,11 +183,15 @@ def require_at_least_one(name: str, value: int) -> None:
         raise UsageError(f"{name} is {value}, but has to be at least 1.", f"Give {{{name}}} a larger number.")
 
 
-def _names(paths: Paths) -> Iterator[str]:
-    """The paths as texts, lazily. Raises TypeError at once for what cannot be iterated."""
-    if isinstance(paths, str | bytes | os.PathLike):
-        return iter([os.fsdecode(paths)])
-    return map(os.fsdecode, paths)
+def _items(paths: Paths, what: Reading) -> Iterator[Item]:
+    """The pictures as items, lazily. Raises TypeError at once for what cannot be iterated."""
+    named = Named(Wanted(column=what.column, max_bytes=what.max_bytes))
+
+    def item(picture: Picture) -> Item:
+        return named.item(os.fsdecode(picture)) if isinstance(picture, str | bytes | os.PathLike) else picture
+
+    one = isinstance(paths, str | bytes | os.PathLike) or hasattr(paths, "open")
+    return map(item, [cast("Picture", paths)] if one else cast("Iterable[Picture]", paths))
 
 
 def _in_processes(reader: PixelReader, timeout: float) -> DecodingProcesses:
@@ -197,12 +205,12 @@ def _in_processes(reader: PixelReader, timeout: float) -> DecodingProcesses:
 
 
 def _within_budget(reader: PixelReader) -> Read:
-    """Read files so that the pictures being decoded at a time fit into a part of the memory."""
+    """Read items so that the pictures being decoded at a time fit into a part of the memory."""
     budget = MemoryBudget(default_budget(), release_free_memory)
 
-    def read(path: str) -> Pixels:
+    def read(item: Item) -> Pixels:
         with budget.part() as reserve:
-            return reader.read(path, reserve)
+            return reader.read(item, reserve)
 
     return read
 

@@ -38,7 +38,7 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
     """
     from vithybrid_cli.pipeline.embedder import Embedder  # imports NumPy and Pillow
 
-    sources = Sources.of(what, where.output)
+    sources = Sources.of(what, where.output, offline=how.offline)
     sources.check()
     chosen = EmbeddingFormat(where.format) if where.format else _format_of(where.output)
     require_writable(where.output)
@@ -49,7 +49,7 @@ def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: 
     require_apart_from_model(where.output, checkpoint)
     embedder = Embedder.open(checkpoint, how, feature)
     survey = Survey()
-    outputs = embedder.outputs(sources.paths(survey), what, live=sources.live)
+    outputs = embedder.outputs(sources.items(survey), what, live=sources.live)
     results = (embedder.result(path, output) for path, output in outputs)
     tally = Tally()
     destination = _destination(where.output, chosen, embedder.width, watch)

@@ -13,9 +13,10 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, NamedTuple, Self
 
+from vithybrid_cli.items import Stamp
 from vithybrid_cli.output.destination import DISK_ERRORS, unwritable
 from vithybrid_cli.runs.record import EarlierRun
-from vithybrid_cli.runs.stamps import NOT_A_LINE, Stamp, stamp_in
+from vithybrid_cli.runs.stamps import NOT_A_LINE, stamp_in
 
 SUFFIX = ".update.jsonl"
 

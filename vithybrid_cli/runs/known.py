@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import BinaryIO, Self
 
 from vithybrid_cli.errors import NonFiniteLogits
+from vithybrid_cli.items import Stamp
 from vithybrid_cli.output.read_back import WrittenResult, is_closed, path_in, read_back
 from vithybrid_cli.runs.journal import JournalEntry, journal_file, journal_text, read_journal
 from vithybrid_cli.runs.record import EarlierRun
-from vithybrid_cli.runs.stamps import Stamp, crc, read_stamps, stamp_file
+from vithybrid_cli.runs.stamps import crc, read_stamps, stamp_file
 
 _NONE = -1  # where a picture without a result begins
 _IN_JOURNAL = -1  # where a result ends that is in the journal

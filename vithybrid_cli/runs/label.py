@@ -36,7 +36,7 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
     ModelError for what is wrong before the first picture, or with the place to write to, and Interrupted (a
     KeyboardInterrupt) on SIGINT or SIGTERM, after the results of the batch at hand are written.
     """
-    sources = Sources.of(what, where.output)
+    sources = Sources.of(what, where.output, offline=how.offline)
     sources.check()
     asked = _asked(where)
     _require_places(sources, where)
@@ -53,7 +53,7 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
             record.output, record.earlier, record, sources, checkpoint, opened_classifier, what, where, watch
         ).run()
     survey = Survey()
-    start = resume_point(record, sources.paths(survey), strict=what.strict)
+    start = resume_point(record, sources.items(survey), strict=what.strict)
     if start.complete:
         tally = _finish(record, start, watch)
         tell_survey(survey, watch)
@@ -113,7 +113,7 @@ def _label(
 ) -> Tally:
     """What is left to label, into what is there already."""
     engine, stamped = classifier.engine, Stamped()
-    outputs = classifier.outputs(stamped.paths(start.paths), what, live=sources.live)
+    outputs = classifier.outputs(stamped.items(start.items), what, live=sources.live)
     choice = where.top_k, where.threshold, where.activation
     results = (classifier.result(path, output, *choice) for path, output in outputs)
     tally = Tally(start.done, start.failed)
@@ -135,7 +135,7 @@ def _label(
 
 def decided(what: Reading, how: Running, where: Writing) -> dict[str, object]:
     """The settings that decide results and are known before the model is, as the record of a run has them."""
-    settings = decisions(where, how, what.decoding)
+    settings = decisions(where, how, what, what.decoding)
     settings.pop("image_size", None)  # known once the model is: it may be the model's own
     if "device" in settings:
         settings["device"] = settings["device"].split(":")[0]  # which of several alike computes does not matter

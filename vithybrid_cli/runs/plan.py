@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Self
 
+from vithybrid_cli.images.local import LocalFile
+from vithybrid_cli.items import NO_FILE, Item
 from vithybrid_cli.runs.known import Known, State
-from vithybrid_cli.runs.stamps import NO_FILE, stamp_of
 from vithybrid_cli.sources.pattern import covers, fixed_folder, is_pattern
 
 
@@ -47,22 +48,22 @@ class Plan:
     emptied: list[tuple[str, int]] = field(default_factory=list)
 
     @classmethod
-    def of(cls, known: Known, paths: Iterable[str], emptied: Sequence[str], *, strict: bool) -> Self:
-        """Take all ``paths``, and look at what is there now. A picture that is named twice is labelled once.
+    def of(cls, known: Known, items: Iterable[Item], emptied: Sequence[str], *, strict: bool) -> Self:
+        """Take all ``items``, and look at what is there now. A picture that is named twice is labelled once.
 
         What is known below a folder that cannot be reached or listed now, or of a pattern that matches nothing, is no
-        news of its pictures: it is kept. So it is for the inputs in ``emptied``, which grows while paths are taken: a
+        news of its pictures: it is kept. So it is for the inputs in ``emptied``, which grows while items are taken: a
         disk that is not there leaves an empty folder. With ``strict``, what had an error has its turn among the others.
         """
         plan = cls(known)
         met = _Met(known)
-        for path in paths:
+        for item in items:
             plan._keep_emptied(met, emptied)
-            number = known.number(path)
+            number = known.number(item.name)
             if met.is_new(number):
-                met.set(number, keeps=plan._add(number, path, strict=strict))
-                if _is_closed(path):
-                    plan._keep_rest(met, path)
+                met.set(number, keeps=plan._add(number, item, strict=strict))
+                if _is_closed(item):
+                    plan._keep_rest(met, item.name)
             plan._append(number, keeps=met.keeps(number))
         plan._keep_emptied(met, emptied)
         plan.dropped = met.rest()
@@ -91,18 +92,18 @@ class Plan:
             parts.append(f"could not read {done.unreadable:,}")
         return "; ".join(parts)
 
-    def _add(self, number: int, path: str, *, strict: bool) -> bool:
+    def _add(self, number: int, item: Item, *, strict: bool) -> bool:
         """Whether the result of a picture is kept; if not, there is something to do for it."""
-        stamp = stamp_of(path)
+        stamp = item.stamp()
         self.reached |= stamp != NO_FILE
         match self.known.state(number, stamp):
             case State.KNOWN:
                 self.known.keep(number, stamp)
                 return True
             case State.FAILED if not strict:
-                self.to_retry.append(path)
+                self.to_retry.append(item.name)
             case _:
-                self.to_label.append(path)
+                self.to_label.append(item.name)
         return False
 
     def _keep_emptied(self, met: "_Met", emptied: Sequence[str]) -> None:
@@ -122,9 +123,9 @@ class Plan:
         self.kept += keeps
 
 
-def _is_closed(path: str) -> bool:
+def _is_closed(item: Item) -> bool:
     """Whether an input is no file, so that there may be pictures below it that cannot be found now."""
-    return not os.path.isfile(path)  # noqa: PTH113 (Path raises on odd names)
+    return isinstance(item, LocalFile) and not os.path.isfile(item.name)  # noqa: PTH113 (Path raises on odd names)
 
 
 class _Met:

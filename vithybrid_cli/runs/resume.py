@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.items import Item
 from vithybrid_cli.output.read_back import DamagedOutput, WrittenResult, is_closed, path_in, read_back
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.runs.record import EarlierRun, RunRecord
@@ -14,12 +15,12 @@ from vithybrid_cli.runs.record import EarlierRun, RunRecord
 
 @dataclass(frozen=True, slots=True)
 class ResumePoint:
-    """Where a run continues: the ``paths`` still to label, after ``done`` results, of which some ``failed``.
+    """Where a run continues: the ``items`` still to label, after ``done`` results, of which some ``failed``.
 
     Those are the first ``end`` bytes of the file. ``complete``: no input is left; ``closed``: the file needs no end.
     """
 
-    paths: Iterator[str]
+    items: Iterator[Item]
     done: int = 0
     failed: int = 0
     end: int = 0
@@ -27,16 +28,16 @@ class ResumePoint:
     closed: bool = False
 
 
-def resume_point(record: RunRecord, paths: Iterator[str], *, strict: bool) -> ResumePoint:
-    """Where the run of ``record`` continues. Reads one more of ``paths`` than there are results in its file.
+def resume_point(record: RunRecord, items: Iterator[Item], *, strict: bool) -> ResumePoint:
+    """Where the run of ``record`` continues. Reads one more of ``items`` than there are results in its file.
 
     With ``strict``, the picture at which the earlier run stopped is tried again. Raises UsageError if the results are
     of other inputs, or if the file is damaged.
     """
     if record.output is None or record.earlier is None:
-        return ResumePoint(paths)
+        return ResumePoint(items)
     try:
-        return _resume_point(record.output, record.earlier, paths, strict=strict)
+        return _resume_point(record.output, record.earlier, items, strict=strict)
     except DamagedOutput as error:
         raise UsageError(f"{record.output} is damaged: {error}.", f"Mend it, {record.start_over}.") from error
     except OSError as error:
@@ -44,21 +45,21 @@ def resume_point(record: RunRecord, paths: Iterator[str], *, strict: bool) -> Re
         raise UsageError(cause, f"Make it readable, {record.start_over}.") from error
 
 
-def _resume_point(output: Path, earlier: EarlierRun, paths: Iterator[str], *, strict: bool) -> ResumePoint:
+def _resume_point(output: Path, earlier: EarlierRun, items: Iterator[Item], *, strict: bool) -> ResumePoint:
     read = _Read(Batches(earlier.batch_size))
     with output.open("rb") as stream:
         for result in read_back(earlier.output_format, stream, earlier.top_k):
-            path = next(paths, None)
-            if path is None or path_in(earlier.output_format, path) != result.path:
-                raise _other_inputs(output, read.whole.done + 1, result.path, path)
+            item = next(items, None)
+            if item is None or path_in(earlier.output_format, item.name) != result.path:
+                raise _other_inputs(output, read.whole.done + 1, result.path, item)
             if strict and result.error is not None:
-                return ResumePoint(chain(read.again, [path], paths), *read.kept)
-            read.add(path, result)
-        following = next(paths, None)
+                return ResumePoint(chain(read.again, [item], items), *read.kept)
+            read.add(item, result)
+        following = next(items, None)
         if following is None and read.whole.done:
             closed = is_closed(earlier.output_format, stream, read.whole.end)
-            return ResumePoint(paths, *read.whole, complete=True, closed=closed)
-    rest = paths if following is None else chain([following], paths)
+            return ResumePoint(items, *read.whole, complete=True, closed=closed)
+    rest = items if following is None else chain([following], items)
     return ResumePoint(chain(read.again, rest), *read.kept)
 
 
@@ -72,25 +73,25 @@ class _Reached(NamedTuple):
 
 @dataclass(slots=True)
 class _Read:
-    """What was read so far: ``whole``; up to the last whole batch: ``kept``; the paths after that: ``again``."""
+    """What was read so far: ``whole``; up to the last whole batch: ``kept``; the items after that: ``again``."""
 
     batches: Batches
     whole: _Reached = field(default_factory=_Reached)
     kept: _Reached = field(default_factory=_Reached)
-    again: list[str] = field(default_factory=list)
+    again: list[Item] = field(default_factory=list)
 
-    def add(self, path: str, result: WrittenResult) -> None:
+    def add(self, item: Item, result: WrittenResult) -> None:
         failed = self.whole.failed + (result.error is not None)
         self.whole = _Reached(self.whole.done + 1, failed, result.end)
-        self.again.append(path)
+        self.again.append(item)
         self.batches.add(result.error)
         if not self.batches.within:
             self.kept = self.whole
             self.again.clear()
 
 
-def _other_inputs(output: Path, number: int, written: str, given: str | None) -> UsageError:
-    now = "there are no more inputs" if given is None else f"input {number} is {given}"
+def _other_inputs(output: Path, number: int, written: str, given: Item | None) -> UsageError:
+    now = "there are no more inputs" if given is None else f"input {number} is {given.name}"
     return UsageError(
         f"Result {number} in {output} is for {written}, but {now}.",
         "Give the inputs of the first run in their order, {update} instead of {resume} if there are new ones, "

@@ -5,15 +5,15 @@ CRC-32 of the result's own text, so that it says nothing about any other result.
 """
 
 import json
-import os
 import zlib
 from collections import deque
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
+from vithybrid_cli.items import Item, Stamp
 from vithybrid_cli.output import TextWriter, Writer
 from vithybrid_cli.results import ImageResult
 
@@ -21,27 +21,8 @@ SUFFIX = ".files.jsonl"
 NOT_A_LINE = ValueError, TypeError, KeyError, OverflowError, RecursionError  # what reading such a line raises
 
 
-class Stamp(NamedTuple):
-    """Size in bytes and time of the last change in nanoseconds, as the system has them."""
-
-    size: int
-    mtime_ns: int
-
-
-NO_FILE = Stamp(-1, -1)  # of a name that leads nowhere
-
-
-def stamp_of(path: str) -> Stamp:
-    """What is at this ``path`` now."""
-    try:
-        status = os.stat(path)  # noqa: PTH116 (Path raises on odd names)
-    except (OSError, ValueError):
-        return NO_FILE
-    return Stamp(status.st_size, status.st_mtime_ns)
-
-
 class Stamped:
-    """Takes the stamp of each path when it is about to be read, and gives it when its result is there.
+    """Takes the stamp of each item when it is about to be read, and gives it when its result is there.
 
     So it is never younger than what was read: a picture that is replaced meanwhile counts as changed later.
     """
@@ -49,14 +30,14 @@ class Stamped:
     def __init__(self) -> None:
         self._pending: deque[Stamp] = deque()
 
-    def paths(self, paths: Iterable[str]) -> Iterator[str]:
-        """The ``paths`` as they are; a live list takes them in another thread."""
-        for path in paths:
-            self._pending.append(stamp_of(path))
-            yield path
+    def items(self, items: Iterable[Item]) -> Iterator[Item]:
+        """The ``items`` as they are; a live list takes them in another thread."""
+        for item in items:
+            self._pending.append(item.stamp())
+            yield item
 
     def next(self) -> Stamp:
-        """The stamp of the next path; results come in the order of the paths."""
+        """The stamp of the next item; results come in their order."""
         return self._pending.popleft()
 
 

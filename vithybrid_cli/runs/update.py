@@ -97,7 +97,7 @@ class Update:
         except OSError as error:
             cause = f"{error.filename or self.output} cannot be read: {error.strerror or error}."
             raise UsageError(cause, f"Make it readable, {self.record.start_over}.") from error
-        plan = Plan.of(known, self.sources.paths(survey), survey.emptied, strict=self.what.strict)
+        plan = Plan.of(known, self.sources.items(survey), survey.emptied, strict=self.what.strict)
         if not plan.reached and known.has_labels():  # the disk may not be there
             raise UsageError(
                 f"Nothing was found to read, so {self.output} would lose all its results.",
@@ -134,7 +134,9 @@ class Update:
 
         readable = []
         reader = open_reader(self.checkpoint)
-        with closing(reader.outputs(stamped.paths(plan.to_retry), self.what)) as outputs:
+        with closing(
+            reader.outputs(stamped.items(map(self.sources.named().item, plan.to_retry)), self.what)
+        ) as outputs:
             for path, output in outputs:
                 if isinstance(output, ImageError):
                     writer.write(result := ImageResult(path, error=output))
@@ -147,7 +149,7 @@ class Update:
     def _label(self, paths: list[str], stamped: Stamped, writer: Writer[ImageResult]) -> None:
         classifier = self.opened()
         engine, where = classifier.engine, self.where
-        outputs = classifier.outputs(stamped.paths(paths), self.what)
+        outputs = classifier.outputs(stamped.items(map(self.sources.named().item, paths)), self.what)
         choice = where.top_k, where.threshold, where.activation
         results = (classifier.result(path, output, *choice) for path, output in outputs)
         begin = Begin(lambda: len(paths), alone=self.sources.single)

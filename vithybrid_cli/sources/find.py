@@ -19,6 +19,7 @@ def find(
     survey: Survey | None = None,
     *,
     raw: bool = False,
+    archives: bool = False,
     own: OwnFiles = _NOTHING_OWN,
 ) -> Iterator[str]:
     """The paths of all pictures that ``inputs`` name, lazily and in the order of the inputs.
@@ -30,10 +31,11 @@ def find(
     as a path, and decoding it raises ImageError.
 
     What `vithybrid_cli.sources.exclude.Exclude` makes of ``exclude`` is passed over below folders and patterns, and
-    cameras' raw files are, unless ``raw``; so is what the run itself writes (``own``). What is left out is counted in
+    cameras' raw files are, unless ``raw``, and archives and tables, unless
+    ``archives``; so is what the run itself writes (``own``). What is left out is counted in
     ``survey``.
     """
-    pictures = Pictures(Survey() if survey is None else survey, Exclude.of(exclude), raw, own)
+    pictures = Pictures(Survey() if survey is None else survey, Exclude.of(exclude), raw, own, archives=archives)
     for text in inputs:
         if os.path.isdir(text):  # noqa: PTH112 (Path raises where a parent may not be entered)
             yield from walk(text, pictures.all_of(text))

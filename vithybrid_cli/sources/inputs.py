@@ -1,4 +1,4 @@
-"""What a command reads: its arguments, a list of paths on stdin (``-``), and a file that lists paths."""
+"""What a command reads: its arguments, a list of names on stdin (``-``), and a file that lists names."""
 
 import errno
 import os
@@ -11,9 +11,13 @@ from typing import Self, TextIO
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.names import explained
-from vithybrid_cli.settings import Reading
+from vithybrid_cli.items import Item
+from vithybrid_cli.settings import DEFAULT_MAX_BYTES, Reading
+from vithybrid_cli.sources.containers import Wanted, kind_of_container
+from vithybrid_cli.sources.exclude import Exclude
 from vithybrid_cli.sources.find import find
 from vithybrid_cli.sources.lists import read_list, require_list
+from vithybrid_cli.sources.named import Named
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.survey import Survey
 
@@ -25,7 +29,9 @@ _LIST_ON_STDIN = "the list on stdin"
 class Sources:
     """The inputs of one run, which writes to ``output``: its own file in a folder of pictures is nothing left out.
 
-    ``raw``: cameras' raw files are pictures.
+    ``raw``: cameras' raw files are pictures. ``archives``: what lies in archives and tables below folders is read.
+    ``shards`` are more inputs, after the others. ``column`` and ``max_bytes`` are those of
+    `vithybrid_cli.sources.containers.Wanted`, and so is ``offline``.
     """
 
     inputs: tuple[str, ...]
@@ -34,16 +40,32 @@ class Sources:
     exclude: tuple[str, ...] = ()
     output: Path | None = None
     raw: bool = False
+    archives: bool = False
+    shards: tuple[str, ...] = ()
+    column: str | None = None
+    max_bytes: int = DEFAULT_MAX_BYTES
+    offline: bool = False
 
     @classmethod
-    def of(cls, reading: Reading, output: Path | None = None) -> Self:
+    def of(cls, reading: Reading, output: Path | None = None, *, offline: bool = False) -> Self:
         """Those that a run was asked to read."""
-        raw = reading.decoding.raw_preview
-        return cls(reading.inputs, reading.files_from, reading.null, reading.exclude, output, raw)
+        return cls(
+            reading.inputs,
+            reading.files_from,
+            reading.null,
+            reading.exclude,
+            output,
+            raw=reading.decoding.raw_preview,
+            archives=reading.archives,
+            shards=reading.shards,
+            column=reading.column,
+            max_bytes=reading.max_bytes,
+            offline=offline,
+        )
 
     def check(self) -> None:
         """Raise UsageError for what is wrong before anything is loaded."""
-        if not self.inputs and self.files_from is None:
+        if not self.inputs and not self.shards and self.files_from is None:
             raise UsageError("There are no inputs.", "Give pictures, folders or patterns, or - for paths on stdin.")
         if self._stdin_uses and sys.stdin is None:
             raise UsageError("Stdin is closed, so there is no list to read.", "Give the list with {files_from}.")
@@ -69,36 +91,58 @@ class Sources:
     @property
     def single(self) -> bool:
         """Whether one file is all that was asked for."""
-        if self.files_from is not None or len(self.inputs) != 1:
+        if self.files_from is not None or self.shards or len(self.inputs) != 1:
             return False
-        return self.inputs[0] != STDIN and os.path.isfile(self.inputs[0])  # noqa: PTH113 (Path raises on odd names)
+        (name,) = self.inputs
+        if name == STDIN or kind_of_container(name) is not None:
+            return False
+        return os.path.isfile(name)  # noqa: PTH113 (Path raises on odd names)
 
-    def paths(self, survey: Survey | None = None) -> Iterator[str]:
-        """All paths, lazily: those of the arguments in their order, then those of the file; ``survey`` counts them."""
+    def items(self, survey: Survey | None = None) -> Iterator[Item]:
+        """All pictures, lazily: those of the arguments in their order, then of the file; ``survey`` counts them."""
         survey = Survey() if survey is None else survey
-        survey.inputs, survey.only_lists = self._named(), set(self.inputs) <= {STDIN}
-        for path in self._paths(survey):
+        survey.inputs, survey.only_lists = self._named(), set(self._all) <= {STDIN}
+        for item in self._items(survey):
             survey.found += 1
-            yield path
+            yield item
+
+    def named(self, survey: Survey | None = None) -> Named:
+        """What makes items of the names that `items` gave, as it does."""
+        return Named(
+            Wanted(
+                survey=Survey() if survey is None else survey,
+                exclude=Exclude.of(self.exclude),
+                raw=self.raw,
+                column=self.column,
+                max_bytes=self.max_bytes,
+                offline=self.offline,
+            )
+        )
+
+    @property
+    def _all(self) -> tuple[str, ...]:
+        return self.inputs + self.shards
 
     def _named(self) -> list[str]:
         """Where pictures are looked for, in words."""
         lists = [] if self.files_from is None else [str(self.files_from)]
-        named = [_LIST_ON_STDIN if text == STDIN else text for text in self.inputs]
+        named = [_LIST_ON_STDIN if text == STDIN else text for text in self._all]
         return named + [_LIST_ON_STDIN if text == STDIN else f"the list in {text}" for text in lists]
 
-    def _paths(self, survey: Survey) -> Iterator[str]:
+    def _items(self, survey: Survey) -> Iterator[Item]:
         own = OwnFiles.of(self.output, self.files_from)
-        for text in self.inputs:
+        named = self.named(survey)
+        for text in self._all:
             if text == STDIN:
-                yield from self._listed(STDIN)
+                yield from self._listed(STDIN, named)
             else:
                 before = survey.found, survey.excluded
-                yield from find([text], self.exclude, survey, raw=self.raw, own=own)
+                for path in find([text], self.exclude, survey, raw=self.raw, archives=self.archives, own=own):
+                    yield from named.items(path)
                 if before == (survey.found, survey.excluded):
                     survey.emptied.append(text)
         if self.files_from is not None:
-            yield from self._listed(str(self.files_from))
+            yield from self._listed(str(self.files_from), named)
 
     @property
     def live(self) -> bool:
@@ -108,14 +152,18 @@ class Sources:
         return self.files_from is not None and str(self.files_from) != STDIN and not self.files_from.is_file()
 
     def counter(self) -> Callable[[], int] | None:
-        """Something that counts the paths; None if they can be read only once."""
-        return None if self.live or self._stdin_uses else lambda: sum(1 for _ in self.paths())
+        """Something that counts the pictures; None if they can be read only once."""
+        return None if self.live or self._stdin_uses else lambda: sum(1 for _ in self.items())
 
     @property
     def _stdin_uses(self) -> int:
         return self.inputs.count(STDIN) + (str(self.files_from) == STDIN)
 
-    def _listed(self, name: str) -> Iterator[str]:
+    def _listed(self, name: str, named: Named) -> Iterator[Item]:
+        for entry in self._entries(name):
+            yield from named.items(entry)
+
+    def _entries(self, name: str) -> Iterator[str]:
         try:
             if name == STDIN:
                 yield from read_list(sys.stdin.buffer, self.null)

@@ -6,6 +6,7 @@ from pathlib import PurePath
 
 from vithybrid_cli.images.signatures import Kind, kind_of_file
 from vithybrid_cli.images.suffixes import OTHER_SUFFIXES, RAW_SUFFIXES, picture_suffixes, suffix_of
+from vithybrid_cli.sources.containers import kind_of_container
 from vithybrid_cli.sources.exclude import Exclude
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.survey import Survey
@@ -19,7 +20,8 @@ class Pictures:
 
     A file is known by its suffix. Only where that is neither one of pictures nor one of other well-known files are its
     first bytes looked at, so that a folder of many files stays fast; pipes and devices never are. Cameras' raw files
-    are pictures where ``raw`` says so. A link that leads nowhere is given too unless its suffix is of something else:
+    are pictures where ``raw`` says so, and archives and tables are taken where
+    ``archives`` does. A link that leads nowhere is given too unless its suffix is of something else:
     what is behind it may be a picture, or a folder of them. Folders that systems make for themselves are passed over.
 
     ``tree`` is a folder that is walked as a whole: a link to another folder in it is not followed if that is found by
@@ -30,6 +32,7 @@ class Pictures:
     exclude: Exclude
     raw: bool
     own: OwnFiles
+    archives: bool = False
     root: str = ""
     tree: str = ""
 
@@ -93,6 +96,8 @@ class Pictures:
             return True
         if suffix in RAW_SUFFIXES:
             return self.raw
+        if kind_of_container(entry.name) is not None:
+            return self.archives
         if suffix in OTHER_SUFFIXES:
             return False
         kind = kind_of_file(entry.path)
