@@ -33,7 +33,7 @@ from vithybrid_cli.errors import (
     UsageError,
 )
 from vithybrid_cli.images.preprocess import Normalization, Preprocessing
-from vithybrid_cli.pipeline.batches import ERRORS_PER_PLACE, Batches
+from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.pipeline.loader import PAUSE
 from vithybrid_cli.results import ImageResult
 from vithybrid_cli.settings import Reading
@@ -355,7 +355,7 @@ def test_a_file_that_vanishes_between_listing_and_reading_is_an_error_in_its_pla
     results = list(classifier.classify(paths()))
     assert top_indices(results) == [1, None, 3]
     assert isinstance(results[1].error, MissingFile)
-    assert engine.batches == [2]
+    assert engine.batches == [1, 1]
 
 
 def test_an_exception_of_the_paths_comes_after_the_results_before_it(tmp_path: Path) -> None:
@@ -519,21 +519,29 @@ def test_what_has_arrived_of_a_live_list_is_computed_while_it_pauses(tmp_path: P
     assert list(outputs) == []
 
 
-@pytest.mark.parametrize("errors", [10, 63, 64, 65, 200])
-def test_a_run_of_unreadable_files_ends_a_batch_and_the_results_tell_where(tmp_path: Path, errors: int) -> None:
-    classifier, engine = recording(batch_size=2)
-    path = plain_picture(tmp_path, 8)
-    paths = [path, *[tmp_path / "gone"] * errors, path, path]
+def test_an_unreadable_file_has_its_place_in_a_batch_which_is_computed_without_it(tmp_path: Path) -> None:
+    classifier, engine = recording(batch_size=3)
+    path, gone = plain_picture(tmp_path, 8), tmp_path / "gone"
+    paths = [path, gone, path, *[gone] * 3, gone, gone, path, path]
     results = list(classifier.classify(paths))
     assert [result.path for result in results] == [str(path) for path in paths]
-    limit = 2 * ERRORS_PER_PLACE
-    assert engine.batches == ([2, 1] if errors < limit else [1, 2])
-    cut, ends = Batches(2), []
-    for number, result in enumerate(results, start=1):
-        cut.add(type(result.error).__name__ if result.error else None)
-        if result.error is None and not cut.within:
+    assert engine.batches == [2, 1, 1]
+    cut, ends = Batches(3), []
+    for number in range(1, 11):
+        cut.add()
+        if not cut.within:
             ends.append(number)
-    assert ends[0] == (errors + 2 if errors < limit else errors + 3)
+    assert ends == [3, 6, 9]
+
+
+def test_what_a_run_computes_does_not_depend_on_where_it_began(tmp_path: Path) -> None:
+    classifier, engine = recording(batch_size=4)
+    path, gone = plain_picture(tmp_path, 8), tmp_path / "gone"
+    paths = [path, gone, path, path, path, path, gone, path, path, gone]
+    assert len(list(classifier.classify(paths))) == 10
+    whole = engine.batches.copy()
+    assert len(list(classifier.classify(paths[4:]))) == 6
+    assert engine.batches[len(whole) :] == whole[1:]
 
 
 def test_an_error_keeps_nothing_of_its_picture_in_memory(tmp_path: Path) -> None:

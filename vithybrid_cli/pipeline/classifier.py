@@ -129,11 +129,11 @@ class Classifier(Pipeline):
     ) -> Generator[ImageResult, None, None]:
         """Results in the order of ``paths``, each once its batch is computed; a bad file is a result with an error.
 
-        ``paths`` is one path or any iterable of them; an item (`vithybrid_cli.items`) may stand for a path. It is
-        iterated by the caller's thread when a result is asked for, a few batches ahead, and memory does not grow with
-        it. All batches but the last are full, so results do not depend on how fast paths or disks are. The name of a
-        member (``zip://cat.jpg::photos.zip``) is a path, too; ``column`` is the one of a table that has the pictures,
-        and ``max_bytes`` how large one in an archive or a table may be.
+        ``paths`` is one path or any iterable of them; an item (`vithybrid_cli.items`) may stand for a path, and the
+        name of a member (``zip://cat.jpg::photos.zip``) is one. It is iterated by the caller's thread when a result is
+        asked for, a few batches ahead, and memory does not grow with it. Each batch but the last is of the same number
+        of paths, so results do not depend on how fast paths or disks are. ``column`` is the one of a table that has the
+        pictures, and ``max_bytes`` how large one in an archive or a table may be.
         Each result has at most ``top_k`` labels, those with a score of at least ``threshold``. ``activation`` makes
         scores of the network's outputs: ``softmax``, ``sigmoid``, ``none``, or what suits the model. ``fast_jpeg``
         decodes large JPEG files at a part of their size, with slightly different pixels. ``raw_preview`` reads the

@@ -232,7 +232,7 @@ def _non_finite() -> NonFiniteLogits:
 
 
 def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded] | None]:
-    """Cut a stream into lists of ``size`` pictures each, not counting unreadable files.
+    """Cut a stream into lists of ``size`` each, unreadable pictures among them.
 
     A pause (None) ends a list early and is passed on: nothing more comes for a while. An exception of the stream comes
     after such a pause, so that the pictures before it are computed.
@@ -245,7 +245,7 @@ def _batches(loaded: Iterable[Loaded | None], size: int) -> Iterator[list[Loaded
                 cut.end()
             else:
                 batch.append(item)
-                cut.add(item[1] if isinstance(item[1], ImageError) else None)
+                cut.add()
             if batch and not cut.within:
                 yield batch
                 batch = []

@@ -60,7 +60,7 @@ class Interrupts:
                 self._may_stop = False
             if result is None:
                 return
-            batches.add(None if result.error is None else type(result.error).__name__)
+            batches.add()
             yield result
         raise Interrupted(self._number)
 

@@ -84,7 +84,7 @@ class _Read:
         failed = self.whole.failed + (result.error is not None)
         self.whole = _Reached(self.whole.done + 1, failed, result.end)
         self.again.append(item)
-        self.batches.add(result.error)
+        self.batches.add()
         if not self.batches.within:
             self.kept = self.whole
             self.again.clear()
