@@ -4,6 +4,8 @@ import io
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
 
+from vithybrid_cli.errors import ImageError
+
 
 class Stamp(NamedTuple):
     """What tells a picture that was replaced under its name.
@@ -57,6 +59,28 @@ class Content:
     def open(self) -> BinaryIO:
         """The content."""
         return io.BytesIO(self.content)
+
+    def stamp(self) -> Stamp:
+        """As it was given."""
+        return self.stamped
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """What cannot be read, and why: it takes its place among the items."""
+
+    name: str
+    error: ImageError
+    stamped: Stamp = UNSTAMPED
+
+    @property
+    def held(self) -> int:
+        """Nothing."""
+        return 0
+
+    def open(self) -> BinaryIO:
+        """Raises the error."""
+        raise self.error
 
     def stamp(self) -> Stamp:
         """As it was given."""

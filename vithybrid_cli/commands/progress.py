@@ -34,7 +34,7 @@ class Progress:
         enabled: bool,
         live: bool = True,
         total: int | None = None,
-        count: Callable[[], int] | None = None,
+        count: Callable[[], int | None] | None = None,
         done: int = 0,
         failed: int = 0,
     ) -> None:
@@ -90,7 +90,7 @@ class Progress:
         else:
             typer.echo(visible(message), err=True)
 
-    def _count_inputs(self, count: Callable[[], int]) -> None:
+    def _count_inputs(self, count: Callable[[], int | None]) -> None:
         # What goes wrong here goes wrong in the run itself, which reports it; without a total there is no time left.
         with suppress(VitHybridError, OSError):
             self.total = count()

@@ -50,7 +50,7 @@ class Begin:
     file, so that a line on the screen that changes does not disturb them.
     """
 
-    count: Callable[[], int] | None = None
+    count: Callable[[], int | None] | None = None
     done: int = 0
     failed: int = 0
     visible: bool = False
@@ -76,11 +76,15 @@ def tell_survey(survey: Survey, watch: Watch) -> None:
 
     That is no error: a list may well be empty, and its results are then, too.
     """
+    hints = []
+    if not survey.found and survey.raws:
+        hints.append(f"{option('raw_preview')} reads the previews in raw files")
+    if survey.containers:
+        hints.append(f"{option('archives')} reads what archives and tables hold")
     if not survey.found:
-        hint = f"; {option('raw_preview')} reads the previews in raw files" if survey.raws else ""
-        watch.warn(f"{survey.nothing()}{hint}")
+        watch.warn("; ".join([survey.nothing(), *hints]))
     elif line := survey.line():
-        watch.say(line)
+        watch.say("; ".join([line, *hints]))
 
 
 class Silent:

@@ -49,18 +49,74 @@ class Container(Protocol):
 class Kind:
     """One kind of container: the ``scheme`` of its members' names, how it is called, and what opens it.
 
-    ``open`` takes the path or address, and raises ImageError for what is none.
+    ``open`` takes the path or address, and raises ImageError for what is none. To count the pictures of those with
+    ``streamed`` suffixes takes as long as to read them.
     """
 
     scheme: str
     suffixes: tuple[str, ...]
     open: Callable[[str, Wanted], Container]
+    streamed: tuple[str, ...] = ()
 
 
-KINDS: tuple[Kind, ...] = ()
+def _zip(place: str, wanted: Wanted) -> Container:
+    from vithybrid_cli.sources.archives.zip import ZipArchive
+
+    return ZipArchive(place, wanted)
+
+
+def _tar(place: str, wanted: Wanted) -> Container:
+    from vithybrid_cli.sources.archives.tar import open_tar
+
+    return open_tar(place, wanted)
+
+
+_COMPRESSED_TAR = (
+    *(".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.lzma", ".tlz"),
+    *(".tar.zst", ".tar.zstd", ".tzst"),
+)
+
+KINDS: tuple[Kind, ...] = (
+    Kind("zip", (".zip", ".cbz"), _zip),
+    Kind("tar", (".tar", ".cbt", *_COMPRESSED_TAR), _tar, streamed=_COMPRESSED_TAR),
+)
+
+_SCHEME, _CHAIN = "://", "::"
 
 
 def kind_of_container(path: str) -> Kind | None:
-    """Which kind of container it is by its name; None for anything else."""
+    """Which kind of container it is by its name; None for anything else, and for the name of a member."""
     name = path.lower()
-    return next((kind for kind in KINDS if name.endswith(kind.suffixes)), None)
+    kind = next((kind for kind in KINDS if name.endswith(kind.suffixes)), None)
+    return None if kind is None or is_member_name(path) else kind
+
+
+def suffix_of_container(path: str) -> str | None:
+    """The suffix that tells its kind, as ``.tar.gz``; None for anything else."""
+    name = path.lower()
+    found = [suffix for kind in KINDS for suffix in kind.suffixes if name.endswith(suffix)]
+    return max(found, key=len, default=None)
+
+
+def member_name(scheme: str, member: str, place: str) -> str:
+    """The name of a ``member`` of the container at ``place``."""
+    return f"{scheme}{_SCHEME}{member}{_CHAIN}{place}"
+
+
+def is_member_name(name: str) -> bool:
+    """Whether this is the name of a member of a container, be it there or not."""
+    scheme, found, rest = name.partition(_SCHEME)
+    return bool(found) and _CHAIN in rest and any(kind.scheme == scheme for kind in KINDS)
+
+
+def places(name: str) -> Iterator[tuple[Kind, str, str]]:
+    """How the name of a member may be read: its kind, the member and the place of its container, likeliest first.
+
+    Both may have ``::`` within, so that only what is there can tell where the member's name ends.
+    """
+    scheme, _, rest = name.partition(_SCHEME)
+    kind = next((kind for kind in KINDS if kind.scheme == scheme), None)
+    end = rest.rfind(_CHAIN)
+    while kind is not None and end >= 0:
+        yield kind, rest[:end], rest[end + len(_CHAIN) :]
+        end = rest.rfind(_CHAIN, 0, end)

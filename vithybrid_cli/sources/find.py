@@ -3,6 +3,7 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
+from vithybrid_cli.sources.containers import is_member_name
 from vithybrid_cli.sources.exclude import Exclude
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.pattern import is_pattern, matches
@@ -28,7 +29,7 @@ def find(
     files and folders that systems make for themselves (see `vithybrid_cli.sources.pictures.Pictures`); a text with
     ``*``, ``?`` or ``[`` that is no existing name gives what it matches, with ``**`` at any depth. Everything else is
     given as it is. Nothing is raised: what is missing, matches nothing or is a folder that cannot be listed is given
-    as a path, and decoding it raises ImageError.
+    as a path, and decoding it raises ImageError. The name of a member of an archive is given as it is, too.
 
     What `vithybrid_cli.sources.exclude.Exclude` makes of ``exclude`` is passed over below folders and patterns, and
     cameras' raw files are, unless ``raw``, and archives and tables, unless
@@ -37,7 +38,9 @@ def find(
     """
     pictures = Pictures(Survey() if survey is None else survey, Exclude.of(exclude), raw, own, archives=archives)
     for text in inputs:
-        if os.path.isdir(text):  # noqa: PTH112 (Path raises where a parent may not be entered)
+        if is_member_name(text):
+            yield text
+        elif os.path.isdir(text):  # noqa: PTH112 (Path raises where a parent may not be entered)
             yield from walk(text, pictures.all_of(text))
         elif is_pattern(text) and not os.path.lexists(text):
             yield from matches(text, pictures)

@@ -6,22 +6,27 @@ import stat
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from itertools import chain, islice
 from pathlib import Path
 from typing import Self, TextIO
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.names import explained
+from vithybrid_cli.images.suffixes import suffix_of
 from vithybrid_cli.items import Item
 from vithybrid_cli.settings import DEFAULT_MAX_BYTES, Reading
-from vithybrid_cli.sources.containers import Wanted, kind_of_container
+from vithybrid_cli.sources.braces import expanded, has_braces
+from vithybrid_cli.sources.containers import Wanted, is_member_name, kind_of_container
 from vithybrid_cli.sources.exclude import Exclude
 from vithybrid_cli.sources.find import find
 from vithybrid_cli.sources.lists import read_list, require_list
 from vithybrid_cli.sources.named import Named
 from vithybrid_cli.sources.own_files import OwnFiles
+from vithybrid_cli.sources.pattern import is_pattern
 from vithybrid_cli.sources.survey import Survey
 
 STDIN = "-"
+_MOST_CHECKED = 10_000  # names of a pattern with braces that are looked at before the run
 _LIST_ON_STDIN = "the list on stdin"
 
 
@@ -73,6 +78,8 @@ class Sources:
             raise UsageError("Stdin can be read only once.", "Give - in one place.")
         if self.null and not self._stdin_uses and self.files_from is None:
             raise UsageError("There is no list of paths to split at NUL bytes.", "Leave out {null}, or give a list.")
+        for shard in self.shards:
+            _require_archives(shard)
         if self.files_from is not None and str(self.files_from) != STDIN:
             _require_readable(self.files_from, self.null)
 
@@ -84,7 +91,8 @@ class Sources:
             return
         if written is None or not stat.S_ISREG(written.st_mode):
             return
-        named = [text for text in (*self.inputs, str(self.files_from or STDIN)) if text != STDIN]
+        inputs = (text for given in self._all for text in islice(_meant(given), _MOST_CHECKED))
+        named = [text for text in (*inputs, str(self.files_from or STDIN)) if text != STDIN]
         if any(_is(text, written) for text in named):
             raise UsageError(f"{output} is an input, which would be overwritten.", "Give another {output}.")
 
@@ -96,7 +104,7 @@ class Sources:
         (name,) = self.inputs
         if name == STDIN or kind_of_container(name) is not None:
             return False
-        return os.path.isfile(name)  # noqa: PTH113 (Path raises on odd names)
+        return is_member_name(name) or os.path.isfile(name)  # noqa: PTH113 (Path raises on odd names)
 
     def items(self, survey: Survey | None = None) -> Iterator[Item]:
         """All pictures, lazily: those of the arguments in their order, then of the file; ``survey`` counts them."""
@@ -130,19 +138,39 @@ class Sources:
         return named + [_LIST_ON_STDIN if text == STDIN else f"the list in {text}" for text in lists]
 
     def _items(self, survey: Survey) -> Iterator[Item]:
-        own = OwnFiles.of(self.output, self.files_from)
         named = self.named(survey)
-        for text in self._all:
+        for text in self._meant():
             if text == STDIN:
                 yield from self._listed(STDIN, named)
             else:
                 before = survey.found, survey.excluded
-                for path in find([text], self.exclude, survey, raw=self.raw, archives=self.archives, own=own):
+                for path in self._found(text, survey):
                     yield from named.items(path)
                 if before == (survey.found, survey.excluded):
                     survey.emptied.append(text)
+        for shard in self.shards:
+            for path in self._archives(shard, survey):
+                yield from named.items(path)
         if self.files_from is not None:
             yield from self._listed(str(self.files_from), named)
+
+    def _meant(self) -> Iterator[str]:
+        """The inputs, each of those that one with braces stands for."""
+        return chain.from_iterable(map(_meant, self.inputs))
+
+    def _found(self, text: str, survey: Survey) -> Iterator[str]:
+        own = OwnFiles.of(self.output, self.files_from)
+        return find([text], self.exclude, survey, raw=self.raw, archives=self.archives, own=own)
+
+    def _archives(self, shard: str, survey: Survey) -> Iterator[str]:
+        """The archives that a pattern of shards is for; what else it matches is counted."""
+        own = OwnFiles.of(self.output, self.files_from)
+        for text in _meant(shard):
+            for path in find([text], self.exclude, survey, raw=self.raw, archives=True, own=own):
+                if path == text or kind_of_container(path) is not None:
+                    yield path
+                else:
+                    survey.leave_out(suffix_of(path))
 
     @property
     def live(self) -> bool:
@@ -151,9 +179,28 @@ class Sources:
             return True
         return self.files_from is not None and str(self.files_from) != STDIN and not self.files_from.is_file()
 
-    def counter(self) -> Callable[[], int] | None:
-        """Something that counts the pictures; None if they can be read only once."""
-        return None if self.live or self._stdin_uses else lambda: sum(1 for _ in self.items())
+    def counter(self) -> Callable[[], int | None] | None:
+        """Something that counts the pictures; None if they can be read only once.
+
+        It gives None where that would take as long as to read them: there is a compressed archive among the inputs.
+        """
+        return None if self.live or self._stdin_uses else self._count
+
+    def _count(self) -> int | None:
+        survey, count = Survey(), 0
+        named = self.named(survey)
+        found = chain.from_iterable(self._found(text, survey) for text in self._meant())
+        shards = chain.from_iterable(self._archives(shard, survey) for shard in self.shards)
+        listed = iter(()) if self.files_from is None else self._entries(str(self.files_from))
+        for path in chain(found, shards, listed):
+            kind = kind_of_container(path)
+            if kind is None:
+                count += 1
+            elif path.lower().endswith(kind.streamed):
+                return None
+            else:
+                count += sum(1 for _ in named.items(path))
+        return count
 
     @property
     def _stdin_uses(self) -> int:
@@ -172,6 +219,22 @@ class Sources:
                     yield from read_list(stream, self.null)
         except OSError as error:
             raise _unreadable(name, error.strerror) from error
+
+
+def _meant(text: str) -> Iterator[str]:
+    """What an input with braces stands for, unless there is something of that very name."""
+    if not has_braces(text) or is_member_name(text) or os.path.lexists(text):
+        return iter((text,))
+    return expanded(text)
+
+
+def _require_archives(shard: str) -> None:
+    """Raise UsageError for what is no archive by its name; of very many shards the first ones are looked at."""
+    for name in islice(_meant(shard), _MOST_CHECKED):
+        if os.path.isdir(name):  # noqa: PTH112 (Path raises on odd names)
+            raise UsageError(f"{name} is a folder, not an archive.", "Give it as an input, with {archives=True}.")
+        if kind_of_container(name) is None and not is_pattern(name):
+            raise UsageError(f"{name} is no archive by its name.", "Give {shards} archives alone, and it as an input.")
 
 
 def _is_file(stream: TextIO) -> bool:

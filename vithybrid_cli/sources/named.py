@@ -3,46 +3,98 @@
 A member's name chains as those of fsspec do: ``zip://inner/cat.jpg::photos.zip``.
 """
 
+import os
 from collections.abc import Iterator
-from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import BinaryIO
 
-from vithybrid_cli.images.local import LocalFile
-from vithybrid_cli.items import Item
-from vithybrid_cli.sources.containers import KINDS, Container, Kind, Wanted, kind_of_container
+from vithybrid_cli.errors import ImageError, MissingFile, NotAFile
+from vithybrid_cli.images.local import LocalFile, stamp_of
+from vithybrid_cli.items import NO_FILE, Failure, Item, Stamp
+from vithybrid_cli.sources.containers import Container, Kind, Wanted, is_member_name, kind_of_container, places
+from vithybrid_cli.sources.survey import Survey
 
-_CHAIN = "::"
-_SCHEME = "://"
+_MOST_OPENED = 8  # containers that stay open: names may come from several in turn
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """Makes items of names, as they are ``wanted``. The container that was opened last stays open."""
+    """Makes items of names, as they are ``wanted``. The containers that were used last stay open."""
 
     wanted: Wanted
-    _opened: dict[str, Container] = field(default_factory=dict)
+    _opened: dict[tuple[str, str], Container | ImageError] = field(default_factory=dict)
 
     def items(self, name: str) -> Iterator[Item]:
         """The pictures of a container, or the one that has this name itself."""
         kind = kind_of_container(name)
         if kind is None:
             yield self.item(name)
+            return
+        try:
+            container = kind.open(name, self.wanted)
+        except ImageError as error:
+            yield _unopened(name, error)
         else:
-            yield from kind.open(name, self.wanted).items()
+            yield from container.items()
 
     def item(self, name: str) -> Item:
-        """The picture of this name."""
-        if _SCHEME in name:
-            with suppress(ValueError):
-                scheme, rest = name.split(_SCHEME, 1)
-                member, place = rest.rsplit(_CHAIN, 1)
-                for kind in KINDS:
-                    if kind.scheme == scheme:
-                        return self._container(kind, place).item(member)
-        return LocalFile(name)
+        """The picture of this name. A container is none, but what is wrong with it can be asked for."""
+        if is_member_name(name):
+            return self._member(name)
+        kind = kind_of_container(name)
+        return LocalFile(name) if kind is None else _Whole(name, kind, self.wanted)
 
-    def _container(self, kind: Kind, place: str) -> Container:
-        if place not in self._opened:
-            self._opened.clear()
-            self._opened[place] = kind.open(place, self.wanted)
-        return self._opened[place]
+    def _member(self, name: str) -> Item:
+        readings = list(places(name))
+        kind, member, place = next((one for one in readings if os.path.lexists(one[2])), readings[0])
+        container = self._container(kind, place)
+        if isinstance(container, ImageError):
+            return Failure(name, container, NO_FILE)
+        return container.item(member)
+
+    def _container(self, kind: Kind, place: str) -> Container | ImageError:
+        key = kind.scheme, place
+        container = self._opened.pop(key, None)
+        if container is None:
+            try:
+                container = kind.open(place, self.wanted)
+            except MissingFile:
+                container = MissingFile(f"There is no file {place}, of which it would be a member.", "Check the path.")
+            except ImageError as error:
+                container = error
+            if len(self._opened) == _MOST_OPENED:
+                del self._opened[next(iter(self._opened))]
+        self._opened[key] = container
+        return container
+
+
+@dataclass(frozen=True, slots=True)
+class _Whole:
+    """A container in the place of a picture, as its record that it is damaged has it."""
+
+    name: str
+    kind: Kind
+    wanted: Wanted
+
+    @property
+    def held(self) -> int:
+        """Nothing."""
+        return 0
+
+    def open(self) -> BinaryIO:
+        """Raises what is wrong with it; NotAFile where that is nothing."""
+        last = None
+        for item in self.kind.open(self.name, replace(self.wanted, survey=Survey())).items():
+            last = item
+        if isinstance(last, Failure) and last.name == self.name:
+            raise last.error
+        raise NotAFile("This is no picture, but what holds pictures.", "Name one of its members, or give it as input.")
+
+    def stamp(self) -> Stamp:
+        """That of its file."""
+        return stamp_of(self.name)
+
+
+def _unopened(name: str, error: ImageError) -> Item:
+    """What stands for a container that cannot be opened; a file that is not there is looked for again."""
+    return LocalFile(name) if isinstance(error, MissingFile) else Failure(name, error, stamp_of(name))

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 from vithybrid_cli.images.signatures import Kind, kind_of_file
 from vithybrid_cli.images.suffixes import OTHER_SUFFIXES, RAW_SUFFIXES, picture_suffixes, suffix_of
-from vithybrid_cli.sources.containers import kind_of_container
+from vithybrid_cli.sources.containers import kind_of_container, suffix_of_container
 from vithybrid_cli.sources.exclude import Exclude
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.survey import Survey
@@ -52,7 +52,9 @@ class Pictures:
         if self._is_picture(entry, suffix):
             return True
         if not self.own.has(entry):
-            self.survey.leave_out(suffix)
+            container = suffix_of_container(entry.name)
+            self.survey.leave_out(container or suffix)
+            self.survey.containers += container is not None
         return False
 
     def below(self, entry: Entry) -> "Pictures | None":

@@ -11,7 +11,8 @@ from vithybrid_cli.images.suffixes import RAW_SUFFIXES
 _NAMED_SUFFIXES = 8
 _NAMED_FOLDERS = 3
 _NAMED_INPUTS = 3
-_SUFFIX = re.compile(r"\.[\w~+-]{1,16}")  # what people would call one; of "at 10.15 h" the rest is none
+# What people would call one; of "at 10.15 h" the rest is none.
+_SUFFIX = re.compile(r"(\.tar)?\.[\w~+-]{1,16}")
 
 
 @dataclass(slots=True)
@@ -21,7 +22,8 @@ class Survey:
     How many were ``found``, and what was left out below folders: files that are no pictures by suffix, pictures that
     lie in no label's folder, folders of the system by name, and what the user wanted excluded. ``inputs`` says in
     words where they were looked for; ``only_lists``, that these were lists of paths. ``emptied`` are the folders and
-    patterns among them that had nothing to give, without anything being excluded, in their order.
+    patterns among them that had nothing to give, without anything being excluded, in their order. ``containers`` is how
+    many archives and tables were left out below folders, which could be read.
     """
 
     found: int = 0
@@ -33,6 +35,7 @@ class Survey:
     inputs: Sequence[str] = ()
     emptied: list[str] = field(default_factory=list)
     only_lists: bool = False
+    containers: int = 0
 
     def leave_out(self, suffix: str) -> None:
         """Count a file that is no picture."""
