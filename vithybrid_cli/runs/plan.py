@@ -4,14 +4,15 @@ import os
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Self
 
 from vithybrid_cli.images.local import LocalFile
-from vithybrid_cli.items import NO_FILE, Item
+from vithybrid_cli.items import NO_FILE, Failure, Item
 from vithybrid_cli.runs.known import Known, State
+from vithybrid_cli.sources.containers import is_member_name, kind_of_container, place_of
 from vithybrid_cli.sources.pattern import covers, fixed_folder, is_pattern
 
 
@@ -124,7 +125,9 @@ class Plan:
 
 
 def _is_closed(item: Item) -> bool:
-    """Whether an input is no file, so that there may be pictures below it that cannot be found now."""
+    """Whether there may be pictures in an input that cannot be found now: it is no file, or a damaged archive."""
+    if isinstance(item, Failure):
+        return kind_of_container(item.name) is not None
     return isinstance(item, LocalFile) and not os.path.isfile(item.name)  # noqa: PTH113 (Path raises on odd names)
 
 
@@ -135,7 +138,7 @@ class _Met:
         self._known = known
         self._before = len(known)
         self._met, self._keeps = bytearray(self._before), bytearray(self._before)
-        self._sorted: list[str] | None = None
+        self._sorted: array[int] | None = None  # numbers by the place of their pictures
 
     def is_new(self, number: int) -> bool:
         return number >= len(self._met) or not self._met[number]
@@ -154,17 +157,27 @@ class _Met:
         return sum(self._known.has_result(number) and not self._met[number] for number in range(self._before))
 
     def rest_of(self, text: str) -> list[int]:
-        """The numbers of those of them that are below a folder or of a pattern, in the order of the file."""
-        if is_pattern(text):
+        """The numbers of those of them that are in a folder or archive, or of a pattern, in the order of the file."""
+        if is_pattern(text) and not is_member_name(text):
             below = self._rest_below(fixed_folder(text))
-            return [number for number in below if covers(text, self._known.path(number))]
-        return self._rest_below(text)
+            return [number for number in below if covers(text, place_of(self._known.path(number)))]
+        within = self._rest_below(text)
+        return within if kind_of_container(text) is None else sorted(within + self._rest_in(text))
 
     def _rest_below(self, folder: str) -> list[int]:
-        if self._sorted is None:
-            self._sorted = sorted(self._known.path(number) for number in range(self._before))
         begin = os.path.join(folder, "")  # noqa: PTH118 (as the paths below it were joined)
-        first = bisect_left(self._sorted, begin)
-        below = takewhile(lambda path: path.startswith(begin), islice(self._sorted, first, None))
-        numbers = [self._known.number(path) for path in below]
+        return self._rest_where(begin, lambda place: place.startswith(begin))
+
+    def _rest_in(self, archive: str) -> list[int]:
+        return self._rest_where(archive, lambda place: place == archive)
+
+    def _rest_where(self, begin: str, fits: Callable[[str], bool]) -> list[int]:
+        """Those whose place fits, which are the ones that sort right after ``begin``."""
+        if self._sorted is None:
+            self._sorted = array("q", sorted(range(self._before), key=self._place))
+        first = bisect_left(self._sorted, begin, key=self._place)
+        numbers = takewhile(lambda number: fits(self._place(number)), islice(self._sorted, first, None))
         return [number for number in sorted(numbers) if self.is_new(number) and self._known.has_result(number)]
+
+    def _place(self, number: int) -> str:
+        return place_of(self._known.path(number))

@@ -120,3 +120,8 @@ def places(name: str) -> Iterator[tuple[Kind, str, str]]:
     while kind is not None and end >= 0:
         yield kind, rest[:end], rest[end + len(_CHAIN) :]
         end = rest.rfind(_CHAIN, 0, end)
+
+
+def place_of(name: str) -> str:
+    """The path of the container of a member's name, as far as the name tells; any other name itself."""
+    return name.rpartition(_CHAIN)[2] if is_member_name(name) else name
