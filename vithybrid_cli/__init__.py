@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from vithybrid_cli.pipeline.embedder import Embedder
     from vithybrid_cli.pipeline.pretrained import load_network
     from vithybrid_cli.results import EmbeddingResult, ImageResult, Prediction
+    from vithybrid_cli.sources.inputs import find_pictures
 
 __version__ = "0.1.0"
 __all__ = [
@@ -58,6 +59,7 @@ __all__ = [
     "VitHybridError",
     "WorkerCrashed",
     "__version__",
+    "find_pictures",
     "load_network",
 ]
 
@@ -68,6 +70,7 @@ _MODULES = {
     "EmbeddingResult": "results",
     "ImageResult": "results",
     "Prediction": "results",
+    "find_pictures": "sources.inputs",
     "load_network": "pipeline.pretrained",
 }
 

@@ -4,7 +4,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
@@ -219,6 +219,32 @@ class Sources:
                     yield from read_list(stream, self.null)
         except OSError as error:
             raise _unreadable(name, error.strerror) from error
+
+
+def find_pictures(
+    *inputs: str | os.PathLike[str],
+    exclude: Sequence[str] = (),
+    archives: bool = False,
+    column: str | None = None,
+    raw_preview: bool = False,
+    max_bytes: int = DEFAULT_MAX_BYTES,
+) -> Iterator[Item]:
+    """The pictures in files, folders, patterns, archives and tables, for `Classifier.classify` and `Embedder.embed`.
+
+    They come lazily and in the order in which the commands read the same ``inputs``; the settings are those of the
+    options of the same names. What cannot be read is an item that becomes a result with an error. Raises UsageError
+    where there are no inputs.
+    """
+    sources = Sources(
+        tuple(map(os.fsdecode, inputs)),
+        exclude=tuple(exclude),
+        raw=raw_preview,
+        archives=archives,
+        column=column,
+        max_bytes=max_bytes,
+    )
+    sources.check()
+    return sources.items()
 
 
 def _meant(text: str) -> Iterator[str]:

@@ -15,13 +15,13 @@ BLOCK = 512
 MOST_EXTENDED = 2**20  # bytes of one extended header that are read; a path has 4096
 MOST_PADDING = 64 * 2**20  # zero bytes after an archive in which another one is looked for
 
-_REGULAR = b"0\0" + b"7"
 LINKS, SPECIAL, FOLDER = b"12", {b"3": "a device", b"4": "a device", b"6": "a pipe"}, b"5"
 _SPARSE, _CONTINUED = b"S", b"M"
 _WITHOUT_DATA = (*(bytes([kind]) for kind in LINKS), *SPECIAL, FOLDER)
 _NO_FILES = (b"V", b"D", b"N")  # labels of volumes, and lists of names
 _LONG_NAME, _LONG_LINK, _PAX, _SOLARIS_PAX, _GLOBAL = b"L", b"K", b"x", b"X", b"g"
 _EXTENDED = (_LONG_NAME, _LONG_LINK, _PAX, _SOLARIS_PAX, _GLOBAL)
+_LATEST = 2**33  # seconds: the year 2242
 _RECORD = re.compile(rb"(\d{1,10}) ")
 
 
@@ -150,7 +150,7 @@ def _parsed(block: bytes, at: int) -> TarEntry | None:
     name, kind = _text(block[:100]), block[156:157]
     if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
         name = f"{prefix}/{name}"
-    mtime_ns = _whole_ns(Decimal(mtime or 0))
+    mtime_ns = _whole_ns(mtime or 0)
     return TarEntry(name, kind, size, mtime_ns, at, at + BLOCK, _text(block[157:257]))
 
 
@@ -177,11 +177,11 @@ def _text(field: bytes) -> str:
     return field.split(b"\0", 1)[0].decode("utf-8", "surrogateescape")
 
 
-def _whole_ns(seconds: Decimal) -> int:
+def _whole_ns(seconds: Decimal | int) -> int:
     """Nanoseconds, and 0 for times that no clock shows."""
-    if not seconds.is_finite() or abs(seconds) > 2**33:
+    if isinstance(seconds, Decimal) and not seconds.is_finite():
         return 0
-    return int(seconds * 10**9)
+    return int(seconds * 10**9) if abs(seconds) <= _LATEST else 0
 
 
 def _read_extended(source: Source, entry: TarEntry, before: _Extended, place: str) -> _Extended:

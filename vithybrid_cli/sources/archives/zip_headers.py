@@ -21,6 +21,8 @@ _LONGEST_COMMENT = 0xFFFF
 _ZIP64, _FULL = 1, 0xFFFFFFFF  # the id of the extra field, and what stands in the place of what is in it
 _WINDOW = 256 * 1024
 _LONGEST = _CENTRAL_HEADER.size + 3 * 0xFFFF
+_COMFORTABLE = 1024  # bytes of name, extra fields and comment that are read at once
+_USUAL = _CENTRAL_HEADER.size + _COMFORTABLE
 _UNIX, _FORMAT, _LINK = 3, 0o170000, 0o120000  # who made it; the bits of a mode that say what a file is
 
 
@@ -89,7 +91,10 @@ def central_entries(file: ArchiveFile, where: Directory) -> Iterator[ZipEntry]:
 
 def central_entry(file: ArchiveFile, where: Directory, place: int) -> ZipEntry:
     """The member whose entry is there. Raises DamagedArchive."""
-    return _central(file.read_at(place, _LONGEST), 0, place, where.shift, file.path)[0]
+    window = file.read_at(place, _USUAL)
+    if len(window) >= _CENTRAL_HEADER.size and sum(_CENTRAL_HEADER.unpack_from(window)[11:14]) > _COMFORTABLE:
+        window = file.read_at(place, _LONGEST)
+    return _central(window, 0, place, where.shift, file.path)[0]
 
 
 def local_entry(header: bytes, place: int) -> ZipEntry | None:
