@@ -96,7 +96,9 @@ def test_shards_are_archives_alone_and_others_are_one_line() -> None:
     assert [record.get("error", {}).get("type") for record in records(done.stdout)] == [None] * 5 + ["MissingFile"]
     done = run("--shards", "a.png")
     assert (done.exit_code, done.stdout) == (2, "")
-    assert done.stderr == "vithybrid: a.png is no archive by its name. Give --shards archives alone, and it as an input.\n"
+    assert (
+        done.stderr == "vithybrid: a.png is no archive by its name. Give --shards archives alone, and it as an input.\n"
+    )
 
 
 @pytest.mark.parametrize("suffix", [".zip", ".tar", ".tar.gz"])

@@ -60,15 +60,17 @@ class Kind:
 
 
 def _zip(place: str, wanted: Wanted) -> Container:
+    from vithybrid_cli.sources.archives.file import ArchiveFile
     from vithybrid_cli.sources.archives.zip import ZipArchive
 
-    return ZipArchive(place, wanted)
+    return ZipArchive(ArchiveFile(place), wanted)
 
 
 def _tar(place: str, wanted: Wanted) -> Container:
+    from vithybrid_cli.sources.archives.file import ArchiveFile
     from vithybrid_cli.sources.archives.tar import open_tar
 
-    return open_tar(place, wanted)
+    return open_tar(ArchiveFile(place), wanted)
 
 
 _COMPRESSED_TAR = (

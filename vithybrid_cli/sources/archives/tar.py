@@ -11,35 +11,34 @@ from vithybrid_cli.errors import DamagedArchive, ImageError
 from vithybrid_cli.images.content import BEGINNING, described
 from vithybrid_cli.items import NO_FILE, Content, Failure, Item, Stamp
 from vithybrid_cli.sources.archives import members
-from vithybrid_cli.sources.archives.file import ArchiveFile
+from vithybrid_cli.sources.archives.file import Readable
 from vithybrid_cli.sources.archives.index import Index
 from vithybrid_cli.sources.archives.members import HEAD_BYTES, Members
 from vithybrid_cli.sources.archives.streams import Compression, Unpacked, compression_of
-from vithybrid_cli.sources.archives.tar_headers import LINKS, SPECIAL, TarEntry, begins_archive, entries
+from vithybrid_cli.sources.archives.tar_headers import LINKS, SPECIAL, Source, TarEntry, begins_archive, entries
 from vithybrid_cli.sources.containers import Container, Wanted, member_name
 
 SCHEME = "tar"
 _log = logging.getLogger(__name__)
 
 
-def open_tar(place: str, wanted: Wanted) -> Container:
-    """The tar archive at ``place``, compressed or not, whatever its name says. Raises ImageError for what is none."""
-    file = ArchiveFile(place)
+def open_tar(file: Readable, wanted: Wanted) -> Container:
+    """The tar archive in a file, compressed or not, whatever its name says. Raises ImageError for what is none."""
     beginning = file.read_at(0, BEGINNING)
     if begins_archive(beginning):
-        return PlainTar(file, wanted)
+        return PlainTar(file, wanted) if file.local else StreamedTar(file, wanted, None)
     compression = compression_of(beginning)
     if compression is not None:
         return StreamedTar(file, wanted, compression)
     content = described(beginning)
     what = f"but {content.what}" if content is not None else "or its beginning is damaged"
-    raise DamagedArchive(f"{place} is no tar archive, {what}.", "Rename it by what it is, or copy it again.")
+    raise DamagedArchive(f"{file.path} is no tar archive, {what}.", "Rename it by what it is, or copy it again.")
 
 
 class PlainTar:
     """One that is not compressed: a member is read where it lies, by any thread."""
 
-    def __init__(self, file: ArchiveFile, wanted: Wanted) -> None:
+    def __init__(self, file: Readable, wanted: Wanted) -> None:
         self._file, self._wanted = file, wanted
         self._index: Index | None = None
         self._damage: DamagedArchive | None = None
@@ -95,7 +94,7 @@ class TarMember:
     """A picture in a plain archive."""
 
     name: str
-    file: ArchiveFile
+    file: Readable
     offset: int
     size: int
     stamped: Stamp
@@ -118,9 +117,9 @@ class TarMember:
 
 
 class StreamedTar:
-    """A compressed one: members are read on the way, and held in memory until they are decoded."""
+    """A compressed one, or one at an address: members are read on the way, and held until they are decoded."""
 
-    def __init__(self, file: ArchiveFile, wanted: Wanted, compression: Compression) -> None:
+    def __init__(self, file: Readable, wanted: Wanted, compression: Compression | None) -> None:
         self._file, self._wanted, self._compression = file, wanted, compression
         self._walk: Iterator[Item] | None = None
         self._wanted_name = ""
@@ -193,12 +192,12 @@ class StreamedTar:
         if not self._told:
             self._told = True
             _log.warning(
-                "Members of %s are asked for in another order than it has them, and it is compressed: "
-                "it is unpacked from its beginning for each of those.",
+                "Members of %s are asked for in another order than it has them: "
+                "it is read from its beginning for each of those.",
                 self._file.path,
             )
 
-    def _item(self, entry: TarEntry, stream: Unpacked, head: bytes, *, new: bool) -> Item:
+    def _item(self, entry: TarEntry, stream: Source, head: bytes, *, new: bool) -> Item:
         name, stamped = self._name(entry.name), _stamp(entry, self._file)
         if (error := _refusal(entry, self._wanted.max_bytes, new=new)) is not None:
             return Failure(name, error, stamped)
@@ -207,8 +206,10 @@ class StreamedTar:
             raise DamagedArchive(f"{self._file.path} is cut off within a member.", "Copy or download it again.")
         return Content(name, content, stamped)
 
-    def _stream(self) -> Unpacked:
+    def _stream(self) -> Source:
         cursor = _Cursor(self._file)
+        if self._compression is None:
+            return cursor
         return Unpacked(cursor.read, self._compression, self._file.path)
 
     def _name(self, member: str) -> str:
@@ -219,7 +220,7 @@ class StreamedTar:
 class _Beginning:
     """Reads the first bytes of a member in a stream, once they are asked for."""
 
-    stream: Unpacked
+    stream: Source
     size: int
     read: bytes = b""
 
@@ -232,7 +233,7 @@ class _Beginning:
 class _Cursor:
     """Reads a file forward from ``position`` on."""
 
-    file: ArchiveFile
+    file: Readable
     position: int = 0
 
     def read(self, size: int) -> bytes:
@@ -274,6 +275,6 @@ def _refusal(entry: TarEntry, max_bytes: int, *, new: bool) -> ImageError | None
     return members.too_large(max_bytes) if entry.size > max_bytes else None
 
 
-def _stamp(entry: TarEntry, file: ArchiveFile) -> Stamp:
+def _stamp(entry: TarEntry, file: Readable) -> Stamp:
     """Size and time; of a member without a time, as some programs write them, that of the archive."""
-    return Stamp(min(entry.size, 2**63 - 1), entry.mtime_ns or file.mtime_ns)
+    return Stamp(min(entry.size, 2**63 - 1), entry.mtime_ns or file.stamp.mtime_ns)

@@ -181,7 +181,7 @@ def _whole_ns(seconds: Decimal | int) -> int:
     """Nanoseconds, and 0 for times that no clock shows."""
     if isinstance(seconds, Decimal) and not seconds.is_finite():
         return 0
-    return int(seconds * 10**9) if abs(seconds) <= _LATEST else 0
+    return int(seconds * 10**9) if -_LATEST <= seconds <= _LATEST else 0
 
 
 def _read_extended(source: Source, entry: TarEntry, before: _Extended, place: str) -> _Extended:

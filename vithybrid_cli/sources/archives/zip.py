@@ -13,7 +13,7 @@ from vithybrid_cli.errors import DamagedArchive, ImageError, UnreadableMember
 from vithybrid_cli.images.content import BEGINNING, described
 from vithybrid_cli.items import NO_FILE, Failure, Item, Stamp
 from vithybrid_cli.sources.archives import members
-from vithybrid_cli.sources.archives.file import ArchiveFile
+from vithybrid_cli.sources.archives.file import Readable
 from vithybrid_cli.sources.archives.index import Index
 from vithybrid_cli.sources.archives.members import HEAD_BYTES, Members
 from vithybrid_cli.sources.archives.zip_headers import (
@@ -35,11 +35,16 @@ SCHEME = "zip"
 
 
 class ZipArchive:
-    """The zip archive at ``place``. Where its end is missing, it is read from its beginning."""
+    """The zip archive in a file. Where its end is missing, it is read from its beginning."""
 
-    def __init__(self, place: str, wanted: Wanted) -> None:
+    def __init__(self, file: Readable, wanted: Wanted) -> None:
         """Raises ImageError for what is none."""
-        self._file, self._wanted = ArchiveFile(place), wanted
+        if not file.anywhere:
+            cause = (
+                f"{file.path} can be read from its beginning alone, and what a ZIP archive holds is said at its end."
+            )
+            raise DamagedArchive(cause, "Download it, and give the file.")
+        self._file, self._wanted = file, wanted
         self._directory = find_directory(self._file)
         self._index: Index | None = None
         self._headers = array("Q")  # where the members are, in the order of the file
@@ -121,7 +126,7 @@ class ZipMember:
     """A picture in an archive."""
 
     name: str
-    file: ArchiveFile
+    file: Readable
     entry: ZipEntry
     max_bytes: int
 
@@ -162,7 +167,7 @@ def _ascends(numbers: "array[int]") -> bool:
     return all(before <= after for before, after in pairwise(numbers))
 
 
-def _require_zip(file: ArchiveFile) -> None:
+def _require_zip(file: Readable) -> None:
     """Raise DamagedArchive for what does not even begin like one."""
     start = file.read_at(0, BEGINNING)
     if start.startswith(LOCAL):

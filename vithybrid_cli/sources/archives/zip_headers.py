@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from vithybrid_cli.errors import DamagedArchive
-from vithybrid_cli.sources.archives.file import ArchiveFile
+from vithybrid_cli.sources.archives.file import Readable
 
 LOCAL, CENTRAL, END, END64, LOCATOR64 = (b"PK\3\4", b"PK\1\2", b"PK\5\6", b"PK\6\6", b"PK\6\7")
 LOCAL_HEADER = struct.Struct("<4s5H3L2H")
@@ -59,7 +59,7 @@ class Directory:
     shift: int
 
 
-def find_directory(file: ArchiveFile) -> Directory | None:
+def find_directory(file: Readable) -> Directory | None:
     """Where the central directory is; None if there is no end of one. Raises DamagedArchive for several parts."""
     begin = max(file.size - _END.size - _LONGEST_COMMENT, 0)
     tail = file.read_at(begin, file.size - begin)
@@ -78,7 +78,7 @@ def find_directory(file: ArchiveFile) -> Directory | None:
     return Directory(offset + shift, end, shift)
 
 
-def central_entries(file: ArchiveFile, where: Directory) -> Iterator[ZipEntry]:
+def central_entries(file: Readable, where: Directory) -> Iterator[ZipEntry]:
     """All members in the order of the directory. Raises DamagedArchive, with what came before having been given."""
     window, begin, at = b"", where.begin, where.begin
     while at < where.end:
@@ -89,7 +89,7 @@ def central_entries(file: ArchiveFile, where: Directory) -> Iterator[ZipEntry]:
         at += length
 
 
-def central_entry(file: ArchiveFile, where: Directory, place: int) -> ZipEntry:
+def central_entry(file: Readable, where: Directory, place: int) -> ZipEntry:
     """The member whose entry is there. Raises DamagedArchive."""
     window = file.read_at(place, _USUAL)
     if len(window) >= _CENTRAL_HEADER.size and sum(_CENTRAL_HEADER.unpack_from(window)[11:14]) > _COMFORTABLE:
@@ -120,7 +120,7 @@ def _end_in(tail: bytes) -> int:
     return last if last + _END.size <= len(tail) else -1
 
 
-def _zip64(file: ArchiveFile, end: int) -> Directory | None:
+def _zip64(file: Readable, end: int) -> Directory | None:
     """What the larger end of the directory says, if there is one before the usual one."""
     locator = file.read_at(end - _LOCATOR64.size, _LOCATOR64.size) if end >= _LOCATOR64.size else b""
     if not locator.startswith(LOCATOR64):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from vithybrid_cli.errors import DamagedArchive, ImageError, UnreadableMember
 from vithybrid_cli.sources.archives import members
-from vithybrid_cli.sources.archives.file import ArchiveFile
+from vithybrid_cli.sources.archives.file import Readable
 from vithybrid_cli.sources.archives.streams import MEMORY_LIMIT, Decompressor, Inflate, damages, zstd_decompressor
 from vithybrid_cli.sources.archives.zip_headers import LOCAL, LOCAL_HEADER, ZipEntry
 
@@ -20,7 +20,7 @@ _HARDLY_PACKED = 64 * 1024  # bytes by which what cannot be compressed may grow
 _EXTRA = 64  # bytes of a local header's extra fields that are read with it
 
 
-def content(file: ArchiveFile, entry: ZipEntry, max_bytes: int) -> bytes:
+def content(file: Readable, entry: ZipEntry, max_bytes: int) -> bytes:
     """All of a member. Raises UnreadableMember, FileTooLarge, and DamagedArchive where the disk fails."""
     if entry.size > max_bytes or entry.packed > max_bytes + _HARDLY_PACKED:
         raise members.too_large(max_bytes)
@@ -38,7 +38,7 @@ def content(file: ArchiveFile, entry: ZipEntry, max_bytes: int) -> bytes:
     return unpacked
 
 
-def beginning(file: ArchiveFile, entry: ZipEntry, size: int) -> bytes:
+def beginning(file: Readable, entry: ZipEntry, size: int) -> bytes:
     """The first bytes of a member; nothing where they cannot be had."""
     try:
         return _unpacked(entry, _packed(file, entry, min(entry.packed, 16 * size + 1024)), size)[0]
@@ -54,7 +54,7 @@ def unsupported(method: int) -> UnreadableMember | None:
     return UnreadableMember(f"The member is compressed by {called}, which is not read.", "Pack it again with Deflate.")
 
 
-def _packed(file: ArchiveFile, entry: ZipEntry, size: int) -> bytes:
+def _packed(file: Readable, entry: ZipEntry, size: int) -> bytes:
     """The first bytes of a member as they lie in the archive, behind a header that has to be that of this member."""
     guess = LOCAL_HEADER.size + len(entry.raw_name) + _EXTRA
     read = file.read_at(entry.header, guess + size)

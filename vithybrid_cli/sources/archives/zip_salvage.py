@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from vithybrid_cli.errors import DamagedArchive
-from vithybrid_cli.sources.archives.file import ArchiveFile
+from vithybrid_cli.sources.archives.file import Readable
 from vithybrid_cli.sources.archives.zip_headers import (
     CENTRAL,
     DESCRIBED_LATER,
@@ -23,7 +23,7 @@ _DESCRIPTOR = b"PK\7\x08"
 _DESCRIPTORS = (16, 24, 12, 20)  # lengths of data descriptors: with a signature and without, of 32 and of 64 bits
 
 
-def salvaged_entries(file: ArchiveFile) -> Iterator[ZipEntry]:
+def salvaged_entries(file: Readable) -> Iterator[ZipEntry]:
     """The members before the damage. Always raises DamagedArchive at last."""
     at = 0
     while (entry := salvaged_entry(file, at)) is not None:
@@ -32,7 +32,7 @@ def salvaged_entries(file: ArchiveFile) -> Iterator[ZipEntry]:
     raise _cut_off(file.path)
 
 
-def salvaged_entry(file: ArchiveFile, place: int) -> ZipEntry | None:
+def salvaged_entry(file: Readable, place: int) -> ZipEntry | None:
     """The member whose header is there, if all of its data are."""
     entry = local_entry(file.read_at(place, _HEADER), place)
     if entry is None:
@@ -43,19 +43,19 @@ def salvaged_entry(file: ArchiveFile, place: int) -> ZipEntry | None:
     return entry if begin + entry.packed <= file.size else None
 
 
-def _data(file: ArchiveFile, header: int) -> int:
+def _data(file: Readable, header: int) -> int:
     """Where the data of the member with this header begin."""
     *_, name_length, extra_length = LOCAL_HEADER.unpack(file.read_at(header, LOCAL_HEADER.size))
     return header + LOCAL_HEADER.size + int(name_length) + int(extra_length)
 
 
-def _next(file: ArchiveFile, entry: ZipEntry) -> int:
+def _next(file: Readable, entry: ZipEntry) -> int:
     """Where the next header is expected."""
     end = _data(file, entry.header) + entry.packed
     return end + (_descriptor_length(file, end) if entry.flags & DESCRIBED_LATER else 0)
 
 
-def _described_later(file: ArchiveFile, entry: ZipEntry, begin: int) -> ZipEntry | None:
+def _described_later(file: Readable, entry: ZipEntry, begin: int) -> ZipEntry | None:
     """The same with its sizes, which lie behind the data: only Deflate says by itself where these end."""
     if entry.method != DEFLATED:
         return None
@@ -80,7 +80,7 @@ def _described_later(file: ArchiveFile, entry: ZipEntry, begin: int) -> ZipEntry
     return replace(entry, crc=crc, packed=end - begin, size=size)
 
 
-def _descriptor_length(file: ArchiveFile, end: int) -> int:
+def _descriptor_length(file: Readable, end: int) -> int:
     """How long the data descriptor there is; 0 where no header follows any."""
     for length in _DESCRIPTORS:
         following = file.read_at(end + length, 4)
