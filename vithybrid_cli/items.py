@@ -1,6 +1,7 @@
 """A picture to be read, wherever it lies: its name, and how to open it."""
 
 import io
+import re
 from dataclasses import dataclass
 from typing import BinaryIO, NamedTuple, Protocol
 
@@ -16,6 +17,8 @@ class Stamp(NamedTuple):
     size: int
     mtime_ns: int
 
+
+_MEMBER = re.compile(r"[a-z][a-z0-9+.-]*://(.*)::", re.DOTALL)
 
 NO_FILE = Stamp(-1, -1)  # of a name that leads nowhere
 UNSTAMPED = Stamp(0, 0)  # of what cannot be asked for less than reading it
@@ -41,6 +44,12 @@ class Item(Protocol):
     def stamp(self) -> Stamp:
         """What tells it from another one of its name. Nothing is raised."""
         ...
+
+
+def own_name(name: str) -> str:
+    """What the file itself is called that an item of this ``name`` is: of ``zip://a.nef::photos.zip`` that is a.nef."""
+    member = _MEMBER.match(name)
+    return member[1] if member else name
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """Archives as inputs: which members are read, in which order, under which names, and what their names give."""
 
+import io
 import os
 import zipfile
 from collections.abc import Iterator
@@ -7,10 +8,15 @@ from pathlib import Path
 
 import pytest
 from archive_files import COMPRESS, again, line, outcome, packed, picture, put, read, said, tar, zipped
+from PIL import Image
 
+from vithybrid_cli.errors import RawPhoto
+from vithybrid_cli.images.decode import decode
 from vithybrid_cli.items import NO_FILE
+from vithybrid_cli.sources.archives import Archive
 from vithybrid_cli.sources.archives.index import Index, Seen
 from vithybrid_cli.sources.archives.tar_headers import Source, TarEntry, entries
+from vithybrid_cli.sources.containers import Wanted, kind_of_container
 from vithybrid_cli.sources.inputs import Sources
 
 SUFFIXES = [".zip", ".cbz", ".tar", ".cbt", *COMPRESS]
@@ -243,6 +249,32 @@ def test_names_of_a_compressed_archive_in_its_order_are_one_pass(suffix: str, mo
     assert outcome(named.item(asked[5])) == picture(5)
     assert outcome(named.item(asked[7])) == picture(7)
     assert len(passes) == 2
+
+
+@every_kind
+def test_labels_beside_pictures_are_given_to_who_asks_for_them(suffix: str) -> None:
+    place = put(f"p{suffix}", packed(suffix, [("0.png", A), ("0.cls", b"3"), ("0.json", b"{}"), ("1.png", B)]))
+    kind = kind_of_container(place)
+    assert kind is not None
+    container = kind.open(place, Wanted())
+    assert isinstance(container, Archive)
+    member = f"{scheme(suffix)}://{{}}::{place}".format
+    assert [(item.name, outcome(item)) for item in container.items(frozenset({".cls"}))] == [
+        (member("0.png"), A),
+        (member("0.cls"), b"3"),
+        (member("1.png"), B),
+    ]
+
+
+@every_kind
+def test_a_photograph_of_a_camera_is_told_by_the_suffix_of_the_member(suffix: str) -> None:
+    stream = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(stream, "TIFF")
+    place = put(f"p{suffix}", packed(suffix, [("a.nef", stream.getvalue()), ("b.tiff", stream.getvalue())]))
+    raw, tiff = Sources((place,), raw=True).items()
+    with pytest.raises(RawPhoto):
+        decode(raw)
+    assert decode(tiff).size == (8, 8)
 
 
 def test_an_index_finds_what_was_added_and_knows_what_came_before() -> None:

@@ -19,6 +19,7 @@ from vithybrid_cli.errors import ImageError, RawPhoto
 from vithybrid_cli.images.failures import DAMAGE
 from vithybrid_cli.images.signatures import HEAD, Kind, kind_of
 from vithybrid_cli.images.suffixes import RAW_SUFFIXES, suffix_of
+from vithybrid_cli.items import own_name
 
 INSTALL = "pip install 'vithybrid-cli[raw]'"
 
@@ -66,7 +67,9 @@ def is_raw(stream: BinaryIO, name: str | os.PathLike[str]) -> bool:
         kind, is_tiff = kind_of(head), head.startswith(_TIFF_MARKS)
         if kind is Kind.RAW or (kind is Kind.PICTURE and not is_tiff):
             return kind is Kind.RAW
-        return suffix_of(os.fsdecode(name)) in RAW_SUFFIXES or (is_tiff and _is_raw_tiff(_tags(stream, head[:8])))
+        return suffix_of(own_name(os.fsdecode(name))) in RAW_SUFFIXES or (
+            is_tiff and _is_raw_tiff(_tags(stream, head[:8]))
+        )
     finally:
         stream.seek(before)
 

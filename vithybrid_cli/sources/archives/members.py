@@ -18,9 +18,13 @@ _OUTSIDE = re.compile(r"/|[A-Za-z]:/|(?:.*/)?\.\.(?:/|$)", re.DOTALL)
 
 @dataclass(slots=True)
 class Members:
-    """Chooses the members of one archive, in its order; what it does not take is counted."""
+    """Chooses the members of one archive, in its order; what it does not take is counted.
+
+    Files with the suffixes ``also`` are taken besides pictures, such as those that have the pictures' labels.
+    """
 
     wanted: Wanted
+    also: frozenset[str] = frozenset()
     _folders: dict[str, bool] = field(default_factory=dict)
     _names: Seen = field(default_factory=Seen)
 
@@ -71,7 +75,7 @@ class Members:
         return False
 
     def _is_picture(self, base: str, suffix: str, head: Callable[[], bytes] | None) -> bool:
-        if suffix in picture_suffixes():
+        if suffix in picture_suffixes() or suffix in self.also:
             return True
         if suffix in RAW_SUFFIXES:
             return self.wanted.raw

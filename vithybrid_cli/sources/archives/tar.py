@@ -43,9 +43,9 @@ class PlainTar:
         self._index: Index | None = None
         self._damage: DamagedArchive | None = None
 
-    def items(self) -> Iterator[Item]:
-        """The pictures in the archive's order, and what is wrong with it last."""
-        chosen = Members(self._wanted)
+    def items(self, also: frozenset[str] = frozenset()) -> Iterator[Item]:
+        """The pictures in the archive's order, and what is wrong with it last; files with suffixes of ``also``, too."""
+        chosen = Members(self._wanted, also)
         try:
             for entry in entries(_Cursor(self._file), self._file.path):
                 if _is_wanted(entry, chosen, partial(self._head, entry)):
@@ -129,9 +129,9 @@ class StreamedTar:
         self._damage: ImageError | None = None
         self._told = False
 
-    def items(self) -> Iterator[Item]:
-        """The pictures in the archive's order, and what is wrong with it last."""
-        chosen = Members(self._wanted)
+    def items(self, also: frozenset[str] = frozenset()) -> Iterator[Item]:
+        """The pictures in the archive's order, and what is wrong with it last; files with suffixes of ``also``, too."""
+        chosen = Members(self._wanted, also)
         stream = self._stream()
         try:
             for entry in entries(stream, self._file.path):

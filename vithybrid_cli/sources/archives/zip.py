@@ -52,9 +52,9 @@ class ZipArchive:
         if self._directory is None:
             _require_zip(self._file)
 
-    def items(self) -> Iterator[Item]:
-        """The pictures in the directory's order, and what is wrong with it last."""
-        chosen = Members(self._wanted)
+    def items(self, also: frozenset[str] = frozenset()) -> Iterator[Item]:
+        """The pictures in its order, and what is wrong with it last; files with suffixes of ``also``, too."""
+        chosen = Members(self._wanted, also)
         try:
             self._indexed()
             for entry in self._entries():
