@@ -73,7 +73,7 @@ def test_python_reads_pictures_with_the_settings_of_the_command(method: Callable
 
 def test_what_decides_results_is_marked_and_the_rest_is_not() -> None:
     every = decisions(
-        Running(model="m", image_size=64, device="cpu", engine="torch", batch_size=8),
+        Running(model="m", image_size=64, device="cpu", engine="torch", batch_size=8, threads=2),
         Decoding(),
         Reading(),
         Writing(resume=True),
@@ -86,6 +86,7 @@ def test_what_decides_results_is_marked_and_the_rest_is_not() -> None:
         "engine": "torch",
         "compile": False,
         "batch_size": 8,
+        "threads": 2,
         "max_pixels": 178_956_970,
         "max_bytes": 268_435_456,
         "fast_jpeg": False,

@@ -11,8 +11,12 @@ _OWN_CGROUP = Path("/proc/self/cgroup")
 
 def available_cores() -> int:
     """The cores of its affinity, but no more than the processor time that a container grants it; at least 1."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    return max(1, min([cores, *map(math.ceil, _granted())]))
+    return max(1, min([usable_processors(), *map(math.ceil, _granted())]))
+
+
+def usable_processors() -> int:
+    """The processors that this process may run on, however little of their time a container grants it."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _granted() -> Iterator[float]:

@@ -44,6 +44,8 @@ class Running:
     compile: bool = deciding(False)
     # The last digits of a score may depend on what shares its batch.
     batch_size: int | None = deciding(None, left_open=True)
+    # So may the number of threads that compute it.
+    threads: int | None = deciding(None, left_open=True)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

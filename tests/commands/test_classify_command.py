@@ -19,6 +19,7 @@ from places import GOLDENS
 from typer.testing import CliRunner
 
 from vithybrid_cli.commands.app import app
+from vithybrid_cli.cores import usable_processors
 
 MODEL = str(GOLDENS / "hf-hybrid-small")
 LABELS = 8  # of that model
@@ -231,6 +232,23 @@ def test_only_data_reaches_stdout_of_the_real_program(pictures: Path) -> None:
     done = subprocess.run([*PROGRAM, "."], capture_output=True, text=True, check=False)
     assert len(records(done.stdout)) == 4
     assert done.returncode == 1
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_a_run_goes_on_with_as_many_threads_alone(pictures: Path, engine: str) -> None:
+    command = [*PROGRAM, "0.png", "2.png", "-o", "out.jsonl", "--engine", engine]
+
+    def go_on(*arguments: str) -> "subprocess.CompletedProcess[str]":
+        return subprocess.run([*command, "--resume", *arguments], capture_output=True, text=True, check=False)
+
+    assert go_on("--threads", "1").returncode == 0
+    assert json.loads(Path("out.jsonl.run.json").read_text())["environment"]["threads"] == 1
+    whole = Path("out.jsonl").read_bytes()
+    Path("out.jsonl").write_bytes(whole[:-5])
+    if usable_processors() > 1:
+        refused = go_on("--threads", "2")
+        assert (refused.returncode, "was made with threads 1, now 2" in refused.stderr) == (2, True)
+    assert (go_on("--threads", "1").returncode, Path("out.jsonl").read_bytes()) == (0, whole)
 
 
 def test_a_closed_pipe_ends_the_run_quietly(pictures: Path) -> None:

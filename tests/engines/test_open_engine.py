@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import os
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -186,3 +187,24 @@ def test_where_openvino_is_missing_one_line_says_how_to_get_it(not_installed: No
 def test_another_name_is_wrong_usage_and_names_the_known_ones() -> None:
     with pytest.raises(UsageError, match=r"The engine 'onnx' is not known\. Give one of auto, torch, openvino\."):
         opened("onnx")
+
+
+@pytest.mark.skipif(not hasattr(os, "sched_getaffinity"), reason="no affinity on this system")
+def test_more_threads_than_processors_are_torchs(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0})
+    before = torch.get_num_threads()
+    assert opened(threads=1) is OpenVinoEngine
+    assert opened(threads=2) is TorchEngine
+    torch.set_num_threads(before)
+    with pytest.raises(UsageError) as caught:
+        opened("openvino", threads=2)
+    assert str(caught.value) == (
+        "OpenVINO has a thread for each processor that this process may run on, which is 1, and not 2. "
+        "Give threads=1, or engine='torch'."
+    )
+
+
+def test_there_is_at_least_one_thread() -> None:
+    with pytest.raises(UsageError) as caught:
+        opened(threads=0)
+    assert str(caught.value) == "The number of threads is 0. Give threads of at least 1."

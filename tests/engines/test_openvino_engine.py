@@ -423,6 +423,11 @@ def test_only_where_less_is_granted_than_there_is_are_threads_limited() -> None:
     assert whole["INFERENCE_PRECISION_HINT"] == part["INFERENCE_PRECISION_HINT"] == "f32"
 
 
+def test_it_has_the_threads_that_were_asked_for() -> None:
+    engine = open_engine(SMALL, cores=1)
+    assert (engine.environment["threads"], engine.parallel) == (1, 1)
+
+
 def test_two_processes_may_convert_at_once_and_nothing_is_sent_or_left(empty_cache: Path, tmp_path: Path) -> None:
     home = tmp_path / "home"  # where OpenVINO's telemetry would leave its traces
     home.mkdir()

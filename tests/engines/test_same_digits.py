@@ -18,13 +18,17 @@ SMALL = GOLDENS / "hf-hybrid-small"
 # Two threads, and pictures large enough for both to have work.
 THREADS, SIDE = "2", 160
 SCRIPT = f"""
-import hashlib, json, sys
+import hashlib, json, os, sys
+attention, (cores, threads) = sys.argv[3], (json.loads(argument) for argument in sys.argv[4:6])
+if cores is not None:
+    os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 from pathlib import Path
 import numpy as np
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.engines.open import open_engine
 checkpoint = Checkpoint.read(Path(sys.argv[1]), {SIDE})
-engine = open_engine(checkpoint, engine=sys.argv[2], device="cpu", dtype="float32", attention=sys.argv[3])
+how = {{"device": "cpu", "dtype": "float32", "attention": attention, "threads": threads}}
+engine = open_engine(checkpoint, engine=sys.argv[2], **how)
 pixels = np.random.default_rng(0).integers(0, 256, (5, {SIDE}, {SIDE}, 3), np.uint8)
 rows = [engine.run(pixels[:count]) for count in (5, 4, 1, 5)]
 facts = {{"sha256": hashlib.sha256(b"".join(part.tobytes() for part in rows)).hexdigest()}}
@@ -33,11 +37,19 @@ print(json.dumps(facts))
 """
 
 
-def run(engine: str, attention: str) -> dict[str, Any]:
-    """What a process of its own computes, and where."""
+def run(
+    engine: str,
+    attention: str = "sdpa",
+    *,
+    cores: int | None = None,
+    threads: int | None = None,
+    own_threads: str | None = THREADS,
+) -> dict[str, Any]:
+    """What a process of its own computes, and where: on so many ``cores``, if not on all, in so many ``threads``."""
+    variables = {} if own_threads is None else {"OMP_NUM_THREADS": own_threads}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(SMALL), engine, attention],
-        env={**os.environ, "OMP_NUM_THREADS": THREADS},
+        [sys.executable, "-c", SCRIPT, str(SMALL), engine, attention, json.dumps(cores), json.dumps(threads)],
+        env={**{name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}, **variables},
         capture_output=True,
         check=True,
     )
@@ -71,3 +83,35 @@ def test_a_busy_machine_gives_the_same_bytes(
     assert again["environment"].keys() >= {engine, "processor", "instructions", "threads"}
     assert again["environment"]["threads"] >= min(int(THREADS), available_cores())
     assert again["torch"] is (engine == "torch")  # a warm OpenVINO run tells all that without it
+
+
+two_cores = pytest.mark.skipif(available_cores() < 2, reason="it takes two cores to have one left")
+affinity = pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="no affinity on this system")
+
+
+@two_cores
+@affinity
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_one_thread_of_two_cores_gives_the_bytes_of_one_core(
+    engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("VITHYBRID_CACHE", str(tmp_path))
+    alone = run(engine, cores=1, own_threads=None)
+    among_two = run(engine, cores=2, threads=1, own_threads=None)
+    assert (among_two["sha256"], among_two["environment"]) == (alone["sha256"], alone["environment"])
+    assert alone["environment"]["threads"] == 1
+
+
+@two_cores
+@affinity
+def test_two_threads_on_one_core_give_the_bytes_of_two_cores() -> None:
+    both = run("torch", cores=2, own_threads=None)
+    assert run("torch", cores=1, threads=2, own_threads=None) == both
+    assert both["environment"]["threads"] == 2
+
+
+def test_threads_that_were_asked_for_win_over_those_of_openmp() -> None:
+    asked = run("torch", threads=2, own_threads="1")
+    assert asked["environment"]["threads"] == 2
+    assert asked == run("torch", threads=2, own_threads="2")
+    assert run("torch", own_threads="1")["environment"]["threads"] == 1

@@ -23,9 +23,9 @@ from vithybrid_cli.engines.torch_devices import (
     choose_device,
     choose_devices,
     environment_of,
+    granted_threads,
     set_tf32,
     torch_dtype,
-    use_granted_cores,
 )
 from vithybrid_cli.engines.torch_engine import TorchEngine, suitable_batch
 from vithybrid_cli.errors import UsageError
@@ -43,12 +43,17 @@ Pixels = npt.NDArray[np.uint8]
 
 
 def engine_of(
-    folder: Path, dtype: str = "float32", *, batch_size: int | None = None, limit: BatchLimit | None = None
+    folder: Path,
+    dtype: str = "float32",
+    *,
+    batch_size: int | None = None,
+    limit: BatchLimit | None = None,
+    threads: int | None = None,
 ) -> TorchEngine:
     checkpoint = Checkpoint.read(folder)
     network, normalization = load_network(checkpoint), checkpoint.preprocessing.normalization
-    cpu = torch.device("cpu")
-    return TorchEngine(network, normalization, cpu, torch_dtype(dtype), batch_size=batch_size, limit=limit)
+    of_torch = torch.device("cpu"), torch_dtype(dtype)
+    return TorchEngine(network, normalization, *of_torch, batch_size=batch_size, limit=limit, threads=threads)
 
 
 def pixels_for(engine: TorchEngine, count: int = 3) -> Pixels:
@@ -384,13 +389,21 @@ def threads() -> Iterator[None]:
 )
 def test_torch_takes_no_more_cores_than_are_granted(threads: None, granted: int, own: int, expected: int) -> None:
     torch.set_num_threads(own)
-    use_granted_cores(granted)
-    assert torch.get_num_threads() == expected
+    assert granted_threads(granted) == expected
 
 
 def test_an_engine_on_a_cpu_takes_the_cores_that_are_granted(threads: None) -> None:
     torch.set_num_threads(available_cores() + 1)
     assert engine_of(SMALL).environment["threads"] == available_cores()
+
+
+def test_each_engine_computes_in_its_own_threads(threads: None) -> None:
+    one, two = (engine_of(SMALL, threads=count) for count in (1, 2))
+    counts = []
+    for engine in (one, two, one):
+        engine.run(pixels_for(engine))
+        counts.append((engine.environment["threads"], torch.get_num_threads()))
+    assert counts == [(1, 1), (2, 2), (1, 1)]
 
 
 def small_memory(engine: TorchEngine, room: int) -> list[int]:

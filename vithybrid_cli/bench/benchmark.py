@@ -93,7 +93,7 @@ def _open(plan: Plan, material: Material, turns: Turns) -> list[Network]:
     for engine, dtype in _asked(plan) if parts else ():
         turns.log.progress(f"loading {OURS} {engine} {dtype}")
         try:
-            network = Network.open(material, engine, dtype, plan.device)
+            network = Network.open(material, engine, dtype, plan.device, plan.threads)
             networks.setdefault(network.engine_and_dtype, network)
         except VitHybridError as error:
             failed |= {Subject(part, OURS, engine, dtype): error for part in parts}

@@ -40,6 +40,7 @@ class Plan:
     workers: int
     repeats: int
     seconds: float
+    threads: int | None = None
 
 
 @dataclass(frozen=True)

@@ -35,9 +35,11 @@ class Network:
     pool: Executor  # kept between turns
 
     @classmethod
-    def open(cls, material: Material, engine: str, dtype: str, device: str) -> "Network":
+    def open(cls, material: Material, engine: str, dtype: str, device: str, threads: int | None = None) -> "Network":
         """Raises UsageError and ModelError as `Classifier.from_pretrained` does."""
-        classifier = Classifier.from_pretrained(material.model, device=device, dtype=dtype, engine=engine)
+        classifier = Classifier.from_pretrained(
+            material.model, device=device, dtype=dtype, engine=engine, threads=threads
+        )
         return cls(classifier, dtype, ThreadPoolExecutor(classifier.engine.parallel))
 
     @property

@@ -38,6 +38,8 @@ def process_tasks(part: Part, plan: Plan, material: Material, engines: Iterable[
 def _classify(plan: Plan, material: Material, listed: Path, engine: str, dtype: str) -> list[str]:
     inputs = ["--files-from", str(listed), "--null", "--model", str(material.model)]
     runs = ["--engine", engine, "--dtype", dtype, "--device", plan.device, "--workers", str(plan.workers)]
+    if plan.threads is not None:
+        runs += ["--threads", str(plan.threads)]
     return [sys.executable, "-m", "vithybrid_cli", "classify", *inputs, *runs, "--format", "jsonl", "--no-progress"]
 
 

@@ -66,6 +66,7 @@ def classify(
     engine: options.Engine = options.EngineKind.AUTO,
     compiled: options.Compile = False,
     batch_size: options.BatchSize = None,
+    threads: options.Threads = None,
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     max_bytes: options.MaxBytes = DEFAULT_MAX_BYTES,
@@ -129,6 +130,7 @@ def classify(
         engine=engine,
         compile=compiled,
         batch_size=batch_size,
+        threads=threads,
     )
     where = Writing(
         output=output,

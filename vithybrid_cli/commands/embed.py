@@ -56,6 +56,7 @@ def embed(
     engine: options.Engine = options.EngineKind.AUTO,
     compiled: options.Compile = False,
     batch_size: options.BatchSize = None,
+    threads: options.Threads = None,
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     max_bytes: options.MaxBytes = DEFAULT_MAX_BYTES,
@@ -117,6 +118,7 @@ def embed(
         engine=engine,
         compile=compiled,
         batch_size=batch_size,
+        threads=threads,
     )
     where = Writing(output=output, format=output_format)
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:

@@ -36,6 +36,7 @@ def evaluate(
     engine: options.Engine = options.EngineKind.AUTO,
     compiled: options.Compile = False,
     batch_size: options.BatchSize = None,
+    threads: options.Threads = None,
     workers: options.Workers = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     max_bytes: options.MaxBytes = DEFAULT_MAX_BYTES,
@@ -90,6 +91,7 @@ def evaluate(
         engine=engine,
         compile=compiled,
         batch_size=batch_size,
+        threads=threads,
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         checkpoint = read_checkpoint(how, watch)

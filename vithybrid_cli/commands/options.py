@@ -135,6 +135,16 @@ BatchSize = Annotated[
         show_default="auto",
     ),
 ]
+Threads = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        metavar="N",
+        rich_help_panel=RUN_PANEL,
+        help="Cores that compute the network, on a CPU.",
+        show_default="all that may be used",
+    ),
+]
 Workers = Annotated[
     int | None,
     typer.Option(

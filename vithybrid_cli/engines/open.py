@@ -10,6 +10,7 @@ from typing import Literal, cast
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import AttentionKind, Dtype, EngineKind, Feature
+from vithybrid_cli.cores import usable_processors
 from vithybrid_cli.engines import Engine
 from vithybrid_cli.engines.features import is_what_the_head_reads
 from vithybrid_cli.errors import UsageError
@@ -29,6 +30,7 @@ class _Wanted:
     feature: Feature | None
     batch_size: int | None
     batch_limit: int | None
+    threads: int | None
 
 
 def open_engine(
@@ -42,11 +44,13 @@ def open_engine(
     feature: Feature | None = None,
     batch_size: int | None = None,
     batch_limit: int | None = None,
+    threads: int | None = None,
 ) -> Engine:
     """Load the network of ``checkpoint`` into an engine; torch compiles it if ``compiled``.
 
     With a ``feature``, the engine gives that instead of logits. ``batch_size`` is that of the run, None the one that
-    suits the device; ``batch_limit`` is what an earlier engine of the run found to fit into memory.
+    suits the device; ``batch_limit`` is what an earlier engine of the run found to fit into memory. ``threads`` compute
+    it on a CPU, whatever OMP_NUM_THREADS says; None is as many as there are cores for this process.
     ``auto`` is OpenVINO on a CPU if it is installed and can do what is asked for, else torch. Raises UsageError for
     unknown names and for what is not there.
     """
@@ -55,9 +59,11 @@ def open_engine(
     _require("attention", attention, AttentionKind)
     if batch_size is not None and batch_size < 1:
         raise UsageError(f"The batch size is {batch_size}.", "Give a {batch_size} of at least 1.")
+    if threads is not None and threads < 1:
+        raise UsageError(f"The number of threads is {threads}.", "Give {threads} of at least 1.")
     if feature is not None and is_what_the_head_reads(feature, checkpoint.config):
         feature = Feature.AUTO  # one graph for both names of it
-    wanted = _Wanted(device, dtype, attention, compiled, feature, batch_size, batch_limit)
+    wanted = _Wanted(device, dtype, attention, compiled, feature, batch_size, batch_limit, threads)
     if engine == EngineKind.OPENVINO:
         if refusal := _openvino_lacks(wanted):
             raise refusal
@@ -87,6 +93,7 @@ def _open_torch(checkpoint: Checkpoint, wanted: _Wanted) -> Engine:
             compiled=wanted.compiled,
             batch_size=wanted.batch_size,
             limit=limit,
+            threads=wanted.threads,
         )
         for device in devices
     ]
@@ -101,7 +108,9 @@ def _open_openvino(checkpoint: Checkpoint, wanted: _Wanted) -> Engine:
             f"OpenVINO cannot be loaded ({error}).",
             "Install it with `pip install 'vithybrid-cli[openvino]'`, or give {engine=torch}.",
         ) from error
-    return OpenVinoEngine.open(checkpoint, wanted.dtype, wanted.feature, batch_size=wanted.batch_size)
+    return OpenVinoEngine.open(
+        checkpoint, wanted.dtype, wanted.feature, cores=wanted.threads, batch_size=wanted.batch_size
+    )
 
 
 def _openvino_lacks(wanted: _Wanted) -> UsageError | None:
@@ -120,6 +129,12 @@ def _openvino_lacks(wanted: _Wanted) -> UsageError | None:
         return UsageError(
             "OpenVINO runs on the CPU here, and only NVIDIA GPUs compute in tf32.",
             "Give {dtype=float32}, or {engine=torch}.",
+        )
+    if wanted.threads is not None and wanted.threads > (most := usable_processors()):
+        return UsageError(
+            f"OpenVINO has a thread for each processor that this process may run on, which is {most}, and not "
+            f"{wanted.threads}.",
+            f"Give {{threads={most}}}, or {{engine=torch}}.",
         )
     if wanted.compiled:
         return UsageError(

@@ -65,8 +65,8 @@ def _kind(device: torch.device) -> tuple[str, int, int, int, int]:
     return found.name, found.major, found.minor, found.multi_processor_count, memory
 
 
-def environment_of(device: torch.device) -> Mapping[str, str | int]:
-    """`vithybrid_cli.engines.Engine.environment` of torch on a device."""
+def environment_of(device: torch.device, threads: int | None = None) -> Mapping[str, str | int]:
+    """`vithybrid_cli.engines.Engine.environment` of torch on a device; on a CPU, with so many ``threads``."""
     facts: dict[str, str | int] = {"torch": str(torch.__version__)}
     if device.type == "cuda":
         name, major, minor, multiprocessors, memory = _kind(device)
@@ -77,7 +77,7 @@ def environment_of(device: torch.device) -> Mapping[str, str | int]:
         facts |= {"gpu": platform.processor() or platform.machine(), "macos": platform.mac_ver()[0]}
     else:
         facts |= Processor.read().environment
-        facts |= {"capability": torch.backends.cpu.get_cpu_capability(), "threads": torch.get_num_threads()}
+        facts |= {"capability": torch.backends.cpu.get_cpu_capability(), "threads": threads or torch.get_num_threads()}
     return facts | library_settings()
 
 
@@ -117,7 +117,18 @@ def set_tf32(allowed: bool) -> None:
     torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
 
 
-def use_granted_cores(granted: int) -> None:
-    """Let torch start no more threads than a container grants it cores; by default it only looks at the affinity."""
-    if granted < torch.get_num_threads():
-        torch.set_num_threads(granted)
+def granted_threads(granted: int) -> int:
+    """How many threads torch has by itself, but no more than a container grants it cores.
+
+    By itself torch looks at the affinity of the process, and at OMP_NUM_THREADS.
+    """
+    return min(granted, torch.get_num_threads())
+
+
+def use_threads(count: int) -> None:
+    """Let torch compute in so many threads, whatever OMP_NUM_THREADS says.
+
+    torch keeps this for the thread that calls it, and for those that have yet to begin. It matters even where the
+    number is the same: by itself, MKL takes fewer threads for small products.
+    """
+    torch.set_num_threads(count)

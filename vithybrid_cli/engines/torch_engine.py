@@ -14,7 +14,7 @@ from vithybrid_cli.engines.batch_limit import BatchLimit
 from vithybrid_cli.engines.cpu_linear import convolutions_are_faster, use_pointwise_linears
 from vithybrid_cli.engines.pool import Pool
 from vithybrid_cli.engines.processor import Processor
-from vithybrid_cli.engines.torch_devices import environment_of, set_tf32, use_granted_cores
+from vithybrid_cli.engines.torch_devices import environment_of, granted_threads, set_tf32, use_threads
 from vithybrid_cli.engines.torch_features import RunnableNetwork
 from vithybrid_cli.engines.torch_self_test import SelfTest
 from vithybrid_cli.errors import UsageError
@@ -48,8 +48,11 @@ class TorchEngine:
         compiled: bool = False,
         batch_size: int | None = None,
         limit: BatchLimit | None = None,
+        threads: int | None = None,
     ) -> None:
         """``network`` is moved to ``device``. Without a ``batch_size`` it is what suits the device.
+
+        ``threads`` compute it on a CPU; by default as many as there are cores for this process.
 
         Raises UsageError for a GPU of Apple's that computes something else.
         """
@@ -58,13 +61,14 @@ class TorchEngine:
         if device.type == "cuda":
             set_tf32(tf32)
         elif device.type == "cpu":
-            use_granted_cores(available_cores())
+            use_threads(threads or granted_threads(available_cores()))
+        self._threads = torch.get_num_threads()
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
         network.to(device, dtype)
         if device.type == "cpu" and dtype is torch.float32 and convolutions_are_faster(Processor.read()):
             use_pointwise_linears(network)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
-        self.batch_size = batch_size or suitable_batch(device.type, self.image_size, available_cores())
+        self.batch_size = batch_size or suitable_batch(device.type, self.image_size, threads or available_cores())
         self._limit = limit or BatchLimit()
         self._compiled = _compiled(self.network, device) if compiled else None
         self._values = torch.from_numpy(normalization.table().ravel()).to(device)  # of red 0 … 255, green, blue
@@ -96,7 +100,7 @@ class TorchEngine:
     @property
     def environment(self) -> Mapping[str, str | int]:
         """Version of torch, and the processor and its threads, or the GPU and its libraries."""
-        return environment_of(self.device)
+        return environment_of(self.device, self._threads)
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 pixels [N, H, W, 3] → rows [N, C]. Raises UsageError when one picture does not fit into memory."""
@@ -109,6 +113,8 @@ class TorchEngine:
     @torch.inference_mode()
     def _in_parts(self, count: int, values: Callable[[slice], Tensor]) -> npt.NDArray[np.float32]:
         """The rows of ``count`` pictures, of which ``values`` gives a part as normalised pixels; none are one part."""
+        if self.device.type == "cpu" and torch.get_num_threads() != self._threads:
+            use_threads(self._threads)  # another engine of this process has others
         rows: list[npt.NDArray[np.float32]] = []
         start = 0
         with self._own_stream():

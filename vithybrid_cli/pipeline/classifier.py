@@ -45,15 +45,17 @@ class Classifier(Pipeline):
         labels: tuple[str, ...],
         checkpoint: Checkpoint | None = None,
         activation: Activation = Activation.SOFTMAX,
+        threads: int | None = None,
     ) -> None:
-        """``checkpoint`` is what ``engine`` was opened from; `logits` needs it where that is not the torch engine.
+        """``checkpoint`` is what ``engine`` was opened from, for so many ``threads``; `logits` needs it where that is
+        not the torch engine.
 
         ``activation`` makes scores of logits, unless another one is asked for.
         """
         super().__init__(engine, image_preprocessing)
         self.labels = labels
         self.activation = activation
-        self._checkpoint = checkpoint
+        self._checkpoint, self._threads = checkpoint, threads
         self._torch_engine: TorchEngine | None = None
 
     @classmethod
@@ -70,12 +72,14 @@ class Classifier(Pipeline):
         compile: bool = False,  # noqa: A002 (what it is called everywhere in torch)
         image_size: int | None = None,
         batch_size: int | None = None,
+        threads: int | None = None,
     ) -> Classifier:
         """Load a checkpoint by catalog alias, hub id, or path of a folder or weights file.
 
         ``compile`` compiles the network with torch at the first batch, for batches of ``batch_size``; without that, the
-        size suits the device. ``image_size`` runs it on pictures of that many pixels a side instead of the size that it
-        was trained for.
+        size suits the device. ``threads`` compute it on a CPU, by default as many as there are cores for this process;
+        they decide the last digits. ``image_size`` runs it on pictures of that many pixels a side instead of the size
+        that it was trained for.
         Raises ModelError when the model cannot be found, fetched or loaded, or has no head; UsageError for a device,
         type or engine that is not available.
         """
@@ -90,6 +94,7 @@ class Classifier(Pipeline):
             engine=engine,
             compile=compile,
             batch_size=batch_size,
+            threads=threads,
         )
         return cls.open(Checkpoint.read(locate(model, revision=revision, offline=offline), image_size), how)
 
@@ -101,7 +106,8 @@ class Classifier(Pipeline):
         """
         require_head(checkpoint, how.model)
         engine = engine_for(checkpoint, how, batch_limit=batch_limit)
-        return cls(engine, checkpoint.preprocessing, checkpoint.config.labels, checkpoint, checkpoint.activation)
+        labels, activation = checkpoint.config.labels, checkpoint.activation
+        return cls(engine, checkpoint.preprocessing, labels, checkpoint, activation, how.threads)
 
     def close(self) -> None:
         """Let go of the network, so that its memory can be freed. Closing twice does nothing."""
@@ -228,7 +234,12 @@ class Classifier(Pipeline):
                     "Make it with `Classifier.from_pretrained`.",
                 )
             opened = open_engine(
-                self._checkpoint, engine="torch", device="cpu", dtype="float32", attention="sdpa", compiled=False
+                self._checkpoint,
+                engine="torch",
+                device="cpu",
+                dtype="float32",
+                attention="sdpa",
+                threads=self._threads,
             )
             assert isinstance(opened, TorchEngine)
             self._torch_engine = opened

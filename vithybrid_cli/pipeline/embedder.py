@@ -52,6 +52,7 @@ class Embedder(Pipeline):
         compile: bool = False,  # noqa: A002 (what it is called everywhere in torch)
         image_size: int | None = None,
         batch_size: int | None = None,
+        threads: int | None = None,
     ) -> Embedder:
         """Load a checkpoint as `Classifier.from_pretrained` does; it needs no head.
 
@@ -74,6 +75,7 @@ class Embedder(Pipeline):
             engine=engine,
             compile=compile,
             batch_size=batch_size,
+            threads=threads,
         )
         return cls.open(Checkpoint.read(locate(model, revision=revision, offline=offline), image_size), how, chosen)
 

@@ -150,6 +150,7 @@ def engine_for(
         compiled=how.compile,
         feature=feature,
         batch_size=how.batch_size,
+        threads=how.threads,
         batch_limit=batch_limit,
     )
 

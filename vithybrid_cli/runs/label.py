@@ -137,6 +137,7 @@ def decided(what: Reading, how: Running, where: Writing) -> dict[str, object]:
     """The settings that decide results and are known before the model is, as the record of a run has them."""
     settings = decisions(where, how, what, what.decoding)
     settings.pop("image_size", None)  # known once the model is: it may be the model's own
+    settings.pop("threads", None)  # in the engine's environment, where they decide digits: on a CPU
     if "device" in settings:
         settings["device"] = settings["device"].split(":")[0]  # which of several alike computes does not matter
     return settings
