@@ -22,6 +22,7 @@ _MEMBER = re.compile(r"[a-z][a-z0-9+.-]*://(.*)::", re.DOTALL)
 
 NO_FILE = Stamp(-1, -1)  # of a name that leads nowhere
 UNSTAMPED = Stamp(0, 0)  # of what cannot be asked for less than reading it
+ANOTHERS = Stamp(-3, -3)  # of an item whose name is that of one before it, which has the stamp
 
 
 class Item(Protocol):

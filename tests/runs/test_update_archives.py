@@ -122,3 +122,12 @@ def test_a_list_of_members_is_updated_one_by_one() -> None:
     put("list", "".join(f"tar://{number}.png::{place}\n" for number in (0, 3, 9)).encode())
     assert "labelled 1 new; kept 1; dropped 2" in update("--files-from", "list")
     assert list(results().values()) == [None, None, "MissingFile"]
+
+
+def test_a_second_member_of_one_name_stays_a_record_while_nothing_changes() -> None:
+    place = put("p.tar", packed(".tar", [("a.png", A), ("b.png", B), ("a.png", C)]))
+    update(place)
+    before = Path("out.jsonl").read_bytes()
+    assert b"UnreadableMember" in before
+    assert "nothing new" in update(place)
+    assert Path("out.jsonl").read_bytes() == before == fresh(place)

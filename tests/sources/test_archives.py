@@ -277,6 +277,28 @@ def test_a_photograph_of_a_camera_is_told_by_the_suffix_of_the_member(suffix: st
     assert decode(tiff).size == (8, 8)
 
 
+@pytest.mark.parametrize("suffix", [".zip", ".tar"])
+def test_systems_without_reads_at_a_place_read_one_after_the_other(
+    suffix: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delattr(os, "pread")
+    place = put(f"p{suffix}", packed(suffix, [("a.png", A), ("b.png", B)]))
+    assert [content for _, content in read(place)] == [A, B]
+
+
+def test_a_large_member_of_a_plain_archive_is_no_copy_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vithybrid_cli.sources.archives.tar._AT_ONCE", 100)
+    stream = io.BytesIO()
+    Image.effect_noise((90, 80), 50).save(stream, "PNG")
+    place = put("p.tar", tar([("a.png", stream.getvalue()), ("b.png", B)]))
+    large, small = Sources((place,)).items()
+    assert (outcome(large), outcome(small)) == (stream.getvalue(), B)
+    assert decode(large).size == (90, 80)
+    with large.open() as opened:
+        assert opened.seek(-4, io.SEEK_END) == len(stream.getvalue()) - 4
+        assert (opened.read(), opened.read()) == (stream.getvalue()[-4:], b"")
+
+
 def test_an_index_finds_what_was_added_and_knows_what_came_before() -> None:
     index, seen = Index(), Seen()
     for number in range(5000):

@@ -13,7 +13,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from vithybrid_cli.items import Item, Stamp
+from vithybrid_cli.items import ANOTHERS, Item, Stamp
 from vithybrid_cli.output import TextWriter, Writer
 from vithybrid_cli.results import ImageResult
 
@@ -60,6 +60,8 @@ class StampLog:
 
     def add(self, path: str, stamp: Stamp, text: str) -> None:
         """The result with this ``text`` is of a picture with this stamp."""
+        if stamp == ANOTHERS:
+            return
         self._stream.write(stamp_line(path, stamp, crc(text.encode())))
 
 

@@ -88,7 +88,9 @@ class _Whole:
             last = item
         if isinstance(last, Failure) and last.name == self.name:
             raise last.error
-        raise NotAFile("This is no picture, but what holds pictures.", "Name one of its members, or give it as input.")
+        raise NotAFile(
+            "This is no picture, but what holds pictures.", "Give its members, as `find_pictures` and the commands do."
+        )
 
     def stamp(self) -> Stamp:
         """That of its file."""

@@ -13,7 +13,8 @@ from vithybrid_cli.errors import DamagedArchive
 
 MEMORY_LIMIT = 256 * 2**20  # bytes that a decompressor may ask for: xz -9 needs 65 MiB, zstd without --long 8 to 128
 ZSTD_INSTALL = "pip install 'vithybrid-cli[zstd]'"
-_CHUNK = 128 * 1024
+_FED, _CHUNK = 32 * 1024, 128 * 1024  # bytes that are read, and at most unpacked, at a time
+_LEAST = 8 * 1024  # that are unpacked at a time; where damage is found, so much before it may be lost
 _GROWS_FREELY, _TIMES = 256 * 2**20, 2000  # bytes of a stream before its growth is looked at; gzip reaches 1032
 
 
@@ -119,7 +120,8 @@ class Unpacked:
         """``read`` gives the next bytes of the file, which is called ``place`` in messages."""
         self._read, self._compression, self._place = read, compression, place
         self._stream: Decompressor | None = None
-        self._held = b""
+        self._held = b""  # of the file, before it is unpacked
+        self._unpacked, self._served = b"", 0
         self._taken = 0
         self._damages = damages()
         self.position = 0
@@ -145,6 +147,14 @@ class Unpacked:
         return True
 
     def _part(self, size: int) -> bytes:
+        """At most so many bytes, of what was unpacked at once: who asks for a header need not unpack it alone."""
+        if self._served == len(self._unpacked):
+            self._unpacked, self._served = self._more_unpacked(min(max(size, _LEAST), _CHUNK)), 0
+        part = self._unpacked[self._served : self._served + size]
+        self._served += len(part)
+        return part
+
+    def _more_unpacked(self, most: int) -> bytes:
         self._require_sane_growth()
         while True:
             if self._stream is None and not self._begin():
@@ -154,15 +164,15 @@ class Unpacked:
             if not fed and self._stream.needs_input:
                 raise self._cut_off()
             self._held = b""
-            part = self._unpack(self._stream, fed, min(size, _CHUNK))
+            part = self._unpack(self._stream, fed, most)
             if self._stream.eof:
                 self._held, self._stream = self._stream.unused_data, None
             if part:
                 return part
 
-    def _unpack(self, stream: Decompressor, fed: bytes, size: int) -> bytes:
+    def _unpack(self, stream: Decompressor, fed: bytes, most: int) -> bytes:
         try:
-            return stream.decompress(fed, size)
+            return stream.decompress(fed, most)
         except self._damages as error:
             cause = f"{self._place} is damaged: its {self._compression.name} data are no longer what was written."
             raise DamagedArchive(cause, "Copy or download it again.") from error
@@ -177,7 +187,7 @@ class Unpacked:
         return True
 
     def _more(self) -> bytes:
-        part = self._read(_CHUNK)
+        part = self._read(_FED)
         self._taken += len(part)
         return part
 

@@ -5,11 +5,11 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import BinaryIO
+from typing import TYPE_CHECKING, BinaryIO
 
 from vithybrid_cli.errors import DamagedArchive, ImageError
 from vithybrid_cli.images.content import BEGINNING, described
-from vithybrid_cli.items import NO_FILE, Content, Failure, Item, Stamp
+from vithybrid_cli.items import ANOTHERS, NO_FILE, Content, Failure, Item, Stamp
 from vithybrid_cli.sources.archives import members
 from vithybrid_cli.sources.archives.file import Readable
 from vithybrid_cli.sources.archives.index import Index
@@ -19,6 +19,11 @@ from vithybrid_cli.sources.archives.tar_headers import LINKS, SPECIAL, Source, T
 from vithybrid_cli.sources.containers import Container, Wanted, member_name
 
 SCHEME = "tar"
+_AT_ONCE = 8 * 2**20  # bytes of a member that are read as a whole
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
 _log = logging.getLogger(__name__)
 
 
@@ -79,7 +84,7 @@ class PlainTar:
     def _item(self, entry: TarEntry, *, new: bool) -> Item:
         name, stamped = self._name(entry.name), _stamp(entry, self._file)
         if (error := _refusal(entry, self._wanted.max_bytes, new=new)) is not None:
-            return Failure(name, error, stamped)
+            return Failure(name, error, stamped if new else ANOTHERS)
         return TarMember(name, self._file, entry.data, entry.size, stamped)
 
     def _head(self, entry: TarEntry) -> bytes:
@@ -106,6 +111,8 @@ class TarMember:
 
     def open(self) -> BinaryIO:
         """Its bytes. Raises UnreadableMember where the archive changed meanwhile."""
+        if self.size > _AT_ONCE:
+            return io.BufferedReader(_Part(self))
         content = self.file.read_at(self.offset, self.size)
         if len(content) < self.size:
             raise members.damaged("the archive ends within it")
@@ -114,6 +121,43 @@ class TarMember:
     def stamp(self) -> Stamp:
         """Its size and time as its header has them."""
         return self.stamped
+
+
+class _Part(io.RawIOBase):
+    """The bytes of a large member, which need not all be in memory."""
+
+    def __init__(self, member: TarMember) -> None:
+        super().__init__()
+        self._member, self._at = member, 0
+
+    def readable(self) -> bool:
+        """It is."""
+        return True
+
+    def seekable(self) -> bool:
+        """It is."""
+        return True
+
+    def tell(self) -> int:
+        """Where the next byte is."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        """Go there."""
+        begin = {io.SEEK_SET: 0, io.SEEK_CUR: self._at, io.SEEK_END: self._member.size}[whence]
+        if begin + offset < 0:
+            raise ValueError("a place before the first byte")
+        self._at = begin + offset
+        return self._at
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        """Read on."""
+        view = memoryview(buffer)
+        size = max(min(len(view), self._member.size - self._at), 0)
+        content = self._member.file.read_at(self._member.offset + self._at, size)
+        view[: len(content)] = content
+        self._at += len(content)
+        return len(content)
 
 
 class StreamedTar:
@@ -200,7 +244,7 @@ class StreamedTar:
     def _item(self, entry: TarEntry, stream: Source, head: bytes, *, new: bool) -> Item:
         name, stamped = self._name(entry.name), _stamp(entry, self._file)
         if (error := _refusal(entry, self._wanted.max_bytes, new=new)) is not None:
-            return Failure(name, error, stamped)
+            return Failure(name, error, stamped if new else ANOTHERS)
         content = head + stream.read(entry.size - len(head))
         if len(content) < entry.size:
             raise DamagedArchive(f"{self._file.path} is cut off within a member.", "Copy or download it again.")

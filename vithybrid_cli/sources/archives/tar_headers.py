@@ -12,7 +12,8 @@ from typing import Protocol
 from vithybrid_cli.errors import DamagedArchive
 
 BLOCK = 512
-MOST_EXTENDED = 2**20  # bytes of one extended header that are read; a path has 4096
+MOST_EXTENDED = 2**20  # bytes of one extended header that are read
+LONGEST_NAME = 65536  # far above PATH_MAX of any system, and what an entry of a list may have
 MOST_PADDING = 64 * 2**20  # zero bytes after an archive in which another one is looked for
 
 LINKS, SPECIAL, FOLDER = b"12", {b"3": "a device", b"4": "a device", b"6": "a pipe"}, b"5"
@@ -187,7 +188,7 @@ def _whole_ns(seconds: Decimal | int) -> int:
 def _read_extended(source: Source, entry: TarEntry, before: _Extended, place: str) -> _Extended:
     if entry.kind == _GLOBAL:
         return before
-    if entry.size > MOST_EXTENDED:
+    if entry.size > (MOST_EXTENDED if entry.kind in (_PAX, _SOLARIS_PAX) else LONGEST_NAME):
         return replace(before, oversized=True)
     data = source.read(entry.size)
     if len(data) < entry.size:
@@ -217,6 +218,8 @@ def _pax_records(data: bytes) -> dict[bytes, bytes] | None:
 
 def _with_pax(before: _Extended, records: dict[bytes, bytes] | None) -> _Extended:
     if records is None:
+        return replace(before, oversized=True)
+    if max(len(records.get(key, b"")) for key in (b"path", b"linkpath", b"GNU.sparse.name")) > LONGEST_NAME:
         return replace(before, oversized=True)
     sparse = any(key.startswith(b"GNU.sparse.") for key in records)
     name = records.get(b"GNU.sparse.name", records.get(b"path"))

@@ -11,7 +11,7 @@ from typing import BinaryIO
 
 from vithybrid_cli.errors import DamagedArchive, ImageError, UnreadableMember
 from vithybrid_cli.images.content import BEGINNING, described
-from vithybrid_cli.items import NO_FILE, Failure, Item, Stamp
+from vithybrid_cli.items import ANOTHERS, NO_FILE, Failure, Item, Stamp
 from vithybrid_cli.sources.archives import members
 from vithybrid_cli.sources.archives.file import Readable
 from vithybrid_cli.sources.archives.index import Index
@@ -109,7 +109,7 @@ class ZipArchive:
         name, stamped = member_name(SCHEME, entry.name, self._file.path), _stamp(entry)
         error = _refusal(entry, new=new) or self._overlap(entry)
         if error is not None:
-            return Failure(name, error, stamped)
+            return Failure(name, error, stamped if new else ANOTHERS)
         return ZipMember(name, self._file, entry, self._wanted.max_bytes)
 
     def _overlap(self, entry: ZipEntry) -> UnreadableMember | None:
