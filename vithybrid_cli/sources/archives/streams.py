@@ -14,7 +14,7 @@ from vithybrid_cli.errors import DamagedArchive
 MEMORY_LIMIT = 256 * 2**20  # bytes that a decompressor may ask for: xz -9 needs 65 MiB, zstd without --long 8 to 128
 ZSTD_INSTALL = "pip install 'vithybrid-cli[zstd]'"
 _FED, _CHUNK = 32 * 1024, 128 * 1024  # bytes that are read, and at most unpacked, at a time
-_LEAST = 8 * 1024  # that are unpacked at a time; where damage is found, so much before it may be lost
+_LEAST = 512  # that are unpacked at a time; where damage is found, no more than that before it may be lost
 _GROWS_FREELY, _TIMES = 256 * 2**20, 2000  # bytes of a stream before its growth is looked at; gzip reaches 1032
 
 
