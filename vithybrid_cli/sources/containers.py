@@ -11,6 +11,7 @@ from vithybrid_cli.items import Item
 from vithybrid_cli.settings import DEFAULT_MAX_BYTES
 from vithybrid_cli.sources.exclude import Exclude
 from vithybrid_cli.sources.survey import Survey
+from vithybrid_cli.sources.tables.suffixes import ARROW, ARROW_SUFFIXES, PARQUET, PARQUET_SUFFIXES
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -73,6 +74,18 @@ def _tar(place: str, wanted: Wanted) -> Container:
     return open_tar(ArchiveFile(place), wanted)
 
 
+def _parquet(place: str, wanted: Wanted) -> Container:
+    from vithybrid_cli.sources.tables.kinds import open_parquet
+
+    return open_parquet(place, wanted)
+
+
+def _arrow(place: str, wanted: Wanted) -> Container:
+    from vithybrid_cli.sources.tables.kinds import open_arrow
+
+    return open_arrow(place, wanted)
+
+
 _COMPRESSED_TAR = (
     *(".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz", ".tar.lzma", ".tlz"),
     *(".tar.zst", ".tar.zstd", ".tzst"),
@@ -81,6 +94,8 @@ _COMPRESSED_TAR = (
 KINDS: tuple[Kind, ...] = (
     Kind("zip", (".zip", ".cbz"), _zip),
     Kind("tar", (".tar", ".cbt", *_COMPRESSED_TAR), _tar, streamed=_COMPRESSED_TAR),
+    Kind(PARQUET, PARQUET_SUFFIXES, _parquet),
+    Kind(ARROW, ARROW_SUFFIXES, _arrow),
 )
 
 _SCHEME, _CHAIN = "://", "::"

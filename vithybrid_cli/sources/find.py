@@ -9,6 +9,7 @@ from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.pattern import is_pattern, matches
 from vithybrid_cli.sources.pictures import Pictures
 from vithybrid_cli.sources.survey import Survey
+from vithybrid_cli.sources.tables.folders import FolderTables
 from vithybrid_cli.sources.walk import walk
 
 _NOTHING_OWN = OwnFiles()
@@ -21,6 +22,7 @@ def find(
     *,
     raw: bool = False,
     archives: bool = False,
+    column: str | None = None,
     own: OwnFiles = _NOTHING_OWN,
 ) -> Iterator[str]:
     """The paths of all pictures that ``inputs`` name, lazily and in the order of the inputs.
@@ -34,9 +36,11 @@ def find(
     What `vithybrid_cli.sources.exclude.Exclude` makes of ``exclude`` is passed over below folders and patterns, and
     cameras' raw files are, unless ``raw``, and archives and tables, unless
     ``archives``; so is what the run itself writes (``own``). What is left out is counted in
-    ``survey``.
+    ``survey``. Folders of tables are read, of which ``column`` is wanted: see
+    `vithybrid_cli.sources.tables.folders.FolderTables`.
     """
-    pictures = Pictures(Survey() if survey is None else survey, Exclude.of(exclude), raw, own, archives=archives)
+    survey, tables = Survey() if survey is None else survey, FolderTables(column)
+    pictures = Pictures(survey, Exclude.of(exclude), raw, own, archives=archives, tables=tables)
     for text in inputs:
         if is_member_name(text):
             yield text

@@ -24,6 +24,8 @@ from vithybrid_cli.sources.named import Named
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.pattern import is_pattern
 from vithybrid_cli.sources.survey import Survey
+from vithybrid_cli.sources.tables.kinds import check_table, pictures_in_table
+from vithybrid_cli.sources.tables.suffixes import scheme_of_table
 
 STDIN = "-"
 _MOST_CHECKED = 10_000  # names of a pattern with braces that are looked at before the run
@@ -82,6 +84,15 @@ class Sources:
             _require_archives(shard)
         if self.files_from is not None and str(self.files_from) != STDIN:
             _require_readable(self.files_from, self.null)
+        self._check_tables()
+
+    def _check_tables(self) -> None:
+        """Raise UsageError where the first that an input has is a table of which no picture can be read."""
+        wanted = self.named().wanted
+        for given in self._all:
+            text = next(_meant(given), STDIN)
+            if text != STDIN and (first := next(self._found(text, Survey()), None)) is not None:
+                check_table(first, wanted)
 
     def require_apart(self, output: Path | None) -> None:
         """Raise UsageError if ``output`` is a picture or list that was named as an input: it would be overwritten."""
@@ -160,7 +171,8 @@ class Sources:
 
     def _found(self, text: str, survey: Survey) -> Iterator[str]:
         own = OwnFiles.of(self.output, self.files_from)
-        return find([text], self.exclude, survey, raw=self.raw, archives=self.archives, own=own)
+        archives, column = self.archives, self.column
+        return find([text], self.exclude, survey, raw=self.raw, archives=archives, column=column, own=own)
 
     def _archives(self, shard: str, survey: Survey) -> Iterator[str]:
         """The archives that a pattern of shards is for; what else it matches is counted."""
@@ -198,6 +210,11 @@ class Sources:
                 count += 1
             elif path.lower().endswith(kind.streamed):
                 return None
+            elif scheme_of_table(path) is not None:
+                rows = pictures_in_table(path, named.wanted)
+                if rows is None:
+                    return None
+                count += rows
             else:
                 count += sum(1 for _ in named.items(path))
         return count

@@ -11,6 +11,7 @@ from vithybrid_cli.sources.exclude import Exclude
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.system_folders import is_system_folder
+from vithybrid_cli.sources.tables.folders import FolderTables
 from vithybrid_cli.sources.walk import Entry
 
 
@@ -20,9 +21,9 @@ class Pictures:
 
     A file is known by its suffix. Only where that is neither one of pictures nor one of other well-known files are its
     first bytes looked at, so that a folder of many files stays fast; pipes and devices never are. Cameras' raw files
-    are pictures where ``raw`` says so, and archives and tables are taken where
-    ``archives`` does. A link that leads nowhere is given too unless its suffix is of something else:
-    what is behind it may be a picture, or a folder of them. Folders that systems make for themselves are passed over.
+    are pictures where ``raw`` says so, and archives and tables are taken where ``archives`` does, tables also where
+    ``tables`` does. A link that leads nowhere is given too unless its suffix is of something else: what is behind it
+    may be a picture, or a folder of them. Folders that systems make for themselves are passed over.
 
     ``tree`` is a folder that is walked as a whole: a link to another folder in it is not followed if that is found by
     itself, so that pictures have their own paths and not those of links.
@@ -33,6 +34,7 @@ class Pictures:
     raw: bool
     own: OwnFiles
     archives: bool = False
+    tables: FolderTables | None = None
     root: str = ""
     tree: str = ""
 
@@ -99,7 +101,7 @@ class Pictures:
         if suffix in RAW_SUFFIXES:
             return self.raw
         if kind_of_container(entry.name) is not None:
-            return self.archives
+            return self.archives or (self.tables is not None and self.tables.reads(entry))
         if suffix in OTHER_SUFFIXES:
             return False
         kind = kind_of_file(entry.path)
