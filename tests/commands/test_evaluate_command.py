@@ -218,7 +218,7 @@ def test_the_output_file_holds_what_stdout_would_and_its_suffix_is_its_format(pi
         pytest.param(["labelled", "-o", "out.yaml"], "json, jsonl, csv or tsv, and not as yaml", id="unknown suffix"),
         pytest.param(["labelled", "--device", "tpu"], "not a device", id="unknown device"),
         pytest.param(["labelled", "--format", "xml"], "xml", id="unknown format"),
-        pytest.param([], "DIR", id="no folder given"),
+        pytest.param([], "INPUTS", id="no folder given"),
     ],
 )
 def test_wrong_usage_says_what_and_exits_with_2(pictures: list[list[int]], arguments: list[str], says: str) -> None:

@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.sources.labelled import DataSetRoot, label_folders, labelled_pictures
+from vithybrid_cli.sources.labelled import DataSetRoot
+from vithybrid_cli.sources.labelled.folders import label_folders, labelled_pictures
 from vithybrid_cli.sources.survey import Survey
 
 
@@ -37,7 +38,7 @@ def test_a_link_to_another_label_is_followed_and_one_within_the_label_is_not(tmp
     for name, target in (("cat/a", "orig"), ("cat/more", "../dog"), ("feline", "cat")):
         (tmp_path / name).symlink_to(target, target_is_directory=True)
     assert label_folders(tmp_path) == ("cat", "dog", "feline")
-    found = [path for path, _ in labelled_pictures(tmp_path, {"cat": 0, "feline": 1})]
+    found = [item.name for item, _ in labelled_pictures(tmp_path, ["cat", "feline"])]
     names = ("cat/more/2.jpg", "cat/orig/1.jpg", "feline/more/2.jpg", "feline/orig/1.jpg")
     assert found == [str(tmp_path / name) for name in names]
 
@@ -45,8 +46,8 @@ def test_a_link_to_another_label_is_followed_and_one_within_the_label_is_not(tmp
 def test_what_lies_beside_the_label_folders_is_counted(tmp_path: Path) -> None:
     make(tmp_path, "cat/1.jpg cat/notes.txt loose.jpg README.md @eaDir/1.jpg cat/@eaDir/1.jpg cat/raw/2.jpg dog/3.jpg")
     survey = Survey()
-    found = list(labelled_pictures(tmp_path, {"cat": 7}, ["cat/raw", "dog"], survey))
-    assert found == [(str(tmp_path / "cat" / "1.jpg"), 7)]
+    found = [(item.name, label) for item, label in labelled_pictures(tmp_path, ["cat"], ["cat/raw", "dog"], survey)]
+    assert found == [(str(tmp_path / "cat" / "1.jpg"), "cat")]
     assert survey.line() == (
         "left out: 1 .md, 1 .txt, 1 picture in no label's folder, 2 folders of the system (@eaDir); excluded: 2 folders"
     )

@@ -29,7 +29,7 @@ from vithybrid_cli.checkpoints.load import load_network, read_weights
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
-from vithybrid_cli.training.data import LabelledFolder, read_folder
+from vithybrid_cli.training.data import LabelledPictures, read_labelled
 from vithybrid_cli.training.network import raw_weights, trainable_network
 from vithybrid_cli.training.run import StartingPoint, TrainingRun
 from vithybrid_cli.training.state import LOCK, STATE
@@ -49,14 +49,18 @@ RECIPE = Recipe(epochs=2, batch_size=4, learning_rate=1e-2, warmup_epochs=0.5)
 SMALL = StartingPoint(Checkpoint(Path("small"), CONFIG, Preprocessing.default((16, 16))), with_weights=False)
 
 
-def pictures(folder: Path, count: int = 8, labels: tuple[str, ...] = ("blue", "red")) -> LabelledFolder:
+def pictures(folder: Path, count: int = 8, labels: tuple[str, ...] = ("blue", "red")) -> LabelledPictures:
     """Plain pictures, which look the same however they are cropped and flipped."""
     for label in labels:
         (folder / label).mkdir(parents=True, exist_ok=True)
         for number in range(count):
             colour = tuple(min(255, part + number) for part in ((30, 40, 180) if label == "blue" else (180, 40, 30)))
             Image.new("RGB", (20, 18), colour).save(folder / label / f"{number}.png")
-    return read_folder(folder)
+    return read_labelled(folder)
+
+
+def paths_of(data: LabelledPictures) -> list[str]:
+    return [item.name for item in data.items]
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -69,18 +73,18 @@ def one_thread() -> Iterator[None]:
 
 
 @pytest.fixture(scope="module")
-def data(tmp_path_factory: pytest.TempPathFactory) -> LabelledFolder:
+def data(tmp_path_factory: pytest.TempPathFactory) -> LabelledPictures:
     return pictures(tmp_path_factory.mktemp("pictures"))
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory, data: LabelledFolder) -> Path:
+def trained(tmp_path_factory: pytest.TempPathFactory, data: LabelledPictures) -> Path:
     """The output of two epochs; tests only read it."""
     return train(data, tmp_path_factory.mktemp("trained"))
 
 
 def train(
-    data: LabelledFolder,
+    data: LabelledPictures,
     out: Path,
     recipe: Recipe = RECIPE,
     start: StartingPoint = SMALL,
@@ -105,7 +109,7 @@ def weights(folder: Path) -> bytes:
     return (folder / "model.safetensors").read_bytes()
 
 
-def first_step(start: StartingPoint, data: LabelledFolder, recipe: Recipe, out: Path) -> Step:
+def first_step(start: StartingPoint, data: LabelledPictures, recipe: Recipe, out: Path) -> Step:
     steps = TrainingRun(start, data, recipe, out, device=CPU).steps()
     step = next(steps)
     steps.close()
@@ -157,28 +161,28 @@ def test_a_torch_that_does_not_list_what_a_processor_can_do_finds_the_same(monke
 
 def test_two_colours_are_told_apart_after_two_epochs(trained: Path, tmp_path: Path) -> None:
     held_out = pictures(tmp_path, count=3)
-    results = list(Classifier.from_pretrained(trained, device="cpu").classify(held_out.paths, top_k=1))
+    results = list(Classifier.from_pretrained(trained, device="cpu").classify(held_out.items, top_k=1))
     assert [result.predictions[0].index for result in results] == held_out.targets.tolist()
     assert [result.predictions[0].label for result in results] == ["blue"] * 3 + ["red"] * 3
 
 
-def test_the_first_loss_of_a_new_head_is_that_of_a_guess(data: LabelledFolder, tmp_path: Path) -> None:
+def test_the_first_loss_of_a_new_head_is_that_of_a_guess(data: LabelledPictures, tmp_path: Path) -> None:
     assert first_step(SMALL, data, RECIPE, tmp_path).loss == pytest.approx(math.log(2), rel=1e-3)
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])
 def test_the_loss_is_the_smoothed_cross_entropy_of_the_logits(
-    trained: Path, data: LabelledFolder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smoothing: float
+    trained: Path, data: LabelledPictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, smoothing: float
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", dict, raising=False)  # no bfloat16
     start = checkpoint(trained)
     preprocessing = start.checkpoint.preprocessing
-    crops = np.stack([preprocessing.pixels(Image.open(path)) for path in data.paths])
+    crops = np.stack([preprocessing.pixels(Image.open(item.name)) for item in data.items])
     pixels = torch.from_numpy(preprocessing.normalization.apply(crops))
     shares = load_network(start.checkpoint)(pixels).log_softmax(dim=1)
     right = shares[torch.arange(len(data.targets)), torch.from_numpy(data.targets)]
     expected = -((1 - smoothing) * right + smoothing * shares.mean(dim=1)).mean().item()
-    recipe = replace(RECIPE, batch_size=len(data.paths), label_smoothing=smoothing)
+    recipe = replace(RECIPE, batch_size=len(data.items), label_smoothing=smoothing)
     assert first_step(start, data, recipe, tmp_path).loss == pytest.approx(expected, rel=1e-4)
 
 
@@ -203,7 +207,7 @@ def test_the_config_names_the_folders_as_labels_and_the_type_of_the_weights(trai
     assert read_config(config) == replace(CONFIG, labels=("blue", "red"))
 
 
-def test_the_preprocessing_is_that_of_the_start(data: LabelledFolder, tmp_path: Path) -> None:
+def test_the_preprocessing_is_that_of_the_start(data: LabelledPictures, tmp_path: Path) -> None:
     preprocessing = replace(Preprocessing.default((16, 16)), image_mean=(0.4, 0.5, 0.6), resample=2)
     start = StartingPoint(replace(SMALL.checkpoint, preprocessing=preprocessing), with_weights=False)
     train(data, tmp_path, replace(RECIPE, epochs=1), start)
@@ -219,18 +223,18 @@ def test_names_and_shapes_of_the_tensors_are_those_of_transformers(tmp_path: Pat
     assert {name: tuple(tensor.shape) for name, tensor in written.items()} == expected
 
 
-def test_the_weights_can_be_stored_in_half_the_size(data: LabelledFolder, trained: Path, tmp_path: Path) -> None:
+def test_the_weights_can_be_stored_in_half_the_size(data: LabelledPictures, trained: Path, tmp_path: Path) -> None:
     train(data, tmp_path, dtype=torch.float16)
     halves, whole = load_file(tmp_path / "model.safetensors"), load_file(trained / "model.safetensors")
     assert {tensor.dtype for tensor in halves.values()} == {torch.float16}
     assert all((halves[name] == tensor.half()).all() for name, tensor in whole.items())
     assert json.loads((tmp_path / "config.json").read_text(encoding="utf-8"))["torch_dtype"] == "float16"
-    (result,) = Classifier.from_pretrained(tmp_path, device="cpu").classify(data.paths[:1])
+    (result,) = Classifier.from_pretrained(tmp_path, device="cpu").classify(data.items[:1])
     assert result.predictions[0].label == "blue"
 
 
 def test_the_state_keeps_full_precision_when_the_weights_are_stored_in_half(
-    data: LabelledFolder, tmp_path: Path
+    data: LabelledPictures, tmp_path: Path
 ) -> None:
     unbroken = train(data, tmp_path / "unbroken", dtype=torch.float16)
     broken = train(data, tmp_path / "broken", epochs=1, dtype=torch.float16)
@@ -240,22 +244,26 @@ def test_the_state_keeps_full_precision_when_the_weights_are_stored_in_half(
     assert weights(broken) == weights(unbroken)
 
 
-def test_the_network_computes_in_training_what_it_computes_after_loading(trained: Path, data: LabelledFolder) -> None:
+def test_the_network_computes_in_training_what_it_computes_after_loading(trained: Path, data: LabelledPictures) -> None:
     start = checkpoint(trained)
     network = TrainingRun(start, data, RECIPE, trained, device=CPU).trainer.network
     pixels = torch.rand(2, 3, 16, 16)
     assert torch.allclose(network(pixels), load_network(start.checkpoint)(pixels), atol=1e-5)
 
 
-def test_equal_seeds_give_equal_bytes_whatever_the_threads(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
+def test_equal_seeds_give_equal_bytes_whatever_the_threads(
+    trained: Path, data: LabelledPictures, tmp_path: Path
+) -> None:
     assert weights(train(data, tmp_path, workers=5)) == weights(trained)
 
 
-def test_another_seed_gives_other_weights(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
+def test_another_seed_gives_other_weights(trained: Path, data: LabelledPictures, tmp_path: Path) -> None:
     assert weights(train(data, tmp_path, replace(RECIPE, seed=1))) != weights(trained)
 
 
-def test_a_run_that_was_broken_off_ends_in_the_same_bytes(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
+def test_a_run_that_was_broken_off_ends_in_the_same_bytes(
+    trained: Path, data: LabelledPictures, tmp_path: Path
+) -> None:
     train(data, tmp_path, epochs=1)
     (tmp_path / ".model.safetensors.0a1b2c3d.part").write_bytes(b"torn")
     (tmp_path / f".{STATE}.0a1b2c3d.part").write_bytes(b"torn")
@@ -266,7 +274,7 @@ def test_a_run_that_was_broken_off_ends_in_the_same_bytes(trained: Path, data: L
     assert weights(tmp_path) == weights(trained)
 
 
-def test_a_run_that_is_done_has_no_steps_left(trained: Path, data: LabelledFolder) -> None:
+def test_a_run_that_is_done_has_no_steps_left(trained: Path, data: LabelledPictures) -> None:
     before = weights(trained)
     run = TrainingRun(SMALL, data, RECIPE, trained, device=CPU)
     run.resume()
@@ -274,7 +282,7 @@ def test_a_run_that_is_done_has_no_steps_left(trained: Path, data: LabelledFolde
     assert weights(trained) == before
 
 
-def test_steps_count_pictures_and_average_the_loss_of_the_epoch(data: LabelledFolder, tmp_path: Path) -> None:
+def test_steps_count_pictures_and_average_the_loss_of_the_epoch(data: LabelledPictures, tmp_path: Path) -> None:
     steps = list(TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).steps())
     assert [(step.epoch, step.step, step.steps) for step in steps] == [(e, s, 4) for e in (0, 1) for s in (1, 2, 3, 4)]
     assert {step.pictures for step in steps} == {4}
@@ -295,21 +303,21 @@ def test_steps_count_pictures_and_average_the_loss_of_the_epoch(data: LabelledFo
     ],
 )
 def test_a_run_with_another_recipe_is_not_continued(
-    trained: Path, data: LabelledFolder, recipe: dict[str, Any], says: str
+    trained: Path, data: LabelledPictures, recipe: dict[str, Any], says: str
 ) -> None:
     with pytest.raises(UsageError, match=rf"holds another run: {says}\. Resume with the options of that run"):
         TrainingRun(SMALL, data, replace(RECIPE, **recipe), trained, device=CPU).resume()
 
 
 def test_a_run_with_other_pictures_labels_or_network_is_not_continued(
-    trained: Path, data: LabelledFolder, tmp_path: Path
+    trained: Path, data: LabelledPictures, tmp_path: Path
 ) -> None:
-    def resume(data: LabelledFolder, start: StartingPoint = SMALL) -> str:
+    def resume(data: LabelledPictures, start: StartingPoint = SMALL) -> str:
         with pytest.raises(UsageError) as caught:
             TrainingRun(start, data, RECIPE, trained, device=CPU).resume()
         return str(caught.value)
 
-    assert "pictures 16, not 15" in resume(replace(data, paths=data.paths[1:], targets=data.targets[1:]))
+    assert "pictures 16, not 15" in resume(replace(data, items=data.items[1:], targets=data.targets[1:]))
     assert "fingerprint of the pictures' names " in resume(replace(data, targets=data.targets[::-1]))
     assert "config.id2label.1 red, not green" in resume(replace(data, labels=("blue", "green")))
     wider = replace(CONFIG, encoder=replace(CONFIG.encoder, intermediate_size=64))
@@ -317,12 +325,12 @@ def test_a_run_with_other_pictures_labels_or_network_is_not_continued(
     assert "config.intermediate_size 32, not 64. " in resume(data, other)
 
 
-def test_there_must_be_a_run_to_continue(data: LabelledFolder, tmp_path: Path) -> None:
+def test_there_must_be_a_run_to_continue(data: LabelledPictures, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="holds no run to resume"):
         TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
 
 
-def test_a_state_that_is_cut_off_is_no_traceback(data: LabelledFolder, trained: Path, tmp_path: Path) -> None:
+def test_a_state_that_is_cut_off_is_no_traceback(data: LabelledPictures, trained: Path, tmp_path: Path) -> None:
     run = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU)
     (tmp_path / STATE).write_bytes((trained / STATE).read_bytes()[:-100])
     with pytest.raises(ModelError, match="cannot be read"):
@@ -348,14 +356,14 @@ def damaged_state(trained: Path, out: Path, metadata: dict[str, str], **changes:
     ],
 )
 def test_a_state_with_damaged_metadata_is_no_traceback(
-    data: LabelledFolder, trained: Path, tmp_path: Path, metadata: dict[str, str]
+    data: LabelledPictures, trained: Path, tmp_path: Path, metadata: dict[str, str]
 ) -> None:
     damaged_state(trained, tmp_path, metadata)
     with pytest.raises(ModelError, match="does not hold the state of a training run"):
         TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
 
 
-def test_weights_alone_are_no_state(data: LabelledFolder, trained: Path, tmp_path: Path) -> None:
+def test_weights_alone_are_no_state(data: LabelledPictures, trained: Path, tmp_path: Path) -> None:
     (tmp_path / STATE).write_bytes(weights(trained))
     with pytest.raises(ModelError, match="does not hold the state of a training run"):
         TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).resume()
@@ -372,7 +380,7 @@ def test_weights_alone_are_no_state(data: LabelledFolder, trained: Path, tmp_pat
     ],
 )
 def test_a_state_with_damaged_tensors_changes_nothing(
-    data: LabelledFolder, trained: Path, tmp_path: Path, name: str, tensor: torch.Tensor | None
+    data: LabelledPictures, trained: Path, tmp_path: Path, name: str, tensor: torch.Tensor | None
 ) -> None:
     damaged_state(trained, tmp_path, {}, **{name: tensor})
     run = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU)
@@ -394,8 +402,8 @@ def test_fine_tuning_on_other_labels_begins_with_the_weights_and_a_new_head(trai
     assert network.config.labels == ("blue", "green", "red")
 
 
-def test_fine_tuning_on_the_same_labels_keeps_their_order_and_the_head(data: LabelledFolder, tmp_path: Path) -> None:
-    swapped = LabelledFolder(("red", "blue"), data.paths, 1 - data.targets)
+def test_fine_tuning_on_the_same_labels_keeps_their_order_and_the_head(data: LabelledPictures, tmp_path: Path) -> None:
+    swapped = LabelledPictures(("red", "blue"), data.items, 1 - data.targets)
     start = checkpoint(train(swapped, tmp_path / "start"))
     assert start.checkpoint.config.labels == ("red", "blue")
     run = TrainingRun(start, data, RECIPE, tmp_path / "out", device=CPU)
@@ -487,7 +495,7 @@ def test_a_head_whose_layer_would_be_left_out_is_not_trained_on(tmp_path: Path) 
     ("name", "says"), [("hf-bit", "is a BiT, which"), ("hf-deit-distilled", "with two heads, which")]
 )
 def test_what_cannot_be_trained_is_said_before_anything_is_written(
-    name: str, says: str, data: LabelledFolder, tmp_path: Path
+    name: str, says: str, data: LabelledPictures, tmp_path: Path
 ) -> None:
     with pytest.raises(UsageError, match=says):
         TrainingRun(checkpoint(GOLDEN.parent / name), data, RECIPE, tmp_path / "out", device=CPU)
@@ -495,7 +503,7 @@ def test_what_cannot_be_trained_is_said_before_anything_is_written(
 
 
 def test_what_transformers_has_no_class_for_is_refused_before_an_epoch_is_spent(
-    data: LabelledFolder, tmp_path: Path
+    data: LabelledPictures, tmp_path: Path
 ) -> None:
     start = checkpoint(write_timm(tmp_path / "timm", PLAIN, "vit_base_patch16_32", global_pool="avg"))
     with pytest.raises(ModelError, match="transformers has no ViT whose head reads the mean of the patches"):
@@ -511,13 +519,15 @@ def test_a_start_that_runs_at_another_size_than_it_is_stored_for_is_trained_at_t
     assert start.weights(("c",))["embeddings.position_embeddings"].shape == (1, 10, 16)
 
 
-def test_a_start_whose_preprocessing_does_not_fit_its_network_is_refused(data: LabelledFolder, tmp_path: Path) -> None:
+def test_a_start_whose_preprocessing_does_not_fit_its_network_is_refused(
+    data: LabelledPictures, tmp_path: Path
+) -> None:
     start = StartingPoint(replace(SMALL.checkpoint, preprocessing=Preprocessing.default((24, 24))), with_weights=False)
     with pytest.raises(ModelError, match="takes pictures of 16×16, but its preprocessing gives 24×24"):
         TrainingRun(start, data, RECIPE, tmp_path, device=CPU)
 
 
-def test_a_training_that_diverges_is_stopped_with_the_remedy(data: LabelledFolder, tmp_path: Path) -> None:
+def test_a_training_that_diverges_is_stopped_with_the_remedy(data: LabelledPictures, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match=r"the loss is not finite in epoch 1\. Give a lower learning rate \(lr\)"):
         train(data, tmp_path, replace(RECIPE, learning_rate=1e30))
     assert not (tmp_path / "config.json").exists()
@@ -525,19 +535,19 @@ def test_a_training_that_diverges_is_stopped_with_the_remedy(data: LabelledFolde
 
 def test_a_batch_that_cannot_be_read_is_skipped_and_its_loss_is_not_counted(tmp_path: Path) -> None:
     data = pictures(tmp_path, count=2)
-    for path in data.paths[1:]:
+    for path in paths_of(data)[1:]:
         Path(path).write_bytes(b"no picture")
     steps = list(
         TrainingRun(SMALL, data, replace(RECIPE, epochs=1, batch_size=1), tmp_path / "out", device=CPU).steps()
     )
     assert sorted(step.pictures for step in steps) == [0, 0, 0, 1]
-    assert sorted(path for step in steps for path in step.unreadable) == sorted(data.paths[1:])
+    assert sorted(path for step in steps for path in step.unreadable) == sorted(paths_of(data)[1:])
     assert steps[-1].loss == pytest.approx(math.log(2), rel=1e-3)
 
 
 def test_pictures_that_can_none_be_read_are_an_error_and_no_checkpoint(tmp_path: Path) -> None:
     data = pictures(tmp_path, count=2)
-    for path in data.paths:
+    for path in paths_of(data):
         Path(path).write_bytes(b"no picture")
     with pytest.raises(UsageError, match="None of the pictures could be read"):
         train(data, tmp_path / "out")
@@ -555,7 +565,7 @@ def files_no_larger_than(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
-def test_a_full_disk_leaves_the_last_epoch_as_it_was(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_last_epoch_as_it_was(trained: Path, data: LabelledPictures, tmp_path: Path) -> None:
     train(data, tmp_path, epochs=1)
     before = {file.name: file.read_bytes() for file in tmp_path.iterdir()}
     run = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU)
@@ -570,7 +580,7 @@ def test_a_full_disk_leaves_the_last_epoch_as_it_was(trained: Path, data: Labell
 
 
 def test_a_second_run_into_the_same_folder_is_refused_and_disturbs_nothing(
-    trained: Path, data: LabelledFolder, tmp_path: Path
+    trained: Path, data: LabelledPictures, tmp_path: Path
 ) -> None:
     first = TrainingRun(SMALL, data, RECIPE, tmp_path, device=CPU).steps()
     next(first)
@@ -583,13 +593,15 @@ def test_a_second_run_into_the_same_folder_is_refused_and_disturbs_nothing(
     assert weights(tmp_path) == weights(trained)
 
 
-def test_a_run_that_was_left_in_its_midst_gives_the_folder_free(data: LabelledFolder, tmp_path: Path) -> None:
+def test_a_run_that_was_left_in_its_midst_gives_the_folder_free(data: LabelledPictures, tmp_path: Path) -> None:
     train(data, tmp_path, epochs=1)
     train(data, tmp_path)
     assert not (tmp_path / LOCK).exists()
 
 
-def test_the_lock_of_a_run_that_was_killed_is_no_obstacle(trained: Path, data: LabelledFolder, tmp_path: Path) -> None:
+def test_the_lock_of_a_run_that_was_killed_is_no_obstacle(
+    trained: Path, data: LabelledPictures, tmp_path: Path
+) -> None:
     (tmp_path / LOCK).touch()
     assert weights(train(data, tmp_path)) == weights(trained)
     assert not (tmp_path / LOCK).exists()
@@ -597,7 +609,7 @@ def test_the_lock_of_a_run_that_was_killed_is_no_obstacle(trained: Path, data: L
 
 @pytest.mark.parametrize("out", ["file", "file/below"])
 def test_a_place_that_cannot_be_written_is_refused_before_the_training(
-    data: LabelledFolder, tmp_path: Path, out: str
+    data: LabelledPictures, tmp_path: Path, out: str
 ) -> None:
     (tmp_path / "file").write_text("in the way", encoding="utf-8")
     steps = TrainingRun(SMALL, data, RECIPE, tmp_path / out, device=CPU).steps()

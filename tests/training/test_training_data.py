@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.training.data import Augmentation, Batch, LabelledFolder, Pixels, read_folder, training_batches
+from vithybrid_cli.training.data import Augmentation, Batch, LabelledPictures, Pixels, read_labelled, training_batches
 
 AUGMENTATION = Augmentation((8, 8), min_area=0.5)
 
@@ -42,7 +42,9 @@ def crops(count: int, min_area: float, size: tuple[int, int] = (64, 64)) -> list
     return [augmentation(image, np.random.default_rng(seed)) for seed in range(count)]
 
 
-def epoch_of(data: LabelledFolder, batch_size: int = 2, seed: int = 0, epoch: int = 0, workers: int = 2) -> list[Batch]:
+def epoch_of(
+    data: LabelledPictures, batch_size: int = 2, seed: int = 0, epoch: int = 0, workers: int = 2
+) -> list[Batch]:
     return list(training_batches(data, AUGMENTATION, batch_size, seed, epoch, workers))
 
 
@@ -54,9 +56,9 @@ def test_labels_and_pictures_come_in_natural_order_from_any_depth(tmp_path: Path
     picture(tmp_path / "class2" / ".hidden.png")
     (tmp_path / "class2" / "notes.txt").write_text("no picture", encoding="utf-8")
     (tmp_path / "README.md").write_text("no label", encoding="utf-8")
-    data = read_folder(tmp_path)
+    data = read_labelled(tmp_path)
     assert data.labels == ("class2", "class10")
-    assert [Path(path).name for path in data.paths] == ["img2.jpg", "img10.png", "1.png"]
+    assert [Path(item.name).name for item in data.items] == ["img2.jpg", "img10.png", "1.png"]
     assert data.targets.tolist() == [0, 0, 1]
 
 
@@ -65,16 +67,16 @@ def test_folders_of_systems_are_no_labels_and_what_is_left_out_is_said(folder: P
     picture(folder / "cat" / "@eaDir" / "1.png")
     picture(folder / "loose.png")
     (folder / "cat" / "1.xmp").touch()
-    data = read_folder(folder)
-    assert (data.labels, len(data.paths)) == (("cat", "dog"), 7)
+    data = read_labelled(folder)
+    assert (data.labels, len(data.items)) == (("cat", "dog"), 7)
     assert data.left_out == "left out: 1 .xmp, 1 picture in no label's folder, 2 folders of the system (@eaDir)"
 
 
 def test_a_summary_counts_the_pictures_of_each_label(folder: Path) -> None:
-    assert read_folder(folder).summary() == "7 pictures of 2 labels: cat 4, dog 3"
+    assert read_labelled(folder).summary() == "7 pictures of 2 labels: cat 4, dog 3"
     (folder / "held" / "cat").mkdir(parents=True)
     picture(folder / "held" / "dog" / "1.png")
-    held_out = read_folder(folder / "held", ("cat", "dog"))
+    held_out = read_labelled(folder / "held", ("cat", "dog"))
     assert held_out.summary() == "1 picture of 2 labels: cat 0, dog 1"
 
 
@@ -83,14 +85,14 @@ def test_a_summary_of_many_labels_names_the_fewest_and_the_most(tmp_path: Path) 
         for number in range(3 + (label == 21) - (label == 22)):
             picture(tmp_path / f"l{label}" / f"{number}.png")
     named = ", ".join(f"l{label} 3" for label in range(20))
-    assert read_folder(tmp_path).summary() == (
+    assert read_labelled(tmp_path).summary() == (
         f"69 pictures of 23 labels: {named} and 3 more (fewest: l22 2, most: l21 4)"
     )
 
 
 def test_a_link_to_a_folder_is_a_label(folder: Path) -> None:
     (folder / "wolf").symlink_to(folder / "dog", target_is_directory=True)
-    data = read_folder(folder)
+    data = read_labelled(folder)
     assert data.labels == ("cat", "dog", "wolf")
     assert data.targets.tolist() == [0, 0, 0, 0, 1, 1, 1, 2, 2, 2]
 
@@ -98,7 +100,7 @@ def test_a_link_to_a_folder_is_a_label(folder: Path) -> None:
 def test_a_held_out_folder_takes_the_indices_of_the_training_folder(folder: Path) -> None:
     picture(folder / "held" / "dog" / "1.png")
     (folder / "held" / "cat").mkdir()
-    held_out = read_folder(folder / "held", ("cat", "dog"))
+    held_out = read_labelled(folder / "held", ("cat", "dog"))
     assert (held_out.labels, held_out.targets.tolist()) == (("cat", "dog"), [1])
 
 
@@ -132,39 +134,39 @@ def test_a_folder_that_cannot_be_used_is_refused_with_the_reason(
     for name in folders:
         (tmp_path / name).mkdir(parents=True) if name.endswith("/") else picture(tmp_path / name)
     with pytest.raises(UsageError, match=says):
-        read_folder(tmp_path, labels)
+        read_labelled(tmp_path, labels)
 
 
 def test_no_folder_at_all_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is no folder"):
-        read_folder(tmp_path / "nowhere")
+        read_labelled(tmp_path / "nowhere")
 
 
 def test_a_label_that_no_config_could_hold_is_refused_before_the_training(folder: Path) -> None:
     picture(folder / os.fsdecode(b"el\xff") / "0.png")
     with pytest.raises(UsageError, match="not valid UTF-8"):
-        read_folder(folder)
+        read_labelled(folder)
 
 
 def test_the_same_labels_in_another_order_take_the_indices_of_that_order(folder: Path) -> None:
-    data = read_folder(folder).with_indices_of(("dog", "cat"))
+    data = read_labelled(folder).with_indices_of(("dog", "cat"))
     assert (data.labels, data.targets.tolist()) == (("dog", "cat"), [1, 1, 1, 1, 0, 0, 0])
 
 
 @pytest.mark.parametrize("labels", [("dog", "cat", "elk"), ("dog",), ("dog", "dog"), ("Cat", "dog")])
 def test_other_labels_leave_the_indices_alone(folder: Path, labels: tuple[str, ...]) -> None:
-    data = read_folder(folder).with_indices_of(labels)
+    data = read_labelled(folder).with_indices_of(labels)
     assert (data.labels, data.targets.tolist()) == (("cat", "dog"), [0, 0, 0, 0, 1, 1, 1])
 
 
 def test_the_fingerprint_changes_with_names_and_labels_but_not_with_the_place(folder: Path) -> None:
-    before = read_folder(folder).fingerprint()
+    before = read_labelled(folder).fingerprint()
     moved = folder.rename(folder.with_name("moved"))
-    assert read_folder(moved).fingerprint() == before
+    assert read_labelled(moved).fingerprint() == before
     (moved / "cat" / "3.png").rename(moved / "cat" / "4.png")
-    renamed = read_folder(moved).fingerprint()
+    renamed = read_labelled(moved).fingerprint()
     (moved / "cat" / "4.png").rename(moved / "dog" / "4.png")
-    assert len({before, renamed, read_folder(moved).fingerprint()}) == 3
+    assert len({before, renamed, read_labelled(moved).fingerprint()}) == 3
 
 
 def test_crops_have_at_least_the_smallest_area_and_stay_within_the_bounds_of_aspect() -> None:
@@ -204,7 +206,7 @@ def test_crops_have_the_size_that_was_asked_for_whatever_the_picture(size: tuple
 
 
 def test_an_epoch_has_whole_batches_and_no_picture_twice(folder: Path) -> None:
-    data = read_folder(folder)
+    data = read_labelled(folder)
     batches = epoch_of(data, batch_size=3)
     assert [batch.pixels.shape for batch in batches] == [(3, 8, 8, 3), (3, 8, 8, 3)]
     targets = np.concatenate([batch.targets for batch in batches])
@@ -213,21 +215,21 @@ def test_an_epoch_has_whole_batches_and_no_picture_twice(folder: Path) -> None:
 
 
 def test_a_folder_smaller_than_a_batch_is_one_batch(folder: Path) -> None:
-    (batch,) = epoch_of(read_folder(folder), batch_size=100)
+    (batch,) = epoch_of(read_labelled(folder), batch_size=100)
     assert sorted(batch.targets.tolist()) == [0, 0, 0, 0, 1, 1, 1]
 
 
 @pytest.fixture
-def gradients(tmp_path: Path) -> LabelledFolder:
+def gradients(tmp_path: Path) -> LabelledPictures:
     """Twelve pictures whose crops tell where they were cut."""
     for number in range(12):
         file = tmp_path / "ab"[number % 2] / f"{number}.png"
         file.parent.mkdir(exist_ok=True)
         gradient().rotate(number).save(file)
-    return read_folder(tmp_path)
+    return read_labelled(tmp_path)
 
 
-def test_an_epoch_is_the_same_for_any_number_of_threads(gradients: LabelledFolder) -> None:
+def test_an_epoch_is_the_same_for_any_number_of_threads(gradients: LabelledPictures) -> None:
     one, many = epoch_of(gradients, workers=1), epoch_of(gradients, workers=5)
     for first, second in zip(one, many, strict=True):
         assert (first.pixels == second.pixels).all()
@@ -236,14 +238,14 @@ def test_an_epoch_is_the_same_for_any_number_of_threads(gradients: LabelledFolde
 
 @pytest.mark.parametrize("other", [pytest.param({"seed": 1}, id="seed"), pytest.param({"epoch": 1}, id="epoch")])
 def test_another_seed_or_epoch_is_another_order_and_other_crops(
-    gradients: LabelledFolder, other: dict[str, int]
+    gradients: LabelledPictures, other: dict[str, int]
 ) -> None:
     one, another = epoch_of(gradients), epoch_of(gradients, **other)
     seen, seen_then = ({crop.tobytes() for batch in batches for crop in batch.pixels} for batches in (one, another))
     assert seen & seen_then == set()
 
 
-def test_a_picture_is_cropped_alike_in_whatever_batch_it_comes(gradients: LabelledFolder) -> None:
+def test_a_picture_is_cropped_alike_in_whatever_batch_it_comes(gradients: LabelledPictures) -> None:
     small, large = epoch_of(gradients, batch_size=1), epoch_of(gradients, batch_size=12)
     assert (np.concatenate([batch.pixels for batch in small]) == large[0].pixels).all()
 
@@ -251,7 +253,7 @@ def test_a_picture_is_cropped_alike_in_whatever_batch_it_comes(gradients: Labell
 def test_unreadable_pictures_are_left_out_of_their_batch_and_named(folder: Path) -> None:
     bad = folder / "cat" / "2.png"
     bad.write_bytes(b"no picture")
-    (batch,) = epoch_of(read_folder(folder), batch_size=7)
+    (batch,) = epoch_of(read_labelled(folder), batch_size=7)
     assert batch.unreadable == (str(bad),)
     assert sorted(batch.targets.tolist()) == [0, 0, 0, 1, 1, 1]
     assert batch.pixels.shape == (6, 8, 8, 3)
@@ -260,7 +262,7 @@ def test_unreadable_pictures_are_left_out_of_their_batch_and_named(folder: Path)
 def test_a_batch_of_unreadable_pictures_is_empty(folder: Path) -> None:
     for file in folder.glob("*/*.png"):
         file.write_bytes(b"no picture")
-    batches = epoch_of(read_folder(folder))
+    batches = epoch_of(read_labelled(folder))
     assert [batch.pixels.shape for batch in batches] == [(0, 8, 8, 3)] * 3
     assert [len(batch.unreadable) for batch in batches] == [2, 2, 2]
 
@@ -274,8 +276,8 @@ def test_closing_an_epoch_early_stops_what_is_being_read_ahead(folder: Path) -> 
             time.sleep(0.01)
             return super().__call__(image, rng)
 
-    found = read_folder(folder)
-    data = LabelledFolder(found.labels, found.paths[:1] * 400, found.targets[:1].repeat(400))
+    found = read_labelled(folder)
+    data = LabelledPictures(found.labels, found.items[:1] * 400, found.targets[:1].repeat(400))
     batches = training_batches(data, Slow((8, 8), 0.5), 40, 0, 0, 2)
     next(batches)
     begun = len(calls)

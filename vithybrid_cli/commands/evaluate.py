@@ -1,6 +1,5 @@
 """``vithybrid evaluate``: how good a model is on a folder of labelled pictures."""
 
-from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -21,15 +20,23 @@ from vithybrid_cli.settings import (
     Reading,
     Running,
 )
-from vithybrid_cli.sources.labelled import label_folders
+from vithybrid_cli.sources.labelled.inputs import open_labelled
 
 
 def evaluate(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with one folder of pictures per label.")],
+    inputs: Annotated[
+        list[str],
+        typer.Argument(
+            metavar="INPUTS",
+            help="A folder with one folder of pictures per label, or archives or tables of labelled pictures.",
+        ),
+    ],
     model: options.Model = DEFAULT_MODEL,
     output_format: options.OutputFormat = None,
     output: options.Output = None,
     exclude: options.Exclude = None,
+    column: options.Column = None,
+    label_column: options.LabelColumn = None,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
@@ -57,7 +64,16 @@ def evaluate(
     A label folder is named by the label, by its first name (tabby for "tabby, tabby cat"), by the class index, or as
     ImageNet's folders are by a WordNet id (n02123045).
 
-    Example: vithybrid evaluate photos/held-out -m runs/mine
+    An archive has such folders within, or a file beside each picture that says its label (WebDataset's .cls). A table
+    has a column of labels.
+
+    Examples:
+
+      vithybrid evaluate photos/held-out -m runs/mine
+
+      vithybrid evaluate 'shards/val-{000..049}.tar' -m base-384
+
+      vithybrid evaluate 'cifar10/data/test-*.parquet' -m runs/mine --label-column label
     """
     from vithybrid_cli.evaluation.labels import match_labels
     from vithybrid_cli.pipeline.classifier import Classifier
@@ -65,9 +81,9 @@ def evaluate(
     require_writable(output)
     if output_format is None:
         suffix_format(output)
-    names = label_folders(folder, tuple(exclude or ()))
     what = Reading(
         exclude=tuple(exclude or ()),
+        column=column,
         max_bytes=max_bytes,
         workers=workers,
         decoding=Decoding(
@@ -94,11 +110,13 @@ def evaluate(
         threads=threads,
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
+        source = open_labelled(inputs, what, label_column, offline=offline)
         checkpoint = read_checkpoint(how, watch)
         require_apart_from_model(output, checkpoint)
         require_measurable(checkpoint, model)
-        labels = match_labels(names, checkpoint.config.labels)
-        report = measure(Classifier.open(checkpoint, how), folder, labels, what, watch)
+        known = checkpoint.config.labels
+        labels = match_labels(source.names or tuple(map(str, range(len(known)))), known)
+        report = measure(Classifier.open(checkpoint, how), source, labels, what, watch)
     with opened(output) as stream:
         write_metrics(output_format or format_of(output, stream), stream, report)
     if report.unreadable:

@@ -66,6 +66,10 @@ Column = Annotated[
     str | None,
     typer.Option(metavar="NAME", help="The column of tables that has the pictures.", show_default="found by its type"),
 ]
+LabelColumn = Annotated[
+    str | None,
+    typer.Option(metavar="NAME", help="The column of tables that has the labels.", show_default="found by its name"),
+]
 MaxBytes = Annotated[
     int,
     typer.Option(

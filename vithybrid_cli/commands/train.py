@@ -1,6 +1,7 @@
-"""``vithybrid train``: a folder of labelled pictures becomes a checkpoint."""
+"""``vithybrid train``: labelled pictures become a checkpoint."""
 
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
@@ -18,20 +19,29 @@ from vithybrid_cli.output.destination import opened
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import located
 from vithybrid_cli.settings import Reading, Running
-from vithybrid_cli.sources.labelled import label_folders
+from vithybrid_cli.sources.labelled import Labelled
+from vithybrid_cli.sources.labelled.inputs import open_labelled
 
 if TYPE_CHECKING:
-    from vithybrid_cli.training.data import LabelledFolder
+    from vithybrid_cli.training.data import LabelledPictures
     from vithybrid_cli.training.run import StartingPoint, TrainingRun
 
 
 def train(
-    folder: Annotated[Path, typer.Argument(metavar="DIR", help="A folder with one folder of pictures per label.")],
+    folder: Annotated[
+        str,
+        typer.Argument(
+            metavar="INPUT",
+            help="A folder with one folder of pictures per label, or an archive or table of labelled pictures.",
+        ),
+    ],
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write the checkpoint to.")],
     held_out: Annotated[
-        Path | None,
-        typer.Option(metavar="DIR", help="Labelled pictures to evaluate it on.", show_default=False),
+        str | None,
+        typer.Option(metavar="INPUT", help="Labelled pictures to evaluate it on.", show_default=False),
     ] = None,
+    column: options.Column = None,
+    label_column: options.LabelColumn = None,
     config: Annotated[
         str | None,
         typer.Option(
@@ -66,7 +76,9 @@ def train(
 ) -> None:
     """Train on labelled pictures, from random weights or from a checkpoint.
 
-    The folders' names become the labels. The checkpoint is written after every epoch, in the layout of transformers.
+    The folders' names become the labels, or what an archive or a table says of its pictures.
+
+    The checkpoint is written after every epoch, in the layout of transformers.
 
     With --model, a folder with the same labels keeps the trained head; other labels get a new one.
 
@@ -78,19 +90,21 @@ def train(
     """
     from vithybrid_cli.cores import available_cores
     from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
-    from vithybrid_cli.training.data import read_folder
+    from vithybrid_cli.training.data import read_labelled
     from vithybrid_cli.training.run import TrainingRun
     from vithybrid_cli.training.trainer import Recipe
 
     if config is not None and model is not None:
         raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
-    data = read_folder(folder)
+    what = Reading(column=column)
+    read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
+    data = read(folder)
     # What is wrong with it should not show after hours.
-    measured = None if held_out is None else read_folder(held_out, data.labels)
+    measured = None if held_out is None else read(held_out, data.labels)
     _check_output(output, folder, resume=resume)
     recipe = Recipe(
         epochs=epochs,
-        batch_size=min(batch_size, len(data.paths)),
+        batch_size=min(batch_size, len(data.items)),
         learning_rate=learning_rate,
         weight_decay=weight_decay,
         warmup_epochs=min(warmup_epochs, epochs / 2),
@@ -115,12 +129,13 @@ def train(
             _tell(data, measured, watch)
         all_read = _train(run, watch, progress=not (quiet or no_progress))
         if held_out is not None:
-            all_read &= _evaluate(output, held_out, device, watch)
+            source = open_labelled([held_out], what, label_column, offline=offline)
+            all_read &= _evaluate(output, source, device, watch)
     if not all_read:
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _tell(data: "LabelledFolder", held_out: "LabelledFolder | None", watch: Stderr) -> None:
+def _tell(data: "LabelledPictures", held_out: "LabelledPictures | None", watch: Stderr) -> None:
     """Say what is trained on, so that a wrong folder, or a label with few pictures, shows at once."""
     watch.say(data.summary())
     if data.left_out is not None:
@@ -137,12 +152,12 @@ def _has_begun(output: Path) -> bool:
     return (output / STATE).exists() or (output / CONFIG).exists()
 
 
-def _check_output(output: Path, folder: Path, *, resume: bool) -> None:
+def _check_output(output: Path, folder: str, *, resume: bool) -> None:
     """Raise UsageError rather than write over a checkpoint, or among the pictures of ``folder``."""
     from vithybrid_cli.hub.files import CONFIG
     from vithybrid_cli.training.state import STATE
 
-    if output.resolve().is_relative_to(folder.resolve()):
+    if output.resolve().is_relative_to(Path(folder).resolve()):
         cause = f"{output} is within {folder}, where each folder is a label."
         raise UsageError(cause, "Give an {output} outside of it.")
     try:
@@ -182,12 +197,12 @@ def _train(run: "TrainingRun", watch: Stderr, *, progress: bool) -> bool:
     return not unreadable
 
 
-def _evaluate(output: Path, held_out: Path, device: str, watch: Stderr) -> bool:
+def _evaluate(output: Path, held_out: Labelled, device: str, watch: Stderr) -> bool:
     """Print how good the written checkpoint is on the held-out pictures; whether all of them could be read."""
     from vithybrid_cli.pipeline.classifier import Classifier
 
     classifier = Classifier.from_pretrained(output, device=device)
-    labels = {name: classifier.labels.index(name) for name in label_folders(held_out)}
+    labels = {label: index for index, label in enumerate(classifier.labels)}
     report = measure(classifier, held_out, labels, Reading(), watch)
     with opened(None, remedy="make room there") as stream:
         write_metrics(default_format(stream), stream, report)

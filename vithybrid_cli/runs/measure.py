@@ -3,14 +3,14 @@
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.items import Item
 from vithybrid_cli.runs.watch import Begin, Watch
 from vithybrid_cli.settings import Reading
-from vithybrid_cli.sources.labelled import labelled_pictures
+from vithybrid_cli.sources.labelled import Labelled
 from vithybrid_cli.sources.survey import Survey
 
 if TYPE_CHECKING:
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vithybrid_cli.evaluation.figures import Metrics
     from vithybrid_cli.pipeline.classifier import Classifier
 
+_NO_LABEL = -1  # of what only says that the rest cannot be read, which counts for no label
 
 _EACH_BY_ITSELF = (
     "the model scores each label by itself, and a folder names one label: where a picture has others too, "
@@ -47,35 +48,33 @@ def require_measurable(checkpoint: "Checkpoint", model: str) -> None:
 
 def measure(
     classifier: "Classifier",
-    folder: Path,
+    source: Labelled,
     labels: Mapping[str, int],
     what: Reading,
     watch: Watch,
 ) -> "Metrics":
-    """Classify all pictures of ``folder``; ``labels`` gives the class index of each of its label folders.
+    """Classify all pictures of ``source``; ``labels`` gives the class index of each of its labels.
 
-    `Watch.failure` is told of each that cannot be read. Raises UsageError when there are no pictures at all.
+    `Watch.failure` is told of each that cannot be read. Raises UsageError when there are no pictures at all, and for a
+    label that is not among ``labels``.
     """
     from vithybrid_cli.evaluation.figures import TOP_K, Evaluation
 
     if classifier.activation is Activation.SIGMOID:
         watch.say(_EACH_BY_ITSELF)
     evaluation = Evaluation(classifier.labels)
-    # Paths are taken ahead of their results, which keep their order.
+    # Pictures are taken ahead of their results, which keep their order.
     pending: deque[int] = deque()
 
     survey = Survey()
 
-    def found(survey: Survey) -> Iterator[tuple[str, int]]:
-        return labelled_pictures(folder, labels, what.exclude, survey, raw=what.decoding.raw_preview)
+    def items() -> Iterator[Item]:
+        for item, label in source.pictures(survey):
+            pending.append(_NO_LABEL if label is None else _index(label, labels, source))
+            yield item
 
-    def paths() -> Iterator[str]:
-        for path, index in found(survey):
-            pending.append(index)
-            yield path
-
-    outputs = classifier.outputs(paths(), what)
-    begin = Begin(lambda: sum(1 for _ in found(Survey())))
+    outputs = classifier.outputs(items(), what)
+    begin = Begin(source.count)
     with closing(outputs), watch.counting(begin) as progress:
         for path, output in outputs:
             result = classifier.result(path, output, TOP_K)
@@ -84,7 +83,18 @@ def measure(
             if result.error is not None:
                 watch.failure(result)
     if not survey.found:
-        raise UsageError(f"{survey.nothing()}.", "Give a folder with one folder of pictures per label.")
+        raise UsageError(
+            f"{survey.nothing()}.",
+            "Give a folder with one folder of pictures per label, or an archive or table of labelled ones.",
+        )
     if line := survey.line():
         watch.say(line)
     return evaluation.metrics()
+
+
+def _index(label: str, labels: Mapping[str, int], source: Labelled) -> int:
+    try:
+        return labels[label]
+    except KeyError:
+        cause = f"{source.where} has the label {label}, which is no label or class index of the model."
+        raise UsageError(cause, "See with `vithybrid info MODEL` which there are.") from None

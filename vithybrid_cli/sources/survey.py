@@ -29,6 +29,7 @@ class Survey:
     found: int = 0
     left_out: Counter[str] = field(default_factory=Counter)
     unlabelled: int = 0
+    unlabelled_as: str = "in no label's folder"
     system_folders: Counter[str] = field(default_factory=Counter)
     excluded_files: int = 0
     excluded_folders: int = 0
@@ -78,7 +79,7 @@ class Survey:
         if more:
             yield f"{_counted(sum(count for _, count in more), 'file')} of {_counted(len(more), 'more kind')}"
         if self.unlabelled:
-            yield f"{_counted(self.unlabelled, 'picture')} in no label's folder"
+            yield f"{_counted(self.unlabelled, 'picture')} {self.unlabelled_as}"
         if self.system_folders:
             names = listed(sorted(self.system_folders), _NAMED_FOLDERS)
             yield f"{_counted(self.system_folders.total(), 'folder')} of the system ({names})"

@@ -1,4 +1,4 @@
-"""Folders of labelled pictures, and the random crops and flips of them that a training run sees.
+"""Labelled pictures, and the random crops and flips of them that a training run sees.
 
 What a picture looks like in an epoch depends only on the seed, the epoch and the picture's index, never on the timing
 of threads: a resumed run sees the same pictures as one that was never stopped.
@@ -20,40 +20,48 @@ from PIL import Image
 
 from vithybrid_cli.errors import ImageError, UsageError, listed
 from vithybrid_cli.images.decode import decode
-from vithybrid_cli.sources.labelled import DataSetRoot, holds_only_folders, label_folders, labelled_pictures
+from vithybrid_cli.images.memory import default_budget
+from vithybrid_cli.items import Item
+from vithybrid_cli.settings import Reading
+from vithybrid_cli.sources.labelled import DataSetRoot, Labelled
+from vithybrid_cli.sources.labelled.folders import LabelFolders, holds_only_folders
+from vithybrid_cli.sources.labelled.inputs import open_labelled
 from vithybrid_cli.sources.survey import Survey
+from vithybrid_cli.sources.walk import natural_key
 
 _NAMED_LABELS = 5  # that an error message spells out
 _COUNTED_LABELS = 20  # that a summary spells out
+_AS_USUAL = Reading()
 MAX_ASPECT = 4 / 3  # the largest ratio of a random crop's sides (Inception's crop, arXiv:1409.4842)
 
 Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
-class LabelledFolder:
-    """The pictures of a folder of folders, ``DIR/<label>/…``. Labels are in natural order, which is the class index.
+class LabelledPictures:
+    """Pictures and their labels, which are in the order of their class indices: of folders that is the natural one.
 
-    ``left_out`` says in words what else lies there.
+    ``left_out`` says in words what else lies there. Of pictures to measure on, ``items`` lacks those whose bytes would
+    have to be kept in memory.
     """
 
     labels: tuple[str, ...]
-    paths: tuple[str, ...]
-    targets: npt.NDArray[np.int64]  # class index of each path
+    items: tuple[Item, ...]
+    targets: npt.NDArray[np.int64]  # class index of each picture
     left_out: str | None = None
 
     def summary(self) -> str:
         """How many pictures there are, and of which label how many; of many labels also the fewest and the most."""
         counts = np.bincount(self.targets, minlength=len(self.labels)).tolist()
         named = [f"{label} {count}" for label, count in zip(self.labels, counts, strict=True)]
-        pictures = "1 picture" if len(self.paths) == 1 else f"{len(self.paths)} pictures"
+        pictures = "1 picture" if len(self.targets) == 1 else f"{len(self.targets)} pictures"
         said = f"{pictures} of {len(self.labels)} labels: {', '.join(named[:_COUNTED_LABELS])}"
         if len(named) <= _COUNTED_LABELS:
             return said
         fewest, most = named[counts.index(min(counts))], named[counts.index(max(counts))]
         return f"{said} and {len(named) - _COUNTED_LABELS} more (fewest: {fewest}, most: {most})"
 
-    def with_indices_of(self, labels: tuple[str, ...]) -> "LabelledFolder":
+    def with_indices_of(self, labels: tuple[str, ...]) -> "LabelledPictures":
         """The same pictures with the class indices of ``labels``, if these are the same labels in any order."""
         if sorted(labels) != sorted(self.labels):
             return self
@@ -61,56 +69,116 @@ class LabelledFolder:
         return replace(self, labels=labels, targets=indices[self.targets])
 
     def fingerprint(self) -> str:
-        """A hash of names and labels: it changes with any of them, but not when the whole folder is moved."""
-        names = (f"{target}/{Path(path).name}\0" for path, target in zip(self.paths, self.targets, strict=True))
+        """A hash of names and labels: it changes with any of them, but not when the whole is moved, or packed."""
+        names = (f"{target}/{_base(item.name)}\0" for item, target in zip(self.items, self.targets, strict=True))
         return hashlib.sha256("".join(names).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
-def read_folder(folder: Path, labels: tuple[str, ...] | None = None) -> LabelledFolder:
-    """List the pictures of ``folder``. Raises UsageError if there is no such folder, or no label or picture in it.
+def read_labelled(
+    named: str | Path,
+    labels: tuple[str, ...] | None = None,
+    *,
+    what: Reading = _AS_USUAL,
+    label_column: str | None = None,
+    offline: bool = False,
+) -> LabelledPictures:
+    """List the pictures that are ``named``, as `vithybrid_cli.sources.labelled.inputs.open_labelled` has it.
 
-    ``labels`` are those of the training folder, by class index; a folder of another name is refused. Without them the
-    folder is the one to train on: it needs at least two labels, each with pictures.
+    ``labels`` are those of the training pictures, by class index; another one is refused. Without them these are the
+    pictures to train on: there have to be at least two labels, each with pictures. What can be read from its beginning
+    to its end alone, as a compressed tar or a table, is kept in memory then, up to a quarter of what is free.
+
+    Raises UsageError if there is nothing of this name, no label or picture in it, or more than fits into memory.
     """
-    names = _label_folders(folder) if labels is None else label_folders(folder)
-    known = labels or names
-    if unknown := [name for name in names if name not in known]:
-        others, labelled = listed(unknown, _NAMED_LABELS), listed(known, _NAMED_LABELS)
-        cause = f"{folder} holds folders that are not labels: {others} (the labels are {labelled})."
-        raise UsageError(cause, "Rename or remove these folders.")
+    source = _source(str(named), what, label_column, offline=offline, training=labels is None)
+    known = labels or source.names
+    _require_known(source, source.names, known)
     survey = Survey()
-    pairs = list(labelled_pictures(folder, {name: known.index(name) for name in names}, survey=survey))
-    if not pairs:
+    items, found = _collected(source, survey, keep=labels is None)
+    if not found:
         raise UsageError(f"{survey.nothing()}.", "Put pictures into its label folders.")
-    targets = np.array([target for _, target in pairs], dtype=np.int64)
-    found = LabelledFolder(known, tuple(path for path, _ in pairs), targets, survey.line())
+    if not known:
+        known = tuple(sorted(set(found), key=natural_key))
+    _require_known(source, tuple(dict.fromkeys(found)), known)
+    index = {label: number for number, label in enumerate(known)}
+    targets = np.array([index[label] for label in found], dtype=np.int64)
+    data = LabelledPictures(known, items, targets, survey.line())
     if labels is None:
-        _check_trainable(folder, found)
-    return found
+        _check_trainable(source, data)
+    return data
 
 
-def _label_folders(folder: Path) -> tuple[str, ...]:
+def _source(named: str, what: Reading, label_column: str | None, *, offline: bool, training: bool) -> Labelled:
     try:
-        return label_folders(folder)
+        return open_labelled([named], what, label_column, offline=offline)
     except DataSetRoot as error:
+        if not training:
+            raise
         raise DataSetRoot(error.cause, "Give the part to train on, and one to measure it on as {held_out}.") from error
 
 
-def _check_trainable(folder: Path, data: LabelledFolder) -> None:
+def _require_known(source: Labelled, names: tuple[str, ...], known: tuple[str, ...]) -> None:
+    """Raise UsageError for labels other than those ``known``."""
+    indices = frozenset(known)
+    if unknown := [name for name in names if name not in indices]:
+        what = "folders that are not labels" if isinstance(source, LabelFolders) else "other labels"
+        others, labelled = listed(unknown, _NAMED_LABELS), listed(known, _NAMED_LABELS)
+        cause = f"{source.where} holds {what}: {others} (the labels are {labelled})."
+        raise UsageError(cause, "Rename or remove these folders." if what[0] == "f" else "Leave these out.")
+
+
+def _collected(source: Labelled, survey: Survey, *, keep: bool) -> tuple[tuple[Item, ...], list[str]]:
+    """The items that are read in any order, and the label of each picture. Raises UsageError as `read_labelled`."""
+    items: list[Item] = []
+    labels: list[str] = []
+    held, most = 0, default_budget()
+    for item, label in source.pictures(survey):
+        if label is None:
+            _require_whole(item)
+            continue
+        labels.append(label)
+        held += item.held
+        if keep and held > most:
+            raise UsageError(
+                f"Training takes pictures in random order, which {source.where} gives in its own order alone, and they "
+                f"are more than the {most // 2**20} MiB that they may take in memory.",
+                "Unpack them into folders, or pack them as a zip or a plain tar.",
+            )
+        if keep or not item.held:
+            items.append(item)
+    return tuple(items), labels
+
+
+def _require_whole(item: Item) -> None:
+    """Raise UsageError for what says that the rest of an archive or table cannot be read."""
+    try:
+        item.open().close()
+    except ImageError as error:
+        raise UsageError(f"{item.name} cannot be used: {error.cause}", error.remedy) from error
+
+
+def _base(name: str) -> str:
+    """The name of a file, or of a member without those of its archive and folders."""
+    _, scheme, rest = name.partition("://")
+    return Path(rest.rpartition("::")[0] if scheme and "::" in rest else name).name
+
+
+def _check_trainable(source: Labelled, data: LabelledPictures) -> None:
     """Raise UsageError for labels that cannot be learnt or cannot be written."""
-    if len(data.labels) == 1 and holds_only_folders(folder / data.labels[0]):
-        cause = f"{folder} holds only one folder, and that holds folders in turn: {folder / data.labels[0]}."
+    where, (first, *more) = source.where, data.labels
+    if not more and isinstance(source, LabelFolders) and holds_only_folders(source.folder / first):
+        cause = f"{where} holds only one folder, and that holds folders in turn: {source.folder / first}."
         raise UsageError(cause, "Give that folder, if its folders are the labels.")
-    if len(data.labels) == 1:
-        cause = f"{folder} holds only one label, {data.labels[0]}."
+    if not more:
+        cause = f"{where} holds only one label, {first}."
         raise UsageError(cause, "Add a folder of pictures for each other label: training needs at least two.")
     counts = np.bincount(data.targets, minlength=len(data.labels))
     if empty := [label for label, count in zip(data.labels, counts, strict=True) if not count]:
-        cause = f"{folder} holds labels without pictures: {listed(empty, _NAMED_LABELS)}."
+        cause = f"{where} holds labels without pictures: {listed(empty, _NAMED_LABELS)}."
         raise UsageError(cause, "Add pictures of them, or remove their folders.")
     if odd := [label for label in data.labels if not _is_unicode(label)]:
         raise UsageError(
-            f"{folder} holds names that are not valid UTF-8: {listed(odd, _NAMED_LABELS)}.", "Rename these folders."
+            f"{where} holds names that are not valid UTF-8: {listed(odd, _NAMED_LABELS)}.", "Rename these folders."
         )
 
 
@@ -159,13 +227,13 @@ class Batch:
 
 
 def training_batches(
-    data: LabelledFolder, augmentation: Augmentation, batch_size: int, seed: int, epoch: int, workers: int
+    data: LabelledPictures, augmentation: Augmentation, batch_size: int, seed: int, epoch: int, workers: int
 ) -> Generator[Batch, None, None]:
     """One epoch in random order, prefetched by threads; a last batch that is not full is left out.
 
     Closing the iterator waits only for the pictures that are being read.
     """
-    order = np.random.default_rng((seed, epoch)).permutation(len(data.paths))
+    order = np.random.default_rng((seed, epoch)).permutation(len(data.items))
     full = max(len(order) // batch_size, 1)
     parts = (order[start * batch_size : (start + 1) * batch_size] for start in range(full))
     maker = _BatchMaker(data, augmentation, seed, epoch)
@@ -184,7 +252,7 @@ def training_batches(
 class _BatchMaker:
     """Reads and augments the pictures of one epoch, in any thread, until it is stopped."""
 
-    def __init__(self, data: LabelledFolder, augmentation: Augmentation, seed: int, epoch: int) -> None:
+    def __init__(self, data: LabelledPictures, augmentation: Augmentation, seed: int, epoch: int) -> None:
         self.data, self.augmentation, self.seed, self.epoch = data, augmentation, seed, epoch
         self.stopped = threading.Event()
 
@@ -195,9 +263,9 @@ class _BatchMaker:
             if self.stopped.is_set():
                 break
             try:
-                image = decode(self.data.paths[index])
+                image = decode(self.data.items[index])
             except ImageError:
-                unreadable.append(self.data.paths[index])
+                unreadable.append(self.data.items[index].name)
                 continue
             rng = np.random.default_rng((self.seed, self.epoch, int(index)))
             pixels.append(self.augmentation(image, rng))

@@ -15,7 +15,7 @@ from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.interpolate import resized
-from vithybrid_cli.training.data import LabelledFolder
+from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.network import raw_weights, replace_head, trainable_network
 from vithybrid_cli.training.state import restore_state, training_folder, write_state
 from vithybrid_cli.training.trainer import Recipe, Step, Trainer
@@ -83,7 +83,7 @@ class TrainingRun:
     def __init__(
         self,
         start: StartingPoint,
-        data: LabelledFolder,
+        data: LabelledPictures,
         recipe: Recipe,
         out: Path,
         *,
@@ -130,7 +130,7 @@ class TrainingRun:
         """What decides the result, apart from the machine, and must be the same when the run is resumed."""
         data = self.trainer.data
         facts = {
-            "pictures": len(data.paths),
+            "pictures": len(data.items),
             "fingerprint of the pictures' names": data.fingerprint(),
             "config": write_config(self.config),
             "preprocessing": self.preprocessing.to_dict(),

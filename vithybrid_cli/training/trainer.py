@@ -16,7 +16,7 @@ from torch import Tensor, nn
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.vit import VisionTransformer
-from vithybrid_cli.training.data import Augmentation, Batch, LabelledFolder, training_batches
+from vithybrid_cli.training.data import Augmentation, Batch, LabelledPictures, training_batches
 
 BETAS = (0.9, 0.999)
 MAX_GRADIENT_NORM = 1.0
@@ -59,7 +59,7 @@ class Trainer:
     def __init__(
         self,
         network: VisionTransformer,
-        data: LabelledFolder,
+        data: LabelledPictures,
         normalization: Normalization,
         recipe: Recipe,
         device: torch.device,
@@ -68,7 +68,7 @@ class Trainer:
         self.network: VisionTransformer = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.recipe, self.device, self.workers = data, recipe, device, workers
         self.augmentation = Augmentation(network.config.image_size, recipe.min_area)
-        self.steps_per_epoch = max(len(data.paths) // recipe.batch_size, 1)
+        self.steps_per_epoch = max(len(data.items) // recipe.batch_size, 1)
         self.optimizer = torch.optim.AdamW(
             parameter_groups(network, recipe.weight_decay), recipe.learning_rate, BETAS, fused=True
         )

@@ -1,29 +1,49 @@
 """Folders of labelled pictures: ``DIR/<label>/…``, one folder per label."""
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Self
 
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.images.suffixes import picture_suffixes, suffix_of
+from vithybrid_cli.items import Item
 from vithybrid_cli.sources.exclude import Exclude
+from vithybrid_cli.sources.labelled import PARTS, DataSetRoot
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.pictures import Pictures, may_be_a_lost_folder
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.walk import Entry, listing, walk
 
-# What the parts of data sets are called, in lower case.
-_PARTS = frozenset(
-    {
-        *("train", "training", "val", "valid", "validation", "dev", "eval", "test", "testing"),
-        *("holdout", "held-out", "held_out"),
-    }
-)
 
+@dataclass(frozen=True, slots=True)
+class LabelFolders:
+    """A folder of label folders, ``names``; see `vithybrid_cli.sources.labelled.Labelled`."""
 
-class DataSetRoot(UsageError):
-    """The folder holds the parts of a data set, as ``train`` and ``val``, and each of those its own label folders."""
+    folder: Path
+    names: tuple[str, ...]
+    exclude: Sequence[str] = ()
+    raw: bool = False
+
+    @classmethod
+    def open(cls, folder: Path, exclude: Sequence[str] = (), *, raw: bool = False) -> Self:
+        """Raises UsageError as `label_folders` does."""
+        return cls(folder, label_folders(folder, exclude), exclude, raw)
+
+    @property
+    def where(self) -> str:
+        """The folder's path."""
+        return str(self.folder)
+
+    def count(self) -> int:
+        """By listing all folders."""
+        return sum(1 for _ in self.pictures(Survey()))
+
+    def pictures(self, survey: Survey) -> Iterator[tuple[Item, str]]:
+        """Label by label, in natural order."""
+        return labelled_pictures(self.folder, self.names, self.exclude, survey, raw=self.raw)
 
 
 def label_folders(folder: Path, exclude: Sequence[str] = ()) -> tuple[str, ...]:
@@ -48,13 +68,13 @@ def label_folders(folder: Path, exclude: Sequence[str] = ()) -> tuple[str, ...]:
 
 def labelled_pictures(
     folder: Path,
-    labels: Mapping[str, int],
+    labels: Sequence[str],
     exclude: Sequence[str] = (),
     survey: Survey | None = None,
     *,
     raw: bool = False,
-) -> Iterator[tuple[str, int]]:
-    """Each picture below each label folder, with the class index that ``labels`` gives the folder's name.
+) -> Iterator[tuple[Item, str]]:
+    """Each picture below each of the label folders ``labels``, with the folder's name.
 
     ``exclude``, ``survey`` and ``raw`` are those of `vithybrid_cli.sources.find.find`; what lies beside the label
     folders is counted too.
@@ -67,11 +87,11 @@ def labelled_pictures(
             pictures.below(entry)
         elif pictures.takes(entry):
             survey.unlabelled += 1
-    for name, index in labels.items():
+    for name in labels:
         label = str(folder / name)
         for path in walk(label, pictures.all_of(label)):
             survey.found += 1
-            yield path, index
+            yield LocalFile(path), name
 
 
 def holds_only_folders(folder: Path) -> bool:
@@ -109,7 +129,7 @@ def _require_no_root(root: Path, folders: Sequence[Entry]) -> None:
 
     One alone may well be a label: trains are photographed.
     """
-    named = [folder for folder in folders if folder.name.lower() in _PARTS]
+    named = [folder for folder in folders if folder.name.lower() in PARTS]
     apart = [folder for folder in named if holds_only_folders(Path(folder.path))]
     if len(apart) < 2 and not (len(named) == len(folders) and (len(named) > 1 or apart)):
         return
