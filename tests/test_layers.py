@@ -16,6 +16,7 @@ LAYERS = (
     ("engines", "evaluation"),
     ("pipeline", "training"),
     ("bench", "runs"),
+    ("jobs",),
     ("commands",),
 )
 LAYER = {room: layer for layer, rooms in enumerate(LAYERS) for room in rooms}

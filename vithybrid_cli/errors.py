@@ -22,6 +22,12 @@ def as_keyword(name: str, value: str | None) -> str:
     return f"{name}={value}" if value in ("True", "False", "None") or value.isdecimal() else f"{name}={value!r}"
 
 
+def as_flag(name: str, value: str | None) -> str:
+    """An option as the command line has it: ``--max-pixels``, ``--dtype float32``, ``--resume``."""
+    flag = f"--{name.replace('_', '-')}"
+    return flag if value in (None, "True") else f"{flag} {value}"
+
+
 _spelling: ContextVar[Spelling] = ContextVar("spelling", default=as_keyword)
 
 

@@ -16,6 +16,7 @@ from vithybrid_cli.commands.embed import embed
 from vithybrid_cli.commands.evaluate import evaluate
 from vithybrid_cli.commands.guard import EXIT_USAGE, guarded
 from vithybrid_cli.commands.info import info
+from vithybrid_cli.commands.job import app as job
 from vithybrid_cli.commands.models import models
 from vithybrid_cli.commands.train import train
 from vithybrid_cli.output.destination import DISK_ERRORS, discard_stdout, unwritable
@@ -29,6 +30,7 @@ app = typer.Typer(
 )
 for command in (classify, embed, download, models, info, convert, evaluate, train, bench):
     app.command()(guarded(command))
+app.add_typer(job)
 
 
 def _print_version(value: bool) -> None:

@@ -7,6 +7,7 @@ from typing import ParamSpec
 import typer
 
 from vithybrid_cli.errors import ModelError, VitHybridError, options_spelt
+from vithybrid_cli.errors import as_flag as as_flag
 from vithybrid_cli.output import visible
 from vithybrid_cli.output.destination import discard_stdout
 from vithybrid_cli.runs.interrupts import Interrupted
@@ -14,12 +15,6 @@ from vithybrid_cli.runs.interrupts import Interrupted
 EXIT_SOME_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 3, 130
 
 P = ParamSpec("P")
-
-
-def as_flag(name: str, value: str | None) -> str:
-    """An option as the command line has it: ``--max-pixels``, ``--dtype float32``, ``--resume``."""
-    flag = f"--{name.replace('_', '-')}"
-    return flag if value in (None, "True") else f"{flag} {value}"
 
 
 def guarded(command: Callable[P, None]) -> Callable[P, None]:

@@ -15,6 +15,7 @@ from vithybrid_cli.output import visible
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
+    from rich.progress import TaskID
 
 PLAIN_INTERVAL = 10.0  # seconds between plain lines
 WORTH_WAITING = 0.5  # seconds that a resumed run waits for the total, to say how far it is
@@ -44,6 +45,8 @@ class Progress:
         self._enabled = enabled
         self._count = count
         self._bar = _bar() if enabled and live and sys.stderr.isatty() else None
+        self._doing: dict[str, str] = {}
+        self._lines: dict[str, TaskID] = {}
         self._began = self._last_line = time.monotonic()
 
     def __enter__(self) -> Self:
@@ -72,7 +75,7 @@ class Progress:
         """How many pictures are done, of how many if that is known."""
         return f"{self.done} of {self.total} pictures" if self.total else f"{self.done} pictures"
 
-    def advance(self, pictures: int = 1, *, failed: bool = False) -> None:
+    def advance(self, pictures: int = 1, *, failed: int = False) -> None:
         """One or more inputs are done."""
         self.done += pictures
         self.failed += failed
@@ -82,6 +85,21 @@ class Progress:
         elif self._enabled and time.monotonic() - self._last_line >= PLAIN_INTERVAL:
             self._last_line = time.monotonic()
             self._write_line()
+
+    def skipped(self, pictures: int, failed: int = 0) -> None:
+        """So many inputs were done before, which do not count for the speed; fewer than thought if it is negative."""
+        self.done += pictures
+        self.failed += failed
+        self._done_before += pictures
+
+    def tell(self, who: str, what: str) -> None:
+        """What one of several that work does now: a line of its own below the bar, or the end of the next line."""
+        self._doing[who] = what
+        if self._bar is None:
+            return
+        if who not in self._lines:
+            self._lines[who] = self._bar.add_task("", total=None, failed="", visible=True)
+        self._bar.update(self._lines[who], failed=f"[dim]{visible(f'{who}: {what}')}")
 
     def report(self, message: str) -> None:
         """A line above the progress."""
@@ -100,7 +118,8 @@ class Progress:
         open_ones = (self.total or 0) - self.done
         left = f", {open_ones / rate:.0f} s left" if open_ones > 0 and rate else ""
         failed = f", {self.failed} failed" if self.failed else ""
-        typer.echo(f"{self.so_far}, {rate:.1f}/s{left}{failed}", err=True)
+        doing = "".join(f"; {who}: {what}" for who, what in self._doing.items())
+        typer.echo(visible(f"{self.so_far}, {rate:.1f}/s{left}{failed}{doing}"), err=True)
 
 
 def _bar() -> "RichProgress":

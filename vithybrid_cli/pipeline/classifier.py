@@ -171,17 +171,11 @@ class Classifier(Pipeline):
 
     def check_choice(self, top_k: int, threshold: float | None, activation: str) -> None:
         """Raise UsageError where `classify` would, for settings that choose labels and scores."""
-        require_at_least_one("top_k", top_k)
-        probable = self.activation_for(activation) is not Activation.NONE
-        if threshold is not None and not (0 <= threshold <= 1 if probable else isfinite(threshold)):
-            kind, allowed = ("probability", "from 0 to 1") if probable else ("finite number", "that is one")
-            raise UsageError(f"The threshold {threshold} is no {kind}.", f"Give a {{threshold}} {allowed}.")
+        require_choice(top_k, threshold, activation, self.activation)
 
     def activation_for(self, name: str) -> Activation:
         """The activation of that name; the model's own for ``auto``. Raises UsageError for one that is not known."""
-        if name not in list(Activation):
-            raise UsageError(f"There is no activation {name!r}.", f"Give one of {', '.join(Activation)}.")
-        return self.activation if name == Activation.AUTO else Activation(name)
+        return _activation(name, self.activation)
 
     def result(
         self,
@@ -253,3 +247,18 @@ def require_head(checkpoint: Checkpoint, model: str) -> None:
             f"{model} has no head that is read here, so it gives no labels.",
             "Get its features with `vithybrid embed` or `Embedder`.",
         )
+
+
+def require_choice(top_k: int, threshold: float | None, activation: str, suits: Activation) -> None:
+    """Raise UsageError for settings that choose labels and scores and make no sense for a model that this one suits."""
+    require_at_least_one("top_k", top_k)
+    probable = _activation(activation, suits) is not Activation.NONE
+    if threshold is not None and not (0 <= threshold <= 1 if probable else isfinite(threshold)):
+        kind, allowed = ("probability", "from 0 to 1") if probable else ("finite number", "that is one")
+        raise UsageError(f"The threshold {threshold} is no {kind}.", f"Give a {{threshold}} {allowed}.")
+
+
+def _activation(name: str, suits: Activation) -> Activation:
+    if name not in list(Activation):
+        raise UsageError(f"There is no activation {name!r}.", f"Give one of {', '.join(Activation)}.")
+    return suits if name == Activation.AUTO else Activation(name)

@@ -91,7 +91,7 @@ def _settled_classifier(checkpoint: "Checkpoint", record: RunRecord, how: Runnin
         how = replace(how, batch_size=earlier.batch_size)
     classifier = open_classifier(checkpoint, how, None if earlier is None else earlier.batch_limit)
     classifier.check_choice(where.top_k, where.threshold, where.activation)
-    record.settle(**_found(classifier, where))
+    record.settle(**found(classifier, where))
     return classifier
 
 
@@ -143,7 +143,7 @@ def decided(what: Reading, how: Running, where: Writing) -> dict[str, object]:
     return settings
 
 
-def _found(classifier: "Classifier", where: Writing) -> dict[str, object]:
+def found(classifier: "Classifier", where: Writing) -> dict[str, object]:
     """The settings that were left to the machine, as it has chosen, and what of it decides the last digits."""
     import PIL
 

@@ -68,19 +68,19 @@ def recorded_checkpoint(how: Running, record: RunRecord, watch: Watch) -> "Check
         record.settle(model={"name": name})  # which says so before anything is fetched
     checkpoint = read_checkpoint(how, watch)
     if record.output is not None:
-        record.settle(model={"name": name, "sha256": _digests(checkpoint)})
-        record.settle(image_size=_image_size(checkpoint))  # after the model: another one may well have another size
+        record.settle(model={"name": name, "sha256": digests(checkpoint)})
+        record.settle(image_size=image_size_of(checkpoint))  # after the model: another one may well have another size
     return checkpoint
 
 
-def _digests(checkpoint: "Checkpoint") -> dict[str, str]:
+def digests(checkpoint: "Checkpoint") -> dict[str, str]:
     """File name → sha256 of what decides the results of a model."""
     from vithybrid_cli.checkpoints.content import file_sha256
 
     return {file.name: recorded_sha256(file) or file_sha256(file) for file in checkpoint.files()}
 
 
-def _image_size(checkpoint: "Checkpoint") -> str:
+def image_size_of(checkpoint: "Checkpoint") -> str:
     """As ``image_size`` is given, whether it was or is the model's own."""
     height, width = checkpoint.config.image_size
     return str(height) if height == width else f"{height}×{width}"

@@ -86,7 +86,7 @@ class RunRecord:
         if self.earlier is None:
             return
         was = self.earlier.settings
-        if made := [line for name, now in self._settings.items() for line in _differences(name, was.get(name), now)]:
+        if made := [line for name, now in self._settings.items() for line in differences(name, was.get(name), now)]:
             raise UsageError(
                 f"{self.output} was made with {'; '.join(made)}.", f"Do as the first run did, {self.start_over}."
             )
@@ -185,7 +185,7 @@ def _read(output: Path, start_over: str) -> EarlierRun:
         raise UsageError(f"{file} is no record of a run.", f"Bring that back, {start_over}.") from error
 
 
-def _differences(name: str, was: object, now: object) -> Iterator[str]:
+def differences(name: str, was: object, now: object) -> Iterator[str]:
     """What to say of a setting that has changed, after "made with".
 
     Models are the same if their files are, whatever they were called.
