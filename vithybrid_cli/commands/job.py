@@ -1,11 +1,15 @@
 """``vithybrid job``: a run too large for one process is planned, run, looked at and merged."""
 
-from typing import Annotated
+import sys
+from datetime import timedelta
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
 
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.commands import options
+from vithybrid_cli.commands.facts import FactsFormat, write_facts
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED, guarded
 from vithybrid_cli.commands.job_progress import JobStderr
 from vithybrid_cli.commands.watch import Stderr
@@ -21,6 +25,9 @@ from vithybrid_cli.settings import (
     Writing,
 )
 
+if TYPE_CHECKING:
+    from vithybrid_cli.jobs.status import Status
+
 app = typer.Typer(
     name="job",
     help="Label more pictures than one process can: plan shards, run them on any number of machines, merge.",
@@ -30,6 +37,21 @@ app = typer.Typer(
 JobPlace = Annotated[
     str, typer.Argument(metavar="JOB", help="The folder of the job, or its address in a bucket.", show_default=False)
 ]
+Processes = Annotated[
+    int, typer.Option(min=1, metavar="N", help="Worker processes, which share the cores of this machine.")
+]
+
+
+class StatusFormat(StrEnum):
+    """How the status of a job is written."""
+
+    TABLE = "table"
+    JSON = "json"
+
+    @classmethod
+    def default(cls, stream: TextIO) -> "StatusFormat":
+        """A table on a terminal, JSON into a pipe."""
+        return cls.TABLE if stream.isatty() else cls.JSON
 
 
 def plan(
@@ -152,9 +174,7 @@ def run(
     shards: Annotated[
         str | None, typer.Option(metavar="A-B", help="These shards alone: 0-9 or 0-3,17.", show_default=False)
     ] = None,
-    processes: Annotated[
-        int, typer.Option(min=1, metavar="N", help="Worker processes, which share the cores of this machine.")
-    ] = 1,
+    processes: Processes = 1,
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="End when all shards left are held by other runs.")
     ] = False,
@@ -212,6 +232,89 @@ def merge(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
+def status(
+    job: JobPlace,
+    status_format: Annotated[
+        StatusFormat | None,
+        typer.Option(
+            "--format",
+            "-f",
+            case_sensitive=False,
+            help="How it is written.",
+            show_default="table on a terminal, else json",
+        ),
+    ] = None,
+) -> None:
+    """Say how far a job is: shards, pictures, failures, workers and the time left.
+
+    Example: vithybrid job status jobs/photos
+    """
+    from vithybrid_cli.jobs.job import Job
+    from vithybrid_cli.jobs.status import status as look
+
+    found = look(Job.open(job))
+    if (status_format or StatusFormat.default(sys.stdout)) is StatusFormat.JSON:
+        write_facts(found.facts(), FactsFormat.JSON, {})
+    else:
+        write_facts(_shown(found), FactsFormat.TEXT, {})
+
+
+def retry(
+    job: JobPlace,
+    kind: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--type",
+            metavar="TYPE",
+            help="Errors of this type. May be given several times.",
+            show_default="FetchFailed, WorkerCrashed and DecodeTimeout",
+        ),
+    ] = None,
+    mark: Annotated[bool, typer.Option("--mark", help="Run nothing yet: any `job run` does it then.")] = False,
+    processes: Processes = 1,
+    workers: options.Workers = None,
+    quiet: options.Quiet = False,
+    no_progress: options.NoProgress = False,
+) -> None:
+    """Compute shards again that have records which failed for a passing reason, or whose results are damaged.
+
+    The old results of a shard stay until all of the new ones are there.
+
+    Example: vithybrid job retry jobs/photos
+    """
+    from vithybrid_cli.jobs.choice import Choice
+    from vithybrid_cli.jobs.job import Job
+    from vithybrid_cli.jobs.retry import PASSING
+    from vithybrid_cli.jobs.retry import retry as mark_shards
+    from vithybrid_cli.jobs.run import run as go
+
+    found = Job.open(job)
+    marked = mark_shards(found, kind or PASSING)
+    with JobStderr(quiet=quiet, no_progress=no_progress) as watch:
+        watch.say(marked.in_words())
+        if marked.shards and not mark:
+            go(found, watch, marked.shards, Choice(workers=workers), processes=processes)
+
+
+def _shown(found: "Status") -> dict[str, Any]:
+    """The status as a person reads it."""
+    left = "not known" if found.seconds_left is None else f"{timedelta(seconds=round(found.seconds_left))}"
+    shards_left = {"shards left": found.left} if found.left else {}
+    again = {"to run again": f"{found.again:,} of the shards with results"} if found.again else {}
+    done = {
+        "shards": f"{found.shards_done:,} of {found.shards:,}",
+        "pictures": f"{found.done:,} of {found.inputs:,}",
+        "under way": f"{found.under_way:,} pictures of other shards",
+        "time left": left,
+    }
+    workers = {
+        worker.name: f"{worker.shards:,} shards, {worker.pictures:,} pictures, {worker.rate:.1f}/s"
+        + ("" if worker.at_work else ", not heard of lately")
+        for worker in found.workers
+    }
+    return {"job": found.name, "done": done | again | shards_left, "failed": found.failed, "workers": workers}
+
+
 def _parsed(shards: str | None) -> list[int]:
     """The numbers in ``0-3,17``. Raises UsageError."""
     found: list[int] = []
@@ -223,5 +326,5 @@ def _parsed(shards: str | None) -> list[int]:
     return found
 
 
-for command in (plan, run, merge):
+for command in (plan, run, status, merge, retry):
     app.command()(guarded(command))

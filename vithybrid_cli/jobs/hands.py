@@ -19,10 +19,11 @@ class Hands:
     It survives the death of the process, and need not survive that of the machine.
     """
 
-    def __init__(self, folder: Folder, shard: int, tag: str, batch_size: int) -> None:
+    def __init__(self, folder: Folder, shard: int, tag: str, batch_size: int, end: int) -> None:
+        """Nothing from number ``end`` on is taken."""
         self._folder, self._name = folder, hands_file(shard, tag)
         self._stretch = batch_size if folder.local is not None else max(batch_size, _STRETCH)
-        self._done = self._noted = 0
+        self._end, self._done, self._noted = end, 0, 0
         self._stream: BinaryIO | None = None
 
     def __enter__(self) -> Self:
@@ -42,7 +43,7 @@ class Hands:
             self._done = number
         if number >= self._noted:
             self._noted = number + self._stretch
-            self._write({"first": self._done, "end": self._noted})
+            self._write({"first": self._done, "end": min(self._noted, self._end)})
 
     def done(self, number: int) -> None:
         """All before this number have their results."""

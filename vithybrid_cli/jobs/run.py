@@ -19,6 +19,7 @@ from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import UsageError, VitHybridError
 from vithybrid_cli.jobs import programs
 from vithybrid_cli.jobs.choice import Choice
+from vithybrid_cli.jobs.cut import is_cut
 from vithybrid_cli.jobs.job import Job, ranges, require_shards
 from vithybrid_cli.jobs.trial import how_ended
 from vithybrid_cli.runs.interrupts import Interrupted
@@ -73,7 +74,7 @@ def run(
     """
     wanted = set(range(job.shards)) if shards is None else set(shards)
     require_shards(job, wanted)
-    done = wanted & job.done()
+    done = {shard for shard in wanted & job.done() if not is_cut(job, shard)}
     todo = sorted(wanted - done)
     if job.folder.local is None:
         random.shuffle(todo)  # nothing is locked there: several runs should not all begin with the same shard

@@ -24,7 +24,7 @@ def try_alone(job: Job, crashes: Crashes, suspects: Mapping[int, str], tag: str)
     Raises UsageError if no process starts, and Interrupted if one was ended by a signal that asks for that.
     """
     left = dict(suspects)
-    with Hands(job.folder, crashes.shard, tag, 1) as hands:
+    with Hands(job.folder, crashes.shard, tag, 1, job.inputs) as hands:
         while left:
             with _process(job) as process:
                 number = _first_to_die(process, left, hands)

@@ -173,7 +173,7 @@ class Worker:
         next_one, end = job.first(shard) + reached.rows, job.first(shard) + len(names)
         first = next_one - next_one % size
         last = min(-(-end // size) * size, job.inputs)
-        hands = Hands(job.folder, shard, self.tag, size)
+        hands = Hands(job.folder, shard, self.tag, size, last)
         items = self._items(first, last, crashes, hands)
         outputs = classifier.outputs(items, self._reading)
         choice = where.top_k, where.threshold, where.activation
