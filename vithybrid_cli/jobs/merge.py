@@ -1,9 +1,11 @@
 """The results of all shards become one file, in any format, with exactly one record for each input, in order."""
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from vithybrid_cli import atomic
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.jobs.job import Job, ranges, results_file
@@ -11,8 +13,9 @@ from vithybrid_cli.jobs.part import WrongResults, error_in
 from vithybrid_cli.jobs.settle import settled
 from vithybrid_cli.jobs.stored import stored_result
 from vithybrid_cli.output import Format, Writer, open_writer
-from vithybrid_cli.output.destination import format_of, opened, require_writable
+from vithybrid_cli.output.destination import format_of, is_plain_file, opened, require_writable, unwritable
 from vithybrid_cli.results import ImageResult
+from vithybrid_cli.runs.interrupts import sigterm_raised
 from vithybrid_cli.runs.watch import Begin, Counter, Tally, Watch
 
 
@@ -29,12 +32,25 @@ def merge(job: Job, output: Path | None, output_format: str | None, watch: Watch
             "Run `vithybrid job run` on this folder, and merge again.",
         )
     tally = Tally()
-    with opened(output) as stream:
+    with sigterm_raised(), _replacing(output) as part, opened(part) as stream:
         chosen = Format(output_format) if output_format else format_of(output, stream)
         begin = Begin(lambda: job.inputs, apart=output is not None)
         with _writer(job, chosen, stream) as writer, watch.counting(begin) as counter:
             _write(job, writer, counter, tally)
     return tally
+
+
+@contextmanager
+def _replacing(output: Path | None) -> Iterator[Path | None]:
+    """Where to write what takes the place of ``output`` as a whole; itself, if it is no regular file."""
+    if output is None or not is_plain_file(output):
+        yield output
+        return
+    try:
+        with atomic.replacing(output) as part:
+            yield part
+    except OSError as error:
+        raise unwritable(output, error) from error
 
 
 def _write(job: Job, writer: Writer[ImageResult], counter: Counter, tally: Tally) -> None:
