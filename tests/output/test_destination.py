@@ -108,7 +108,7 @@ def test_the_suffix_of_the_file_decides_the_format(name: str, expected: Format) 
 @pytest.mark.parametrize(
     ("name", "says"),
     [
-        pytest.param("o.txt", "Results are written as json, jsonl, csv or tsv, and not as txt.", id="text"),
+        pytest.param("o.txt", "Results are written as json, jsonl, csv, tsv or parquet, and not as txt.", id="text"),
         pytest.param("o.XLSX", "and not as XLSX.", id="capitals"),
         pytest.param("o.csv.bak", "and not as bak.", id="the last suffix counts"),
         pytest.param("o.table", "and not as table.", id="a format for people"),

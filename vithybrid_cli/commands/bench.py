@@ -185,7 +185,7 @@ def write(result: "BenchResult", output: Path | None, output_format: Format | No
 def require_format(output: Path | None, output_format: Format | None) -> None:
     """Raise UsageError for a format of rows, since a benchmark is no list of pictures, and for a suffix of none."""
     suffix = output.suffix.removeprefix(".").lower() if output else ""
-    if (output_format or suffix) in (Format.CSV, Format.TSV):
+    if (output_format or suffix) in (Format.CSV, Format.TSV, Format.PARQUET):
         raise UsageError("A benchmark is written as table, json or jsonl.", "Give {format=json}.")
     if output_format is None:
         suffix_format(output, (Format.JSON, Format.JSONL), "Measurements")

@@ -9,7 +9,7 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
-from vithybrid_cli.output.destination import format_of, opened, require_writable, suffix_format
+from vithybrid_cli.output.destination import TEXT_FORMATS, format_of, opened, require_writable, suffix_format
 from vithybrid_cli.runs.measure import measure, require_measurable
 from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
 from vithybrid_cli.settings import (
@@ -32,7 +32,7 @@ def evaluate(
         ),
     ],
     model: options.Model = DEFAULT_MODEL,
-    output_format: options.OutputFormat = None,
+    output_format: options.TextFormat = None,
     output: options.Output = None,
     exclude: options.Exclude = None,
     column: options.Column = None,
@@ -80,7 +80,7 @@ def evaluate(
 
     require_writable(output)
     if output_format is None:
-        suffix_format(output)
+        suffix_format(output, TEXT_FORMATS)
     what = Reading(
         exclude=tuple(exclude or ()),
         column=column,

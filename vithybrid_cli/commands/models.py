@@ -8,6 +8,7 @@ from typing import Annotated, Any, TextIO
 
 import typer
 
+from vithybrid_cli.commands import options
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub import catalog
 from vithybrid_cli.hub.catalog import CatalogFamily, Entry, Task
@@ -41,6 +42,8 @@ FormatOption = Annotated[
         "--format",
         "-f",
         case_sensitive=False,
+        metavar=options.TEXT_FORMATS,
+        callback=options.no_parquet,
         show_default="table on a terminal, else jsonl",
         help="How the list is written.",
     ),

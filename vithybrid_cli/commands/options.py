@@ -254,6 +254,29 @@ OutputFormat = Annotated[
         help="How results are written.",
     ),
 ]
+TEXT_FORMATS = "<table|json|jsonl|csv|tsv>"
+
+
+def no_parquet(chosen: Format | None) -> Format | None:
+    """For what is no long list of pictures."""
+    if chosen is Format.PARQUET:
+        raise typer.BadParameter("'parquet' is not one of 'table', 'json', 'jsonl', 'csv', 'tsv'.")
+    return chosen
+
+
+TextFormat = Annotated[
+    Format | None,
+    typer.Option(
+        "--format",
+        "-f",
+        case_sensitive=False,
+        metavar=TEXT_FORMATS,
+        callback=no_parquet,
+        rich_help_panel=OUTPUT_PANEL,
+        show_default="table on a terminal, else jsonl",
+        help="How figures are written.",
+    ),
+]
 Quiet = Annotated[
     bool,
     typer.Option(

@@ -46,3 +46,5 @@ def open_text_writer(output_format: Format, stream: TextIO, *, continued: bool =
             return DelimitedWriter(stream, "," if output_format is Format.CSV else "\t", continued=continued)
         case Format.TABLE:
             raise ValueError("a table is for people and cannot be read back")
+        case Format.PARQUET:
+            raise ValueError("Parquet is no text")

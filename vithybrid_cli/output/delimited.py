@@ -9,11 +9,11 @@ undecodable file names are written as ``\\udcXX``, and on a terminal control cha
 import csv
 import io
 from collections.abc import Callable, Iterator, Sequence
-from typing import BinaryIO, Self, TextIO
+from typing import Any, BinaryIO, Self, TextIO
 
 from vithybrid_cli.output.escape import valid, visible
 from vithybrid_cli.output.formats import TextWriter
-from vithybrid_cli.output.written import DamagedOutput, WrittenResult
+from vithybrid_cli.output.written import CutOff, DamagedOutput, WrittenResult
 from vithybrid_cli.results import ImageResult
 
 COLUMNS = ("path", "rank", "index", "label", "score", "error_type", "error_message")
@@ -103,12 +103,15 @@ def read_rows(
 
 
 class _WholeLines:
-    """Lines as text up to the last line end, and how many bytes of the file they take up."""
+    """Lines as text up to the last line end, and how many bytes of the file they take up.
+
+    ``cut`` says whether something follows that line end.
+    """
 
     def __init__(self, stream: BinaryIO) -> None:
         self._stream = stream
         self.end = 0
-        self.exhausted = False
+        self.exhausted = self.cut = False
 
     def __iter__(self) -> Self:
         return self
@@ -116,7 +119,7 @@ class _WholeLines:
     def __next__(self) -> str:
         line = self._stream.readline()
         if not line.endswith(b"\n"):
-            self.exhausted = True
+            self.exhausted, self.cut = True, bool(line)
             raise StopIteration
         self.end += len(line)
         return line.decode()
@@ -133,5 +136,53 @@ def _cells(lines: _WholeLines, delimiter: str) -> Iterator[Sequence[str]]:
     except UnicodeDecodeError as error:
         raise DamagedOutput("a row is not UTF-8") from error
     except csv.Error as error:
-        if not lines.exhausted:  # if they are, the file was cut within quotes
+        if not lines.exhausted:
             raise DamagedOutput("a row has quotes in the wrong places") from error
+        lines.cut = True  # within quotes
+
+
+def read_records(stream: BinaryIO, delimiter: str) -> Iterator[dict[str, Any]]:
+    """The results in rows, in the shape of the JSON output. Raises DamagedOutput, and CutOff at the end.
+
+    Where a row is cut, the picture before it is not known to be whole, and is left out, unless it has an error or no
+    predictions.
+    """
+    lines = _WholeLines(stream)
+    rows = _cells(lines, delimiter)
+    header = next(rows, None)
+    if header is None:
+        raise CutOff(0)
+    if header != COLUMNS:
+        raise DamagedOutput("it does not begin with the header")
+    count, last = 0, None
+    for row in rows:
+        if last is not None and row[1] in ("", "1"):
+            yield last
+            count, last = count + 1, None
+        last = _with_row(last, row)
+    if lines.cut and last is not None and last.get("predictions"):
+        raise CutOff(count)
+    if last is not None:
+        yield last
+        count += 1
+    if lines.cut:
+        raise CutOff(count)
+
+
+def _with_row(record: dict[str, Any] | None, row: Sequence[str]) -> dict[str, Any]:
+    """The record of a picture with one more row, or that of the next picture, which has no record yet."""
+    path, rank, index, label, score, error, message = row
+    if record is None:
+        if error:
+            return {"path": path, "error": {"type": error, "message": message}}
+        record = {"path": path, "predictions": []}
+        if not rank:
+            return record
+    ranks = len(record.get("predictions", ()))
+    if path != record["path"] or "error" in record or rank != str(ranks + 1):
+        raise DamagedOutput("a row does not follow the one before it")
+    try:
+        record["predictions"].append({"index": int(index), "label": label, "score": float(score)})
+    except ValueError as error_:
+        raise DamagedOutput("a row has no numbers where they should be") from error_
+    return record

@@ -14,6 +14,7 @@ from vithybrid_cli.locks import AlreadyLocked, lock, locked
 from vithybrid_cli.output import Format, default_format, visible
 
 FILE_FORMATS = tuple(item.value for item in Format if item is not Format.TABLE)  # which suffixes may name
+TEXT_FORMATS = tuple(item for item in FILE_FORMATS if item != Format.PARQUET)
 _OTHER_NAMES = {"ndjson": "jsonl"}
 _COMPRESSED = {"gz", "bz2", "xz", "zst", "lz4", "br", "zip", "7z"}
 

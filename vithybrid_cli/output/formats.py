@@ -18,6 +18,7 @@ class Format(StrEnum):
     JSONL = "jsonl"
     CSV = "csv"
     TSV = "tsv"
+    PARQUET = "parquet"
 
 
 class EmbeddingFormat(StrEnum):

@@ -36,6 +36,8 @@ def read_back(
             return read_rows(stream, "," if output_format is Format.CSV else "\t", top_k, whole)
         case Format.TABLE:
             raise ValueError("a table is for people and cannot be read back")
+        case Format.PARQUET:
+            raise ValueError("a Parquet file is either whole or none, so no run goes on with it")
 
 
 def is_closed(output_format: Format, stream: BinaryIO, end: int) -> bool:

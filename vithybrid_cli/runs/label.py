@@ -1,22 +1,22 @@
 """Pictures become labels in a file or on stdout: one run, which may go on with an earlier one, from end to end."""
 
-from collections.abc import Iterator
-from contextlib import closing, contextmanager, nullcontext
+from contextlib import closing
 from dataclasses import replace
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from vithybrid_cli.choices import Activation
-from vithybrid_cli.errors import UsageError, option
-from vithybrid_cli.output import Format, Writer, open_text_writer, open_writer
-from vithybrid_cli.output.destination import format_of, format_of_file, is_file, opened, require_writable
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.output import Format, open_writer
+from vithybrid_cli.output.destination import format_of_file, opened, require_writable
 from vithybrid_cli.pipeline.batches import Batches
-from vithybrid_cli.results import ImageResult
-from vithybrid_cli.runs.beside import files_beside, forget_update
+from vithybrid_cli.runs.beside import files_beside
 from vithybrid_cli.runs.interrupts import Interrupts
 from vithybrid_cli.runs.model import recorded_checkpoint, require_apart_from_model
+from vithybrid_cli.runs.parquet import require_parquet_place
+from vithybrid_cli.runs.place import open_place
 from vithybrid_cli.runs.record import RunRecord, is_begun, open_record
 from vithybrid_cli.runs.resume import ResumePoint, resume_point
-from vithybrid_cli.runs.stamps import Stamped, StampedWriter, StampLog
+from vithybrid_cli.runs.stamps import Stamped
 from vithybrid_cli.runs.update import Update
 from vithybrid_cli.runs.watch import Begin, Tally, Watch, tell_survey
 from vithybrid_cli.runs.write import all_there_in, noted, write_results
@@ -76,6 +76,8 @@ def _asked(where: Writing) -> str | None:
 
 def _require_places(sources: Sources, where: Writing) -> None:
     """Raise UsageError if what is to be written cannot be, or is an input."""
+    if _file_format(where) is Format.PARQUET:
+        require_parquet_place(where.output)
     if not (where.update and is_begun(where.output)):  # else there may be nothing to write: `Update` looks later
         require_writable(where.output)
     if where.resume or where.output is None:  # which keeps what is there
@@ -117,19 +119,14 @@ def _label(
     choice = where.top_k, where.threshold, where.activation
     results = (classifier.result(path, output, *choice) for path, output in outputs)
     tally = Tally(start.done, start.failed)
-    with closing(outputs), Interrupts() as interrupts, _opened(start, record, where, watch) as (stream, chosen, log):
-        on_screen = chosen is Format.TABLE and stream.isatty()
-        begin = Begin(sources.counter(), start.done, start.failed, on_screen, sources.single, is_file(stream))
-        writer: Writer[ImageResult]
-        if log is None:
-            probable = classifier.activation_for(where.activation) is not Activation.NONE
-            writer = open_writer(chosen, stream, single=sources.single, continued=start.end > 0, probabilities=probable)
-        else:
-            writer = StampedWriter(open_text_writer(chosen, stream, continued=start.end > 0), stamped, log)
+    probable = classifier.activation_for(where.activation) is not Activation.NONE
+    opened_place = open_place(start, record, stamped, where, watch, single=sources.single, probabilities=probable)
+    with closing(outputs), Interrupts() as interrupts, opened_place as place:
+        begin = Begin(sources.counter(), start.done, start.failed, place.on_screen, sources.single, place.apart)
         until = interrupts.between(noted(results, engine, record), Batches(1 if sources.live else engine.batch_size))
-        with _interrupt_told(record, watch), writer, watch.counting(begin) as progress:
+        with watch.counting(begin) as progress:
             # A table shows what is wrong in its place.
-            write_results(until, writer, progress, tally, watch, strict=what.strict, visible=on_screen)
+            write_results(until, place.writer, progress, tally, watch, strict=what.strict, visible=place.on_screen)
     return tally
 
 
@@ -169,45 +166,3 @@ def _finish(record: RunRecord, start: ResumePoint, watch: Watch) -> Tally:
             open_writer(record.output_format, stream, continued=True).close()
     watch.say(all_there_in(record.output, start.done))
     return Tally(start.done, start.failed)
-
-
-@contextmanager
-def _opened(
-    start: ResumePoint, record: RunRecord, where: Writing, watch: Watch
-) -> Iterator[tuple[TextIO, Format, StampLog | None]]:
-    """The stream to write to, at the place where the run begins, and its format; the record lies beside it then.
-
-    If another run can go on with it, the stamps of the pictures do so too.
-    """
-    remedy = f"make room and go on with {{{record.asked}}}" if record.resumable else "give another {output}"
-    with opened(where.output, keep=start.end, remedy=remedy) as stream:
-        if record.output is not None and record.earlier is None:
-            forget_update(record.output)
-        if warning := record.write():
-            watch.warn(warning)
-        chosen = Format(where.format) if where.format else format_of(where.output, stream)
-        log = None if warning else _stamp_log(record)
-        with nullcontext() if log is None else log:
-            yield stream, chosen, log
-
-
-def _stamp_log(record: RunRecord) -> StampLog | None:
-    """Where stamps are kept; nowhere if the system refuses, since a run is whole without them."""
-    if record.output is None or not record.resumable:
-        return None
-    try:
-        return StampLog(record.output, keep=record.earlier is not None)
-    except OSError:
-        return None
-
-
-@contextmanager
-def _interrupt_told(record: RunRecord, watch: Watch) -> Iterator[None]:
-    """Say after an interrupt what is there, and how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        if record.resumable:
-            goes_on = f"{option(record.asked)} goes on from there"
-            watch.say(f"interrupted after {watch.so_far()}, which are in {record.output}; {goes_on}")
-        raise

@@ -67,7 +67,7 @@ def recorded_checkpoint(how: Running, record: RunRecord, watch: Watch) -> "Check
     if record.has_another_model(name) and not is_cached(how.model, revision=how.revision):
         record.settle(model={"name": name})  # which says so before anything is fetched
     checkpoint = read_checkpoint(how, watch)
-    if record.output is not None:
+    if record.is_told:
         record.settle(model={"name": name, "sha256": digests(checkpoint)})
         record.settle(image_size=image_size_of(checkpoint))  # after the model: another one may well have another size
     return checkpoint

@@ -72,9 +72,24 @@ class RunRecord:
         return self.output is not None and self.output_format in READABLE
 
     @property
+    def is_told(self) -> bool:
+        """Whether the settings are kept anywhere: beside the file, or in it."""
+        return self.output is not None or self.output_format is Format.PARQUET
+
+    @property
+    def settings(self) -> dict[str, object]:
+        """All that is settled by now."""
+        return dict(self._settings)
+
+    @property
     def start_over(self) -> str:
         """The end of what to do where a run cannot go on with the earlier one."""
         return _start_over(self.asked)
+
+    @property
+    def room(self) -> str:
+        """The end of what to do when the disk is full."""
+        return f"make room and go on with {{{self.asked}}}" if self.resumable else "give another {output}"
 
     def has_another_model(self, name: str) -> bool:
         """Whether the earlier run had a model of another name."""
@@ -147,6 +162,11 @@ def open_record(output: Path | None, output_format: Format, asked: str | None) -
         return RunRecord(output if output is not None and is_plain_file(output) else None, output_format)
     if output is None:
         raise UsageError("There is no file of an earlier run to go on with.", "Give its name with {output}.")
+    if output_format is Format.PARQUET:
+        raise UsageError(
+            "No run goes on with a Parquet file, which ends with a footer.",
+            "Give {format=jsonl}, or label in parts that may be interrupted, as `vithybrid job plan` makes them.",
+        )
     if output_format not in READABLE:
         raise UsageError(f"A run cannot go on with a {output_format}.", f"Give {{format}} {_either(READABLE)}.")
     if not is_plain_file(output):

@@ -29,11 +29,17 @@ class Stamped:
 
     def __init__(self) -> None:
         self._pending: deque[Stamp] = deque()
+        self._stopped = False
+
+    def stop(self) -> None:
+        """Nobody will ask for stamps: take none."""
+        self._stopped = True
 
     def items(self, items: Iterable[Item]) -> Iterator[Item]:
         """The ``items`` as they are; a live list takes them in another thread."""
         for item in items:
-            self._pending.append(item.stamp())
+            if not self._stopped:
+                self._pending.append(item.stamp())
             yield item
 
     def next(self) -> Stamp:
