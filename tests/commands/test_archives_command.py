@@ -82,6 +82,12 @@ def test_names_of_members_in_a_list_and_as_arguments_are_pictures() -> None:
     assert run(*names, "-f", "jsonl").stdout == done.stdout
 
 
+def test_a_list_may_name_archives() -> None:
+    place = put("p.tar.xz", packed(".tar.xz", list(PICTURES.items())))
+    done = run("-", "-f", "jsonl", stdin=f"{place}\n".encode())
+    assert [record["path"] for record in records(done.stdout)] == [f"tar://{name}::{place}" for name in PICTURES]
+
+
 def test_what_folders_leave_out_names_the_option_that_reads_it() -> None:
     put("d/p.tar.gz", packed(".tar.gz", list(PICTURES.items())))
     put("d/a.png", picture())

@@ -89,9 +89,11 @@ def test_an_odd_name_that_exists_is_read(name: str) -> None:
         pytest.param(b"<!DOCTYPE html>\n<html>", "an HTML page", id="HTML"),
         pytest.param(b'<?xml version="1.0"?>\n<!-- x -->\n<svg xmlns="x">', "an SVG drawing", id="SVG"),
         pytest.param(b"<x:xmpmeta xmlns:x='adobe:ns:meta/'>", "an XML file", id="XMP"),
-        pytest.param(b"PK\3\4\x14\0\0\0", "a ZIP archive. Unpack it", id="ZIP"),
+        pytest.param(b"PK\3\4\x14\0\0\0", "a ZIP archive. Give it the suffix .zip", id="ZIP"),
         pytest.param(b"\x1f\x8b\x08\0\0\0\0\0", "a compressed file", id="gzip"),
-        pytest.param(b"a.jpg" + b"\0" * 252 + b"ustar\x0000" + b"\0" * 248, "a tar archive", id="tar"),
+        pytest.param(
+            b"a.jpg" + b"\0" * 252 + b"ustar\x0000" + b"\0" * 248, "a tar archive. Give it the suffix .tar", id="tar"
+        ),
         pytest.param(b"%PDF-1.7\n%\xe2\xe3\xcf\xd3", "a PDF document", id="PDF"),
         pytest.param(b"\0\0\0\x18ftypisom\0\0\2\0", "a video", id="MP4"),
         pytest.param(b"\0\0\0\x14ftypqt  \0\0\0\0", "a video", id="QuickTime"),

@@ -4,6 +4,7 @@ import io
 import os
 import zipfile
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -297,6 +298,27 @@ def test_a_large_member_of_a_plain_archive_is_no_copy_in_memory(monkeypatch: pyt
     with large.open() as opened:
         assert opened.seek(-4, io.SEEK_END) == len(stream.getvalue()) - 4
         assert (opened.read(), opened.read()) == (stream.getvalue()[-4:], b"")
+
+
+@every_kind
+def test_several_threads_read_one_archive_at_once(suffix: str) -> None:
+    members = [(f"{number}.png", picture(number % 256, side=1 + number % 60)) for number in range(300)]
+    place = put(f"p{suffix}", packed(suffix, members))
+    with ThreadPoolExecutor(8) as threads:
+        for _ in range(3):
+            found = list(threads.map(outcome, Sources((place,)).items()))
+            assert found == [content for _, content in members]
+
+
+@pytest.mark.skipif(not Path("/proc/self/fd").is_dir(), reason="there is no list of open files")
+def test_many_archives_do_not_stay_open_while_their_members_wait_to_be_read() -> None:
+    for number in range(80):
+        suffix = (".zip", ".tar")[number % 2]
+        put(f"{number}{suffix}", packed(suffix, [("a.png", picture(number))]))
+    before = len(list(Path("/proc/self/fd").iterdir()))
+    items = list(Sources(("{0..79}.*",)).items())
+    assert len(list(Path("/proc/self/fd").iterdir())) < before + 20
+    assert [outcome(item) for item in items] == [picture(number) for number in range(80)]
 
 
 def test_an_index_finds_what_was_added_and_knows_what_came_before() -> None:

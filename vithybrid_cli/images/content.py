@@ -24,6 +24,9 @@ class Content:
 
 
 _UNPACK = "Unpack it, and give the pictures."
+_AS_ZIP, _AS_TAR = (
+    f"Give it the suffix {suffix} to have its pictures read, or unpack it." for suffix in (".zip", ".tar")
+)
 _CONVERT = "Convert it to PNG or JPEG."
 _FRAMES = "Give single frames of it, as ffmpeg writes them."
 _PAGES = "Convert its pages to pictures, for example with pdftoppm."
@@ -35,10 +38,10 @@ _EXPORT = "Write its pictures into files, and give those."
 _BINARY = tuple(
     (re.compile(signature, re.DOTALL), Content(what, remedy))
     for signature, what, remedy in (
-        (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive", _UNPACK),
+        (rb"PK\x03\x04|PK\x05\x06", "a ZIP archive", _AS_ZIP),
         (rb"\x1f\x8b|BZh[1-9]1AY|\xfd7zXZ\0|\x28\xb5\x2f\xfd", "a compressed file", _UNPACK),
         (rb"7z\xbc\xaf\x27\x1c|Rar!\x1a\x07", "an archive", _UNPACK),
-        (rb".{257}ustar", "a tar archive", _UNPACK),
+        (rb".{257}ustar", "a tar archive", _AS_TAR),
         (rb"%PDF-", "a PDF document", _PAGES),
         (rb"%!PS|\xc5\xd0\xd3\xc6", "PostScript, which is a program and never run", _CONVERT),
         (rb"AT&TFORM", "a DjVu document", _PAGES),

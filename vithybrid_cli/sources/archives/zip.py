@@ -1,6 +1,7 @@
 """Zip archives: members are found by the directory at the end, and each is read where it lies, by any thread."""
 
 import io
+import stat
 from array import array
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -150,8 +151,10 @@ def _refusal(entry: ZipEntry, *, new: bool) -> UnreadableMember | None:
         return error
     if not new:
         return members.duplicate()
-    if entry.is_link:
+    if entry.form == stat.S_IFLNK:
         return members.link("")
+    if entry.form not in (0, stat.S_IFREG):
+        return members.special("a device or a pipe")
     if entry.flags & (ENCRYPTED | STRONG):
         return members.encrypted()
     if entry.flags & PATCHED:

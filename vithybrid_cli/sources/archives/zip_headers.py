@@ -4,6 +4,7 @@ PKWARE's APPNOTE.TXT 6.3.10: 4.3.7 local headers, 4.3.9 data descriptors, 4.3.12
 4.3.15 zip64, 4.3.16 the end of the central directory.
 """
 
+import stat
 import struct
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -23,7 +24,7 @@ _WINDOW = 256 * 1024
 _LONGEST = _CENTRAL_HEADER.size + 3 * 0xFFFF
 _COMFORTABLE = 1024  # bytes of name, extra fields and comment that are read at once
 _USUAL = _CENTRAL_HEADER.size + _COMFORTABLE
-_UNIX, _FORMAT, _LINK = 3, 0o170000, 0o120000  # who made it; the bits of a mode that say what a file is
+_UNIX = 3  # the system that made it
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +43,12 @@ class ZipEntry:
     size: int
     header: int
     place: int
-    is_link: bool = False
+    form: int = 0  # the bits of a mode of Unix that say what a file is; 0 where that is not said
 
     @property
     def is_folder(self) -> bool:
         """Whether its name is one of a folder; Windows' programs may write it so."""
-        return self.name.endswith(("/", "\\"))
+        return self.name.endswith(("/", "\\")) or self.form == stat.S_IFDIR
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,9 +156,9 @@ def _central(window: bytes, at: int, place: int, shift: int, path: str) -> tuple
     if _FULL in (size, packed, header):
         size, packed, header = _wide(window[end : end + extra_length], size, packed, header)
     raw_name = window[begin:end]
-    is_link = system == _UNIX and (attributes >> 16) & _FORMAT == _LINK
+    form = stat.S_IFMT(attributes >> 16) if system == _UNIX else 0
     name = _name(raw_name, flags)
-    return ZipEntry(name, raw_name, flags, method, crc, packed, size, header + shift, place, is_link), length
+    return ZipEntry(name, raw_name, flags, method, crc, packed, size, header + shift, place, form), length
 
 
 def _wide(extra: bytes, size: int, packed: int, header: int) -> tuple[int, int, int]:
