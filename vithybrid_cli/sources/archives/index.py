@@ -2,10 +2,9 @@
 
 from array import array
 from bisect import bisect_left
-from hashlib import blake2b
 from zlib import crc32
 
-_LEAST_SLOTS = 1024
+_LEAST_SLOTS, _HASH = 1024, 2**64 - 1
 
 
 class Index:
@@ -47,8 +46,7 @@ class Seen:
         """Whether this name is new."""
         if 2 * self._count >= len(self._slots):
             self._grow()
-        digest = blake2b(_encoded(name), digest_size=8).digest()
-        return self._put(int.from_bytes(digest, "little") or 1)  # 0 is a free slot
+        return self._put(hash(name) & _HASH or 1)  # 0 is a free slot
 
     def _put(self, value: int) -> bool:
         slots, most = self._slots, len(self._slots) - 1
@@ -68,8 +66,4 @@ class Seen:
 
 
 def _key(name: str) -> int:
-    return crc32(_encoded(name))
-
-
-def _encoded(name: str) -> bytes:
-    return name.encode("utf-8", "surrogatepass")
+    return crc32(name.encode("utf-8", "surrogatepass"))

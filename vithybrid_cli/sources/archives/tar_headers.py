@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from decimal import Decimal, InvalidOperation
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from vithybrid_cli.errors import DamagedArchive
 
@@ -44,8 +44,7 @@ class Source(Protocol):
         ...
 
 
-@dataclass(frozen=True, slots=True)
-class TarEntry:
+class TarEntry(NamedTuple):
     """One member: its name, kind, and where its ``size`` bytes of ``data`` are; ``begin`` is its first header.
 
     ``target`` is what a link leads to. ``oversized``: a header of its is longer than any needs to be.
@@ -152,7 +151,7 @@ def _parsed(block: bytes, at: int) -> TarEntry | None:
     if block[257:263] == b"ustar\0" and (prefix := _text(block[345:500])):
         name = f"{prefix}/{name}"
     mtime_ns = _whole_ns(mtime or 0)
-    return TarEntry(name, kind, size, mtime_ns, at, at + BLOCK, _text(block[157:257]))
+    return TarEntry(name, kind, size, mtime_ns, at, at + BLOCK, _text(block[157:257]) if kind in LINKS else "")
 
 
 def _has_right_sum(block: bytes) -> bool:
@@ -241,9 +240,8 @@ def _with_pax(before: _Extended, records: dict[bytes, bytes] | None) -> _Extende
 
 def _completed(entry: TarEntry, extended: _Extended | None) -> TarEntry:
     if extended is None:
-        return replace(entry, sparse=True) if entry.kind == _SPARSE else entry
-    return replace(
-        entry,
+        return entry._replace(sparse=True) if entry.kind == _SPARSE else entry
+    return entry._replace(
         name=entry.name if extended.name is None else extended.name,
         target=entry.target if extended.target is None else extended.target,
         size=entry.size if extended.size is None else extended.size,
@@ -262,7 +260,7 @@ def _after_sparse_map(source: Source, block: bytes, entry: TarEntry, place: str)
         if len(block) < BLOCK:
             raise _cut_off(place)
         more = block[504] != 0
-    return replace(entry, data=source.position)
+    return entry._replace(data=source.position)
 
 
 def _damaged(place: str) -> DamagedArchive:
