@@ -1,5 +1,6 @@
 """Tables as sources: which rows become which items, and what is wrong with tables and rows."""
 
+import base64
 import io
 import json
 import os
@@ -10,13 +11,22 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from vithybrid_cli.errors import DamagedArchive, FileTooLarge, ImageError, MissingFile, UnreadableMember, UsageError
+from vithybrid_cli.errors import (
+    DamagedArchive,
+    FetchFailed,
+    FileTooLarge,
+    ImageError,
+    MissingFile,
+    UnreadableMember,
+    UsageError,
+)
 from vithybrid_cli.items import Item
 from vithybrid_cli.sources.containers import Wanted
 from vithybrid_cli.sources.inputs import Sources
 from vithybrid_cli.sources.named import Named
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.tables.labels import labelled_rows
+from vithybrid_cli.sources.tables.table import Table
 
 pa = pytest.importorskip("pyarrow")
 pq = pytest.importorskip("pyarrow.parquet")
@@ -348,6 +358,41 @@ def test_an_encrypted_table_says_so() -> None:
     (item,) = Sources(("t.parquet",)).items()
     with pytest.raises(DamagedArchive, match="encrypted"):
         item.open()
+
+
+def test_an_encrypted_column_costs_one_record() -> None:
+    encryption = pytest.importorskip("pyarrow.parquet.encryption")
+
+    wrapped = {"wrap_key": lambda _, key, name: base64.b64encode(key)}
+    keys = type("Keys", (encryption.KmsClient,), wrapped)
+    factory = encryption.CryptoFactory(lambda _: keys())
+    how = encryption.EncryptionConfiguration("a", column_keys={"b": ["secret"]}, plaintext_footer=True)
+    properties = factory.file_encryption_properties(encryption.KmsConnectionConfig(), how)
+    write(Path("t.parquet"), {"secret": BYTES, "image": BYTES}, encryption_properties=properties)
+    assert [content for _, content in all_of("t.parquet", column="image")] == BYTES
+    (item,) = Sources(("t.parquet",), column="secret").items()
+    with pytest.raises(DamagedArchive, match="encrypted"):
+        item.open()
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "arrow"])
+def test_a_table_that_is_no_local_file_is_read_and_its_failures_are_records(suffix: str) -> None:
+    table, stream = pa.table({"image": pa.array(BYTES)}), io.BytesIO()
+    if suffix == "parquet":
+        pq.write_table(table, stream)
+    else:
+        with pa.ipc.new_stream(stream, table.schema) as writer:
+            writer.write_table(table)
+    address = f"https://example.org/t.{suffix}"
+    items = Table(address, suffix, source=lambda: io.BytesIO(stream.getvalue())).items()
+    assert [(item.name, read(item)) for item in items] == [
+        (f"{suffix}://{row}::{address}", content) for row, content in enumerate(BYTES)
+    ]
+
+    def unreachable() -> io.BytesIO:
+        raise FetchFailed("The server says 404.", "Check the address.")
+
+    assert [read(item) for item in Table(address, suffix, source=unreachable).items()] == ["FetchFailed"]
 
 
 @pytest.mark.parametrize(

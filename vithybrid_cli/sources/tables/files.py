@@ -1,9 +1,9 @@
 """Tables are read as a stream of record batches, from any row on: Parquet; Arrow IPC and Feather, files and streams."""
 
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, BinaryIO, Protocol
 
-from vithybrid_cli.errors import UsageError
+from vithybrid_cli.errors import ImageError, UsageError
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -17,7 +17,7 @@ MOST_ROWS = 64  # of a batch; more are not faster
 _BATCH_BYTES = 16 * 2**20  # of a batch, if its rows are like the others of their group
 # Of a batch whose rows may be longer than they take in the file, as when one picture of a dictionary is in all of them.
 _MOST_BYTES = 256 * 2**20
-_AS_LONG_AS_WRITTEN = {"PLAIN", "RLE", "BIT_PACKED"}
+_ARROW_FILE = b"ARROW1"  # Arrow, "IPC File Format": how a file begins; a stream does not
 
 
 class Reader(Protocol):
@@ -55,10 +55,10 @@ def require_pyarrow(path: str) -> None:
 
 
 def damage() -> tuple[type[Exception], ...]:
-    """What pyarrow raises for damaged tables, and for what it does not read."""
+    """What pyarrow raises for damaged tables and for what it does not read, and what the file raises that it reads."""
     import pyarrow as pa
 
-    return pa.ArrowException, OSError, MemoryError
+    return pa.ArrowException, OSError, MemoryError, ImageError
 
 
 class ParquetReader:
@@ -68,11 +68,11 @@ class ParquetReader:
     1,024 values only, so that pictures of 100 kB come in pages of 100 MB unless a row group ends before.
     """
 
-    def __init__(self, path: str) -> None:
-        """Raises one of `damage`."""
+    def __init__(self, source: str | BinaryIO) -> None:
+        """The file of this path, or what can be read at any place. Raises one of `damage`."""
         import pyarrow.parquet as pq
 
-        self._file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True)
+        self._file = pq.ParquetFile(source, pre_buffer=False, buffer_size=_BUFFER, page_checksum_verification=True)
         self._first_rows: list[int] = [0]
         for group in range(self._file.metadata.num_row_groups):
             self._first_rows.append(self._first_rows[-1] + self._file.metadata.row_group(group).num_rows)
@@ -94,7 +94,7 @@ class ParquetReader:
     ) -> Iterator[tuple[int, "pa.RecordBatch"]]:
         """As `Reader` has it."""
         for group in range(self._group(first), len(self._first_rows) - 1):
-            row, size = self._first_rows[group], min(self._rows_of_a_batch(group, columns), most)
+            row, size = self._first_rows[group], min(self._rows_of_a_batch(group), most)
             for batch in self._file.iter_batches(size, row_groups=[group], columns=list(columns), use_threads=False):
                 yield row, batch
                 row += len(batch)
@@ -104,31 +104,25 @@ class ParquetReader:
 
         return max(bisect_right(self._first_rows, row) - 1, 0)
 
-    def _rows_of_a_batch(self, group: int, columns: Sequence[str]) -> int:
-        """How many rows of a row group are read at a time, by what its footer says."""
+    def _rows_of_a_batch(self, group: int) -> int:
+        """How many rows of a row group are read at a time.
+
+        By the size of all its columns: to ask for that of one ends the process where another one is encrypted.
+        """
         described = self._file.metadata.row_group(group)
-        chunks = [described.column(index) for index in range(described.num_columns)]
-        wanted = [chunk for chunk in chunks if _is_within(chunk.path_in_schema, columns)]
-        size = max(sum(chunk.total_uncompressed_size for chunk in wanted), 1)
-        most: int = _BATCH_BYTES * described.num_rows // size
-        if any(set(chunk.encodings) - _AS_LONG_AS_WRITTEN for chunk in wanted):
-            most = min(most, _MOST_BYTES // size)
+        size = max(int(described.total_byte_size), 1)
+        most = min(_BATCH_BYTES * int(described.num_rows) // size, _MOST_BYTES // size)
         return min(max(most, 1), MOST_ROWS)
 
 
 class ArrowReader:
     """An Arrow IPC file, which Feather files are too, or stream, as `datasets` writes. It is mapped, not read."""
 
-    def __init__(self, path: str) -> None:
-        """Raises one of `damage`."""
-        import pyarrow as pa
-
-        self._path = path
-        with pa.OSFile(path) as file:
-            self._is_file = file.read(6) == b"ARROW1"
+    def __init__(self, source: str | BinaryIO) -> None:
+        """The file of this path, or what can be read at any place. Raises one of `damage`."""
+        self._source = source
         with self._open() as reader:
             self._schema = reader.schema
-        self._first_rows: list[int] | None = None
 
     @property
     def schema(self) -> "pa.Schema":
@@ -156,7 +150,7 @@ class ArrowReader:
 
     def _batches(self) -> "Iterator[pa.RecordBatch]":
         with self._open() as reader:
-            if not self._is_file:
+            if not hasattr(reader, "get_batch"):
                 yield from reader
                 return
             for index in range(reader.num_record_batches):
@@ -165,9 +159,8 @@ class ArrowReader:
     def _open(self) -> Any:
         import pyarrow as pa
 
-        file = pa.memory_map(self._path)
-        return pa.ipc.open_file(file) if self._is_file else pa.ipc.open_stream(file)
-
-
-def _is_within(path: str, columns: Sequence[str]) -> bool:
-    return any(path == column or path.startswith(f"{column}.") for column in columns)
+        file = pa.memory_map(self._source) if isinstance(self._source, str) else pa.PythonFile(self._source, "r")
+        file.seek(0)
+        is_file = file.read(len(_ARROW_FILE)) == _ARROW_FILE
+        file.seek(0)
+        return pa.ipc.open_file(file) if is_file else pa.ipc.open_stream(file)

@@ -122,7 +122,7 @@ def _found(path: str, table: str) -> str:
     """
     folder = os.path.dirname(table)  # noqa: PTH120 (keeps `./` as the user wrote it)
     beside = os.path.join(folder, path)  # noqa: PTH118
-    if os.path.isabs(path) or os.path.lexists(beside):  # noqa: PTH117
+    if os.path.isabs(path) or _SCHEME.match(table) or os.path.lexists(beside):  # noqa: PTH117
         return beside
     for _ in range(_MOST_ABOVE):
         if _is_root(folder):

@@ -4,7 +4,7 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, TypeVar
+from typing import TYPE_CHECKING, BinaryIO, TypeVar
 
 from vithybrid_cli.errors import DamagedArchive, ImageError, UnreadableMember
 from vithybrid_cli.images.local import LocalFile, stamp_of
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 
-_READERS: dict[str, Callable[[str], Reader]] = {PARQUET: ParquetReader, ARROW: ArrowReader}
+_READERS: dict[str, Callable[[str | BinaryIO], Reader]] = {PARQUET: ParquetReader, ARROW: ArrowReader}
 
 # Apache Parquet, "File Format": the first and the last four bytes; `PARE` where the footer is encrypted.
 _PARQUET_BEGINS = (b"PAR1", b"PARE")
@@ -63,13 +63,17 @@ class _Place:
 
 @dataclass(slots=True)
 class Table:
-    """The table at ``path``, of which one picture column is read."""
+    """The table at ``path``, of which one picture column is read.
+
+    ``source`` opens one that is no local file; what it gives can be read at any place, and raises ImageError.
+    """
 
     path: str
     scheme: str
     column: str | None = None
     max_bytes: int = DEFAULT_MAX_BYTES
     named: Callable[[str], Item] = LocalFile
+    source: Callable[[], BinaryIO] | None = None
     _opened: Opened | None = field(default=None, init=False)
     _place: _Place | None = field(default=None, init=False)
 
@@ -121,7 +125,7 @@ class Table:
     def open(self) -> Opened:
         """The table, opened once. Raises ImageError where it is damaged, and UsageError as `items` does."""
         if self._opened is None:
-            reader = open_reader(self.path, self.scheme)
+            reader = open_reader(self.path, self.scheme, self.source)
             column = picture_column(reader.schema, self.column, self.path)
             self._opened = Opened(reader, column, Rows(self.path, self.scheme, self.max_bytes, self.named))
         return self._opened
@@ -137,14 +141,14 @@ class Table:
         return None if place is None else place.values[row - place.start]
 
     def _is_a_table(self) -> bool:
-        return is_a_table(self.path, self.scheme)
+        return self.source is not None or is_a_table(self.path, self.scheme)
 
 
-def open_reader(path: str, scheme: str) -> Reader:
+def open_reader(path: str, scheme: str, source: Callable[[], BinaryIO] | None = None) -> Reader:
     """The table of this kind at ``path``. Raises ImageError where it is damaged, and UsageError without pyarrow."""
     require_pyarrow(path)
     try:
-        return _READERS[scheme](path)
+        return _READERS[scheme](path if source is None else source())
     except damage() as error:
         raise damaged(error) from error
 
@@ -161,8 +165,10 @@ def is_a_table(path: str, scheme: str) -> bool:
         return False
 
 
-def damaged(error: Exception) -> DamagedArchive:
-    """What an error of pyarrow means."""
+def damaged(error: Exception) -> ImageError:
+    """What an error of pyarrow means, or the error of the file that it reads."""
+    if isinstance(error, ImageError):
+        return error
     text = str(error)
     if "encrypt" in text.lower() or "decrypt" in text.lower():
         return DamagedArchive("The table is encrypted.", "Write it without encryption.")
