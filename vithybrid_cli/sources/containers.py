@@ -10,6 +10,7 @@ from typing import Protocol
 from vithybrid_cli.items import Item
 from vithybrid_cli.settings import DEFAULT_MAX_BYTES
 from vithybrid_cli.sources.exclude import Exclude
+from vithybrid_cli.sources.remote.addresses import path_in
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.tables.suffixes import ARROW, ARROW_SUFFIXES, PARQUET, PARQUET_SUFFIXES
 
@@ -103,14 +104,14 @@ _SCHEME, _CHAIN = "://", "::"
 
 def kind_of_container(path: str) -> Kind | None:
     """Which kind of container it is by its name; None for anything else, and for the name of a member."""
-    name = path.lower()
+    name = path_in(path).lower()
     kind = next((kind for kind in KINDS if name.endswith(kind.suffixes)), None)
     return None if kind is None or is_member_name(path) else kind
 
 
 def suffix_of_container(path: str) -> str | None:
     """The suffix that tells its kind, as ``.tar.gz``; None for anything else."""
-    name = path.lower()
+    name = path_in(path).lower()
     found = [suffix for kind in KINDS for suffix in kind.suffixes if name.endswith(suffix)]
     return max(found, key=len, default=None)
 

@@ -12,6 +12,9 @@ from vithybrid_cli.errors import ImageError, MissingFile, NotAFile
 from vithybrid_cli.images.local import LocalFile, stamp_of
 from vithybrid_cli.items import NO_FILE, Failure, Item, Stamp
 from vithybrid_cli.sources.containers import Container, Kind, Wanted, is_member_name, kind_of_container, places
+from vithybrid_cli.sources.remote.addresses import is_address
+from vithybrid_cli.sources.remote.files import RemoteFile
+from vithybrid_cli.sources.remote.urls import DataUrl, FileUrl, is_data_url, path_of_file_url
 from vithybrid_cli.sources.survey import Survey
 
 _MOST_OPENED = 8  # containers that stay open: names may come from several in turn
@@ -42,7 +45,7 @@ class Named:
         if is_member_name(name):
             return self._member(name)
         kind = kind_of_container(name)
-        return LocalFile(name) if kind is None else _Whole(name, kind, self.wanted)
+        return _lying_at(name, self.wanted) if kind is None else _Whole(name, kind, self.wanted)
 
     def _member(self, name: str) -> Item:
         readings = list(places(name))
@@ -100,3 +103,15 @@ class _Whole:
 def _unopened(name: str, error: ImageError) -> Item:
     """What stands for a container that cannot be opened; a file that is not there is looked for again."""
     return LocalFile(name) if isinstance(error, MissingFile) else Failure(name, error, stamp_of(name))
+
+
+def _lying_at(name: str, wanted: Wanted) -> Item:
+    """The picture in a file, or at an address."""
+    if ":" in name:
+        if (path := path_of_file_url(name)) is not None:
+            return FileUrl(name, path)
+        if is_data_url(name):
+            return DataUrl(name)
+        if is_address(name):
+            return RemoteFile(name, wanted.max_bytes, wanted.offline)
+    return LocalFile(name)

@@ -1,0 +1,92 @@
+"""Which names are addresses, and what is needed to read them."""
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from vithybrid_cli.errors import FetchFailed, UsageError, VitHybridError
+
+INSTALL: Final = "pip install 'vithybrid-cli[remote]'"
+
+WEB: Final = ("http", "https")
+# What fsspec takes for a file system and is a file of this machine, a wrapper of another one, or none of pictures.
+_NOT_READ: Final = frozenset(
+    {
+        *("arrow_hdfs", "async_wrapper", "asynclocal", "asyncwrapper", "blockcache", "cached", "dask", "data", "dir"),
+        *("file", "filecache", "generic", "jlab", "jupyter", "libarchive", "local", "pyscript", "reference"),
+        *("simplecache", "tar", "zip"),
+    }
+)
+_SCHEME = re.compile(r"([A-Za-z][A-Za-z0-9+.-]+)://")
+_CREDENTIALS = re.compile(r"(?<=://)[^/?#@\s]*:[^/?#\s]*@")
+
+
+def scheme_of(name: str) -> str | None:
+    """The scheme of a URL in lower case; None for what is none."""
+    found = _SCHEME.match(name)
+    return None if found is None else found[1].lower()
+
+
+def is_web(name: str) -> bool:
+    """Whether it is asked for by HTTP."""
+    return scheme_of(name) in WEB
+
+
+def is_address(name: str) -> bool:
+    """Whether it is read from another place than this machine's files."""
+    scheme = scheme_of(name)
+    return scheme is not None and (scheme in WEB or is_of_fsspec(scheme))
+
+
+def is_of_fsspec(scheme: str) -> bool:
+    """Whether fsspec opens what has this scheme, if the package for it is there."""
+    if scheme in _NOT_READ:
+        return False
+    from fsspec import available_protocols  # type: ignore[import-untyped]
+
+    return scheme in available_protocols()
+
+
+def path_in(name: str) -> str:
+    """The path without what a URL of the web has after it, so that it ends with the suffix of a file."""
+    if not is_web(name):
+        return name
+    try:
+        return urlsplit(name).path
+    except ValueError:  # brackets that hold no IPv6 address
+        return name
+
+
+def without_credentials(text: str) -> str:
+    """A URL, or a text with URLs, in which no password is shown."""
+    return _CREDENTIALS.sub("", text)
+
+
+def offline_error(kind: type[VitHybridError] = FetchFailed) -> VitHybridError:
+    """The error for an address of which nothing may be read."""
+    return kind("An address cannot be read offline.", "Leave out {offline}, or fetch it first and give the file.")
+
+
+def require(name: str, *, offline: bool) -> None:
+    """Raise UsageError if no connection may be opened, or a package is missing, before anything is fetched."""
+    if offline:
+        raise offline_error(UsageError)
+    if is_web(name):
+        require_aiohttp()
+    else:
+        from vithybrid_cli.sources.remote.filesystems import class_for
+
+        class_for(name)
+
+
+def require_aiohttp() -> None:
+    """Raise UsageError if the package for the web is missing."""
+    try:
+        import aiohttp  # noqa: F401
+    except ImportError as error:
+        raise missing("http") from error
+
+
+def missing(scheme: str) -> UsageError:
+    """The error for a package that is not installed."""
+    return UsageError(f"Addresses of {scheme}:// need one more library.", f"Install it with `{INSTALL}`.")

@@ -1,0 +1,90 @@
+"""Buckets, the hub and whatever else fsspec opens."""
+
+import threading
+from contextlib import AbstractContextManager, nullcontext
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
+
+from vithybrid_cli.sources.remote import failures
+from vithybrid_cli.sources.remote.addresses import missing, scheme_of
+
+if TYPE_CHECKING:
+    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
+
+_PART = 16 * 2**20  # bytes that are asked for at once: most pictures in one request
+_CONCURRENT = ("hf", "memory")  # of those that do not say so by `async_impl`
+
+
+class FileSystems:
+    """The file systems of a run, one for each account or server; they may be used by many threads."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._opened: dict[tuple[str, str], _FileSystem] = {}
+
+    def of(self, name: str) -> "_FileSystem":
+        """That of an address. Raises UsageError for a missing package."""
+        scheme, _ = scheme_and_path(name)
+        cls = class_for(name)
+        options: dict[str, Any] = cls._get_kwargs_from_urls(name)
+        key = scheme, repr(sorted(options.items()))
+        with self._lock:
+            if key not in self._opened:
+                self._opened[key] = _FileSystem(cls(**options, use_listings_cache=False), scheme)
+            return self._opened[key]
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """What lies at an address. Raises ImageError, and whatever its file system does."""
+        return self.of(name).read(name, max_bytes)
+
+
+class _FileSystem:
+    """One file system, used by one thread at a time where it takes no more."""
+
+    def __init__(self, system: "AbstractFileSystem", scheme: str) -> None:
+        self.system = system
+        concurrent = system.async_impl or scheme in _CONCURRENT
+        self._turn: AbstractContextManager[Any] = nullcontext() if concurrent else threading.Lock()
+
+    def path(self, name: str) -> str:
+        """What the file system itself calls it."""
+        return str(self.system._strip_protocol(name))
+
+    def open(self, name: str, part: int) -> BinaryIO:
+        """A file, which asks for so many bytes at once."""
+        return cast("BinaryIO", self.system.open(self.path(name), "rb", block_size=part))
+
+    def read(self, name: str, max_bytes: int) -> bytes:
+        """All of a file. Raises FileTooLarge, and whatever the file system does."""
+        path = self.path(name)
+        with self._turn:
+            content: bytes = self.system.cat_file(path, start=0, end=min(_PART, max_bytes + 1))
+            if len(content) < _PART:
+                return _within(content, max_bytes)
+            size = self.system.info(path)["size"]
+            if size is not None and size > max_bytes:
+                raise failures.too_large(max_bytes)
+            rest = self.system.cat_file(path, start=len(content), end=max_bytes + 1) if size != len(content) else b""
+        return _within(content + rest, max_bytes)
+
+
+def _within(content: bytes, max_bytes: int) -> bytes:
+    if len(content) > max_bytes:
+        raise failures.too_large(max_bytes)
+    return content
+
+
+def scheme_and_path(name: str) -> tuple[str, str]:
+    """What stands before and after ``://``."""
+    return scheme_of(name) or "", name.split("://", 1)[-1]
+
+
+def class_for(name: str) -> "type[AbstractFileSystem]":
+    """The class of the file system that an address is of. Raises UsageError if its package is missing."""
+    from fsspec import get_filesystem_class
+
+    scheme, _ = scheme_and_path(name)
+    try:
+        found: type[AbstractFileSystem] = get_filesystem_class(scheme)
+    except (ImportError, ValueError) as error:
+        raise missing(scheme) from error
+    return found
