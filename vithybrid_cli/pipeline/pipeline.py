@@ -21,6 +21,7 @@ from vithybrid_cli.images.read import PixelReader
 from vithybrid_cli.images.rgb import to_rgb
 from vithybrid_cli.items import Item
 from vithybrid_cli.pipeline.batches import Batches
+from vithybrid_cli.pipeline.fetch import Fetched, LiveFetched
 from vithybrid_cli.pipeline.loader import Loaded, Pixels, Read, load, load_live
 from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, Reading, Running
 from vithybrid_cli.sources.containers import Wanted
@@ -94,8 +95,9 @@ class Pipeline:
         reader = PixelReader(self.image_preprocessing, self.engine.image_size, what.decoding)
         reading = _in_processes(reader, what.decode_timeout) if what.isolate else nullcontext(_within_budget(reader))
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
-        loading = partial(load_live if live else load, _items(paths, what), workers=workers, look_ahead=look_ahead)
-        return self._outputs(reading, loading, batch_size)
+        items = (LiveFetched if live else Fetched)(_items(paths, what))
+        loading = partial(load_live if live else load, workers=workers, look_ahead=look_ahead)
+        return self._outputs(reading, items, loading, batch_size)
 
     def preprocess(self, image: Image.Image) -> npt.NDArray[np.float32]:
         """A Pillow image → float32 [3, H, W], equal to the reference processor, which ignores the EXIF orientation."""
@@ -103,9 +105,13 @@ class Pipeline:
         return self.image_preprocessing.normalization.apply(pixels)
 
     def _outputs(
-        self, reading: AbstractContextManager[Read], loading: Callable[..., Results], batch_size: int
+        self,
+        reading: AbstractContextManager[Read],
+        items: Fetched | LiveFetched,
+        loading: Callable[..., Results],
+        batch_size: int,
     ) -> Generator[Output, None, None]:
-        with reading as read, closing(loading(read=read)) as loaded:
+        with reading as read, closing(items), closing(loading(items, read=read)) as loaded:
             for batch, rows in self._computed(_batches(loaded, batch_size)):
                 yield from _in_order(batch, rows)
 

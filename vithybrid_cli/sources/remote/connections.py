@@ -12,6 +12,7 @@ from vithybrid_cli.sources.remote.addresses import is_web
 from vithybrid_cli.sources.remote.failures import of_filesystem
 from vithybrid_cli.sources.remote.filesystems import FileSystems, scheme_and_path
 from vithybrid_cli.sources.remote.limits import LIMITS, Limits
+from vithybrid_cli.sources.remote.threads import in_thread
 from vithybrid_cli.sources.remote.web import Answer, Take, Web
 
 Value = TypeVar("Value")
@@ -62,6 +63,7 @@ class Connections:
         ``take`` is asked for room for each part of it.
         """
         async with self._places:
+            await take(0)
             if is_web(name):
                 return (await (await self.web()).get(name, take, max_bytes)).content
             return await self._from_filesystem(name, take, max_bytes)
@@ -112,26 +114,3 @@ class Connections:
 
 async def free(size: int) -> None:
     """There is always room."""
-
-
-async def in_thread(function: Callable[[], Value]) -> Value:
-    """What a function gives that blocks, in a thread that nobody waits for at the end of the program."""
-    loop = asyncio.get_running_loop()
-    result: asyncio.Future[Value] = loop.create_future()
-
-    def settle(done: "Future[Value]") -> None:
-        if not result.done():
-            error = done.exception()
-            result.set_exception(error) if error is not None else result.set_result(done.result())
-
-    def run() -> None:
-        done: Future[Value] = Future()
-        try:
-            done.set_result(function())
-        except Exception as error:
-            done.set_exception(error)
-        with suppress(RuntimeError):  # the loop has ended, and nobody waits for it
-            loop.call_soon_threadsafe(settle, done)
-
-    threading.Thread(target=run, name="fetch", daemon=True).start()
-    return await result

@@ -15,6 +15,7 @@ from vithybrid_cli.sources.remote import failures
 from vithybrid_cli.sources.remote.addresses import WEB, require_aiohttp, without_credentials
 from vithybrid_cli.sources.remote.failures import Failed, Failure
 from vithybrid_cli.sources.remote.limits import Limits
+from vithybrid_cli.sources.remote.resolver import resolver
 
 if TYPE_CHECKING:
     import aiohttp
@@ -57,7 +58,7 @@ class Web:
 
         timeout = aiohttp.ClientTimeout(total=None, sock_connect=limits.connect, sock_read=limits.idle)
         session = aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(limit=limits.connections),
+            connector=aiohttp.TCPConnector(limit=limits.connections, resolver=resolver()),
             timeout=timeout,
             trust_env=True,
             headers={"User-Agent": USER_AGENT, "Accept-Encoding": "identity"},
