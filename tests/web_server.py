@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
+from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
 
 
@@ -84,7 +84,7 @@ class WebServer:
         return self.on(path, answer)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError):
+        with suppress(ConnectionError, asyncio.IncompleteReadError, asyncio.CancelledError), closing(writer):
             while True:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 target = head[0].split(" ")[1]
@@ -97,7 +97,6 @@ class WebServer:
                     await self.handlers.get(path, _nothing)(Asked(path, headers, writer, self.asked[path]))
                 if writer.is_closing():
                     break
-        writer.close()
 
     @asynccontextmanager
     async def _counted(self) -> AsyncIterator[None]:

@@ -3,11 +3,14 @@
 import os
 from collections.abc import Iterable, Iterator, Sequence
 
-from vithybrid_cli.sources.containers import is_member_name
+from vithybrid_cli.sources.containers import is_member_name, kind_of_container
 from vithybrid_cli.sources.exclude import Exclude
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.pattern import is_pattern, matches
 from vithybrid_cli.sources.pictures import Pictures
+from vithybrid_cli.sources.remote.addresses import is_address
+from vithybrid_cli.sources.remote.listing import found_at
+from vithybrid_cli.sources.remote.urls import path_of_file_url
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.tables.folders import FolderTables
 from vithybrid_cli.sources.walk import walk
@@ -41,12 +44,23 @@ def find(
     """
     survey, tables = Survey() if survey is None else survey, FolderTables(column)
     pictures = Pictures(survey, Exclude.of(exclude), raw, own, archives=archives, tables=tables)
-    for text in inputs:
+    for given in inputs:
+        text = _as_path(given)
         if is_member_name(text):
             yield text
+        elif is_address(text):
+            yield from found_at(text, pictures)
         elif os.path.isdir(text):  # noqa: PTH112 (Path raises where a parent may not be entered)
             yield from walk(text, pictures.all_of(text))
         elif is_pattern(text) and not os.path.lexists(text):
             yield from matches(text, pictures)
         else:
             yield text
+
+
+def _as_path(text: str) -> str:
+    """The path of a ``file:`` URL of a folder or an archive; that of a single picture stays as it is."""
+    path = path_of_file_url(text)
+    if path is None or (os.path.isfile(path) and kind_of_container(path) is None):  # noqa: PTH113
+        return text
+    return path

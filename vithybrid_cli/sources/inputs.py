@@ -23,6 +23,7 @@ from vithybrid_cli.sources.lists import read_list, require_list
 from vithybrid_cli.sources.named import Named
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.pattern import is_pattern
+from vithybrid_cli.sources.remote.addresses import is_address, require
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.tables.kinds import check_table, pictures_in_table
 from vithybrid_cli.sources.tables.suffixes import scheme_of_table
@@ -82,6 +83,8 @@ class Sources:
             raise UsageError("There is no list of paths to split at NUL bytes.", "Leave out {null}, or give a list.")
         for shard in self.shards:
             _require_archives(shard)
+        for address in filter(is_address, self._all):
+            require(address, offline=self.offline)
         if self.files_from is not None and str(self.files_from) != STDIN:
             _require_readable(self.files_from, self.null)
         self._check_tables()

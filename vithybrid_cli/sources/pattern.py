@@ -2,7 +2,7 @@
 
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fnmatch import fnmatch
 
 from vithybrid_cli.sources.exclude import parts_fit, parts_of
@@ -25,11 +25,24 @@ def matches(pattern: str, pictures: Pictures) -> Iterator[str]:
     excluded, and folders without a picture, are counted, and then nothing is given.
     """
     base, parts = _split(pattern)
-    matched = _Matched()
     if is_pattern(parts[0]):
-        for path in walk(base, _Pattern(parts, pictures.at(base), matched)):
-            matched.any = True
-            yield path
+        yield from matches_below(pattern, base, parts, pictures, walk)
+    else:
+        yield pattern
+
+
+def matches_below(
+    pattern: str,
+    base: str,
+    parts: Sequence[str],
+    pictures: Pictures,
+    walked: Callable[[str, Selector], Iterator[str]],
+) -> Iterator[str]:
+    """What `matches` gives, for a pattern that is a ``base`` folder and more ``parts``, which ``walked`` goes into."""
+    matched = _Matched()
+    for path in walked(base, _Pattern(parts, pictures.at(base), matched)):
+        matched.any = True
+        yield path
     if not matched.any:
         yield pattern
 

@@ -19,9 +19,9 @@ class FileSystems:
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
-        self._opened: dict[tuple[str, str], _FileSystem] = {}
+        self._opened: dict[tuple[str, str], FileSystem] = {}
 
-    def of(self, name: str) -> "_FileSystem":
+    def of(self, name: str) -> "FileSystem":
         """That of an address. Raises UsageError for a missing package."""
         scheme, _ = scheme_and_path(name)
         cls = class_for(name)
@@ -29,7 +29,7 @@ class FileSystems:
         key = scheme, repr(sorted(options.items()))
         with self._lock:
             if key not in self._opened:
-                self._opened[key] = _FileSystem(cls(**options, use_listings_cache=False), scheme)
+                self._opened[key] = FileSystem(cls(**options, use_listings_cache=False), scheme)
             return self._opened[key]
 
     def read(self, name: str, max_bytes: int) -> bytes:
@@ -37,13 +37,32 @@ class FileSystems:
         return self.of(name).read(name, max_bytes)
 
 
-class _FileSystem:
+class FileSystem:
     """One file system, used by one thread at a time where it takes no more."""
 
     def __init__(self, system: "AbstractFileSystem", scheme: str) -> None:
         self.system = system
         concurrent = system.async_impl or scheme in _CONCURRENT
         self._turn: AbstractContextManager[Any] = nullcontext() if concurrent else threading.Lock()
+
+    @property
+    def is_s3(self) -> bool:
+        """Whether it speaks S3, so that listings can be had page by page."""
+        return hasattr(self.system, "call_s3")
+
+    def kind(self, name: str) -> str | None:
+        """``file``, ``directory``, or None for what is not there or cannot be asked for."""
+        try:
+            with self._turn:
+                return str(self.system.info(self.path(name))["type"])
+        except Exception:  # a store raises whatever its client does, and does so again when this is opened
+            return None
+
+    def list(self, path: str) -> "list[dict[str, Any]]":
+        """What lies in a folder. Raises whatever the file system does."""
+        with self._turn:
+            found: list[dict[str, Any]] = self.system.ls(path, detail=True)
+        return found
 
     def path(self, name: str) -> str:
         """What the file system itself calls it."""
@@ -56,6 +75,9 @@ class _FileSystem:
     def read(self, name: str, max_bytes: int) -> bytes:
         """All of a file. Raises FileTooLarge, and whatever the file system does."""
         path = self.path(name)
+        if name.endswith("/"):
+            self.list(path)  # which says what is wrong with it
+            raise IsADirectoryError
         with self._turn:
             content: bytes = self.system.cat_file(path, start=0, end=min(_PART, max_bytes + 1))
             if len(content) < _PART:

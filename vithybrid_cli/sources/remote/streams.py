@@ -136,6 +136,8 @@ class _WebStream(_Raw):
     def close(self) -> None:
         """Close the connections."""
         if not self.closed:
+            if hasattr(self, "_response"):
+                self._connections.call(self._response.close)
             self._connections.close()
         super().close()
 
