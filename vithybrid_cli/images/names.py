@@ -40,19 +40,21 @@ def _url(name: str) -> _Explained:
     scheme = re.match(r"([a-z][a-z0-9+.-]+):/", name, re.IGNORECASE)
     if name.lower().startswith("data:"):
         return MissingFile(
-            "This is a data URL, not the name of a file.", "Write what it holds into a file, and give that."
+            "This is a data URL where a file has to be given.", "Write what it holds into a file, and give that."
         )
     if scheme is None:
         return None
     if scheme[1].lower() == "file":
         local = unquote(re.sub("^file:/+(?:localhost/)?", "/", name, flags=re.IGNORECASE))
-        return MissingFile(f"This is a URL of {local}, and only paths are read.", "Give the path.")
+        return MissingFile(f"This is a URL of {local}, which is not there or on another machine.", "Give its path.")
     if scheme[1].lower() in ("http", "https", "ftp"):
         return MissingFile(
-            "This is a URL, and only files are read.", "Fetch it first, for example with curl, and give the file."
+            "This is a URL where a file has to be given.",
+            "Fetch it first, for example with curl, and give the file.",
         )
     return MissingFile(
-        "This is a URL, and only files are read.", "Copy what it names to this machine, and give the file."
+        "This is a URL of a kind that is not read, or not here.",
+        "Copy what it names to this machine, and give the file.",
     )
 
 

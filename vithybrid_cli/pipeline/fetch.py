@@ -75,10 +75,11 @@ class LiveFetched:
         self._thread = threading.Thread(target=self._run, name="addresses", daemon=True)
 
     def __iter__(self) -> Iterator[Item]:
-        self._thread.start()
         return self
 
     def __next__(self) -> Item:
+        if self._thread.ident is None:
+            self._thread.start()
         with self._changed:
             self._changed.wait_for(lambda: self._waiting or self._end is not None)
             if not self._waiting:
