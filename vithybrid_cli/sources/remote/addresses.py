@@ -6,7 +6,15 @@ from urllib.parse import urlsplit
 
 from vithybrid_cli.errors import FetchFailed, UsageError, VitHybridError
 
-INSTALL: Final = "pip install 'vithybrid-cli[remote]'"
+_REMOTE, _GCS = "pip install 'vithybrid-cli[remote]'", "pip install 'vithybrid-cli[gcs]'"
+_AZURE, _SSH = "pip install adlfs", "pip install paramiko"
+_INSTALL: Final = {
+    **dict.fromkeys(("http", "https", "s3", "s3a"), _REMOTE),
+    **dict.fromkeys(("gs", "gcs"), _GCS),
+    **dict.fromkeys(("az", "abfs", "adl"), _AZURE),
+    **dict.fromkeys(("sftp", "ssh"), _SSH),
+    "smb": "pip install smbprotocol",
+}
 
 WEB: Final = ("http", "https")
 # What fsspec takes for a file system and is a file of this machine, a wrapper of another one, or none of pictures.
@@ -89,4 +97,5 @@ def require_aiohttp() -> None:
 
 def missing(scheme: str) -> UsageError:
     """The error for a package that is not installed."""
-    return UsageError(f"Addresses of {scheme}:// need one more library.", f"Install it with `{INSTALL}`.")
+    command = _INSTALL.get(scheme, "pip install 'fsspec[full]'")
+    return UsageError(f"Addresses of {scheme}:// need one more library.", f"Install it with `{command}`.")

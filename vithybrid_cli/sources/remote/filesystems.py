@@ -79,7 +79,7 @@ class FileSystem:
             self.list(path)  # which says what is wrong with it
             raise IsADirectoryError
         with self._turn:
-            content: bytes = self.system.cat_file(path, start=0, end=min(_PART, max_bytes + 1))
+            content = self._beginning(path, min(_PART, max_bytes + 1))
             if len(content) < _PART:
                 return _within(content, max_bytes)
             size = self.system.info(path)["size"]
@@ -87,6 +87,17 @@ class FileSystem:
                 raise failures.too_large(max_bytes)
             rest = self.system.cat_file(path, start=len(content), end=max_bytes + 1) if size != len(content) else b""
         return _within(content + rest, max_bytes)
+
+    def _beginning(self, path: str, size: int) -> bytes:
+        """The first bytes. A store that is asked for some of none may say that there are no such ones."""
+        try:
+            return bytes(self.system.cat_file(path, start=0, end=size))
+        except (FileNotFoundError, PermissionError):
+            raise
+        except Exception:
+            if self.system.info(path)["size"] != 0:
+                raise
+            return b""
 
 
 def _within(content: bytes, max_bytes: int) -> bytes:
