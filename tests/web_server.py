@@ -89,6 +89,7 @@ class WebServer:
                 head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1").split("\r\n")
                 target = head[0].split(" ")[1]
                 headers = {name.lower(): value for name, value in (line.split(": ", 1) for line in head[1:-2])}
+                await reader.readexactly(int(headers.get("content-length", 0)))
                 path = re.sub(r"^http://[^/]+", "", target).split("?")[0]
                 self.asked[path] += 1
                 self.seen.append({"": target, **headers})

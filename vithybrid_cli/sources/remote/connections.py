@@ -41,8 +41,9 @@ class Connections:
     def close(self) -> None:
         """Drop what is being fetched, and close all connections. Closing twice does nothing."""
         if self._thread.is_alive():
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join(_GRACE)
+            self.call(self._loop.stop)
+            if threading.current_thread() is not self._thread:  # in which a finalizer may run
+                self._thread.join(_GRACE)
 
     def submit(self, coroutine: Coroutine[Any, Any, Value]) -> "Future[Value]":
         """Run this in the loop. Its future is cancelled by `close`."""

@@ -68,9 +68,22 @@ class FileSystem:
         """What the file system itself calls it."""
         return str(self.system._strip_protocol(name))
 
-    def open(self, name: str, part: int) -> BinaryIO:
-        """A file, which asks for so many bytes at once."""
-        return cast("BinaryIO", self.system.open(self.path(name), "rb", block_size=part))
+    def open(self, name: str) -> BinaryIO:
+        """A file, as a stream."""
+        return cast("BinaryIO", self.system.open(self.path(name), "rb"))
+
+    def size(self, name: str) -> int | None:
+        """How many bytes a file has, if its store knows. Raises whatever the file system does."""
+        with self._turn:
+            found = self.system.info(self.path(name))
+        if found["type"] == "directory":
+            raise IsADirectoryError
+        return None if found.get("size") is None else int(found["size"])
+
+    def part(self, name: str, begin: int, end: int) -> bytes:
+        """From one byte up to another. Raises whatever the file system does."""
+        with self._turn:
+            return bytes(self.system.cat_file(self.path(name), start=begin, end=end))
 
     def read(self, name: str, max_bytes: int) -> bytes:
         """All of a file. Raises FileTooLarge, and whatever the file system does."""
