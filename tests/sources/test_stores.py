@@ -1,13 +1,18 @@
 """What fsspec opens: single objects, what lies below a prefix, patterns, and archives."""
 
 import io
+import json
 import logging
 from collections.abc import Iterator
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 import pytest
+from hub_server import Hub, client_pointed_at
+from huggingface_hub import constants
+from web_server import Asked, WebServer, web_server
 
 from vithybrid_cli.errors import FetchFailed
 from vithybrid_cli.items import Item
@@ -169,3 +174,33 @@ def test_what_a_bucket_lacks_is_said(bucket: str, monkeypatch: pytest.MonkeyPatc
         (item,) = Sources((name,)).items()
         with pytest.raises(FetchFailed, match="There is nothing at this address, or it is private"):
             item.open()
+
+
+def test_pictures_of_a_data_set_on_the_hub_are_found_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with web_server() as server, client_pointed_at(Hub(server.url, server.url), tmp_path, monkeypatch):
+        _serve_data_set(server)
+        names, rest = found("hf://datasets/us/set")
+        assert names == ["hf://datasets/us/set/a.png"]
+        assert rest == "left out: 1 .txt"
+        assert content(Sources(()).named().item(names[0])) == b"a picture"
+        for name, said in {"set/lost.png": "There is nothing at this address", "other/a.png": "HTTP 404"}.items():
+            with pytest.raises(FetchFailed, match=said):
+                Sources(()).named().item(f"hf://datasets/us/{name}").open()
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+        with pytest.raises(FetchFailed, match="The hub may not be asked, since HF_HUB_OFFLINE is set"):
+            Sources(()).named().item("hf://datasets/us/third/a.png").open()
+
+
+def _serve_data_set(server: WebServer) -> None:
+    """What huggingface_hub asks for, as https://huggingface.co/docs/hub/api has it."""
+
+    def gives(path: str, value: Any) -> None:
+        async def answer(asked: Asked) -> None:
+            await asked.answer(json.dumps(value).encode(), content_type="application/json")
+
+        server.on(path, answer)
+
+    file = {"type": "file", "path": "a.png", "size": 9, "oid": "2" * 40}
+    gives("/api/datasets/us/set", {"id": "us/set", "sha": "1" * 40})
+    gives("/api/datasets/us/set/tree/main", [file, {**file, "path": "b.txt"}])
+    server.gives("/datasets/us/set/resolve/main/a.png", b"a picture")

@@ -158,9 +158,22 @@ def of_filesystem(error: BaseException, scheme: str) -> FetchFailed:
         return FetchFailed(
             "The hub may not be asked, since HF_HUB_OFFLINE is set.", "Unset it, or leave the input out."
         )
+    if (status := _status(error)) is not None:
+        return of_status(status, None).error
+    if "Connect" in name and not isinstance(error, ConnectionResetError):
+        return FetchFailed(f"The server of {scheme}:// cannot be reached.", "Check the network, and try again.")
     if isinstance(error, TimeoutError | asyncio.TimeoutError):
         return FetchFailed(f"The server of {scheme}:// did not answer in time.", _LATER)
     return FetchFailed(f"It could not be fetched from {scheme}://{_detail(error)}.", _LATER)
+
+
+def _status(error: BaseException) -> int | None:
+    """The HTTP status that the client of a store was answered with, if it tells: of the hub, of Google, of Amazon."""
+    response = getattr(error, "response", None)
+    told = getattr(response, "status_code", None) or getattr(error, "code", None)
+    if isinstance(response, dict):
+        told = response.get("ResponseMetadata", {}).get("HTTPStatusCode")
+    return told if isinstance(told, int) and 400 <= told < 600 else None
 
 
 def _detail(error: BaseException) -> str:
