@@ -10,6 +10,7 @@ from typing import Any
 
 import fsspec  # type: ignore[import-untyped]
 import pytest
+import s3fs  # type: ignore[import-untyped]
 from hub_server import Hub, client_pointed_at
 from huggingface_hub import constants
 from web_server import Asked, WebServer, web_server
@@ -204,3 +205,15 @@ def _serve_data_set(server: WebServer) -> None:
     gives("/api/datasets/us/set", {"id": "us/set", "sha": "1" * 40})
     gives("/api/datasets/us/set/tree/main", [file, {**file, "path": "b.txt"}])
     server.gives("/datasets/us/set/resolve/main/a.png", b"a picture")
+
+
+def test_credentials_that_are_missing_are_said_to_be(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_PROFILE"):
+        monkeypatch.delenv(name, raising=False)
+    for name in ("AWS_SHARED_CREDENTIALS_FILE", "AWS_CONFIG_FILE"):
+        monkeypatch.setenv(name, str(tmp_path / "none"))
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    s3fs.S3FileSystem.clear_instance_cache()
+    with pytest.raises(FetchFailed, match=r"No credentials for s3:// were found\. Give them .* FSSPEC_S3_ANON=true"):
+        Sources(()).named().item("s3://secret/a.png").open()

@@ -15,6 +15,7 @@ from vithybrid_cli.sources.remote.addresses import without_credentials
 _PASSING_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 _LATER = "Try again later."
 _CHECK = "Check the address."
+_PUBLIC = dict.fromkeys(("s3", "s3a"), ", or set FSSPEC_S3_ANON=true if it is public")
 _WORDS = re.compile(r"[\w ,.:/'()\-]{3,120}")
 
 
@@ -148,7 +149,8 @@ def of_filesystem(error: BaseException, scheme: str) -> FetchFailed:
         return FetchFailed("There is nothing at this address, or it is private.", _CHECK)
     if "Credential" in name or "DefaultCredentials" in name:
         return FetchFailed(
-            f"No credentials for {scheme}:// were found.", "Give them where the tools of the store look for them."
+            f"No credentials for {scheme}:// were found.",
+            f"Give them where the tools of the store look for them{_PUBLIC.get(scheme, '')}.",
         )
     if isinstance(error, PermissionError):
         return FetchFailed("It may not be read with these credentials.", "Ask whoever owns it, or give others.")

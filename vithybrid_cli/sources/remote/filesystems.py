@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from vithybrid_cli.sources.remote import failures
 from vithybrid_cli.sources.remote.addresses import missing, scheme_of
+from vithybrid_cli.sources.remote.limits import LIMITS
 
 if TYPE_CHECKING:
     from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
@@ -29,12 +30,22 @@ class FileSystems:
         key = scheme, repr(sorted(options.items()))
         with self._lock:
             if key not in self._opened:
-                self._opened[key] = FileSystem(cls(**options, use_listings_cache=False), scheme)
+                self._opened[key] = FileSystem(cls(**options, **_settings(scheme)), scheme)
             return self._opened[key]
 
     def read(self, name: str, max_bytes: int) -> bytes:
         """What lies at an address. Raises ImageError, and whatever its file system does."""
         return self.of(name).read(name, max_bytes)
+
+
+def _settings(scheme: str) -> dict[str, Any]:
+    """Names are not kept. A client of S3 has 10 connections by itself, and less than we ask for at once."""
+    if scheme not in ("s3", "s3a"):
+        return {"use_listings_cache": False}
+    from fsspec.config import conf  # type: ignore[import-untyped]  # what FSSPEC_S3_… and files say
+
+    client = {"max_pool_connections": LIMITS.connections, **conf.get(scheme, {}).get("config_kwargs", {})}
+    return {"use_listings_cache": False, "config_kwargs": client}
 
 
 class FileSystem:
