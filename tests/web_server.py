@@ -2,12 +2,21 @@
 
 import asyncio
 import re
+import ssl
 import threading
 import time
 from collections import Counter
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, closing, contextmanager, suppress
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from ipaddress import ip_address
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.x509.oid import NameOID
 
 
 @dataclass
@@ -120,13 +129,13 @@ async def _all_ended() -> None:
 
 
 @contextmanager
-def web_server() -> Iterator[WebServer]:
+def web_server(tls: ssl.SSLContext | None = None) -> Iterator[WebServer]:
     """One that serves within this context."""
     served = WebServer()
     loop = asyncio.new_event_loop()
 
     async def start() -> asyncio.Server:
-        server = await asyncio.start_server(served.serve, "127.0.0.1", 0)
+        server = await asyncio.start_server(served.serve, "127.0.0.1", 0, ssl=tls)
         served.port = server.sockets[0].getsockname()[1]
         return server
 
@@ -152,3 +161,19 @@ def until(true: Callable[[], bool], seconds: float = 30) -> None:
     while not true():
         assert time.monotonic() < end, "it did not happen"
         time.sleep(0.005)
+
+
+def own_certificate(folder: Path) -> Path:
+    """A file with a certificate for 127.0.0.1 that nobody has signed, and its key."""
+    now = datetime.now(UTC)
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "here")])
+    certificate = (
+        x509.CertificateBuilder(name, name, key.public_key(), 1, now, now + timedelta(days=1))
+        .add_extension(x509.SubjectAlternativeName([x509.IPAddress(ip_address("127.0.0.1"))]), critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    pem = serialization.Encoding.PEM
+    private = key.private_bytes(pem, serialization.PrivateFormat.PKCS8, serialization.NoEncryption())
+    (folder / "here.pem").write_bytes(certificate.public_bytes(pem) + private)
+    return folder / "here.pem"

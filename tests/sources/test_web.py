@@ -5,12 +5,16 @@ import gzip
 import io
 import itertools
 import os
+import ssl
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 
 import pytest
-from web_server import Asked, WebServer, until, web_server
+from web_server import Asked, WebServer, own_certificate, until, web_server
 
 from vithybrid_cli.errors import FetchFailed, FileTooLarge, ImageError, UsageError
 from vithybrid_cli.sources.places import opened
@@ -396,3 +400,18 @@ def test_a_picture_may_be_larger_than_a_limit_that_is_raised(server: WebServer) 
     with pytest.raises(FileTooLarge):
         RemoteFile(url, len(BODY) - 1).open()
     assert RemoteFile(url, len(BODY)).open().read() == BODY
+
+
+def test_a_certificate_is_trusted_if_the_environment_names_it(tmp_path: Path) -> None:
+    file = own_certificate(tmp_path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(file)
+    with web_server(context) as server:
+        url = server.gives("/a.png", BODY).replace("http:", "https:")
+        program = [sys.executable, "-c", f"from {RemoteFile.__module__} import *; RemoteFile({url!r}).open()"]
+        refused = subprocess.run(program, capture_output=True, text=True, check=False)
+        assert "The certificate of its server is not trusted. If you trust it, set SSL_CERT_FILE" in refused.stderr
+        assert not server.asked
+        # aiohttp reads the variable when it is imported, so another program has to be run.
+        subprocess.run(program, env={**os.environ, "SSL_CERT_FILE": str(file)}, check=True)
+        assert server.asked["/a.png"] == 1
