@@ -5,14 +5,19 @@ Another kind of container is a module of its own and a row in `KINDS`.
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from vithybrid_cli.items import Item
 from vithybrid_cli.settings import DEFAULT_MAX_BYTES
 from vithybrid_cli.sources.exclude import Exclude
-from vithybrid_cli.sources.remote.addresses import path_in
+from vithybrid_cli.sources.places import opened
+from vithybrid_cli.sources.remote.addresses import is_address, path_in
+from vithybrid_cli.sources.remote.urls import path_of_file_url
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.tables.suffixes import ARROW, ARROW_SUFFIXES, PARQUET, PARQUET_SUFFIXES
+
+if TYPE_CHECKING:
+    from vithybrid_cli.sources.archives.file import Readable
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,17 +67,24 @@ class Kind:
 
 
 def _zip(place: str, wanted: Wanted) -> Container:
-    from vithybrid_cli.sources.archives.file import ArchiveFile
     from vithybrid_cli.sources.archives.zip import ZipArchive
 
-    return ZipArchive(ArchiveFile(place), wanted)
+    return ZipArchive(_readable(place, wanted), wanted)
 
 
 def _tar(place: str, wanted: Wanted) -> Container:
-    from vithybrid_cli.sources.archives.file import ArchiveFile
     from vithybrid_cli.sources.archives.tar import open_tar
 
-    return open_tar(ArchiveFile(place), wanted)
+    return open_tar(_readable(place, wanted), wanted)
+
+
+def _readable(place: str, wanted: Wanted) -> "Readable":
+    """An archive in a file, or at an address. Raises ImageError."""
+    from vithybrid_cli.sources.archives.file import ArchiveFile, Flow
+
+    if is_address(place):
+        return Flow(place, lambda: opened(place, offline=wanted.offline))
+    return ArchiveFile(path_of_file_url(place) or place)
 
 
 def _parquet(place: str, wanted: Wanted) -> Container:

@@ -23,7 +23,7 @@ from vithybrid_cli.sources.lists import read_list, require_list
 from vithybrid_cli.sources.named import Named
 from vithybrid_cli.sources.own_files import OwnFiles
 from vithybrid_cli.sources.pattern import is_pattern
-from vithybrid_cli.sources.remote.addresses import is_address, require
+from vithybrid_cli.sources.remote.addresses import is_address, is_web, require
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.tables.kinds import check_table, pictures_in_table
 from vithybrid_cli.sources.tables.suffixes import scheme_of_table
@@ -197,11 +197,14 @@ class Sources:
     def counter(self) -> Callable[[], int | None] | None:
         """Something that counts the pictures; None if they can be read only once.
 
-        It gives None where that would take as long as to read them: there is a compressed archive among the inputs.
+        It gives None where that would take as long as to read them, or requests: there is a compressed archive among
+        the inputs, or what has to be listed or opened at an address.
         """
         return None if self.live or self._stdin_uses else self._count
 
     def _count(self) -> int | None:
+        if any(is_address(text) and not is_web(text) for text in self._all):
+            return None
         survey, count = Survey(), 0
         named = self.named(survey)
         found = chain.from_iterable(self._found(text, survey) for text in self._meant())
@@ -211,7 +214,7 @@ class Sources:
             kind = kind_of_container(path)
             if kind is None:
                 count += 1
-            elif path.lower().endswith(kind.streamed):
+            elif path.lower().endswith(kind.streamed) or is_address(path):
                 return None
             elif scheme_of_table(path) is not None:
                 rows = pictures_in_table(path, named.wanted)
