@@ -9,6 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 import fsspec  # type: ignore[import-untyped]
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 from fake_program import open_fake
 from PIL import Image
@@ -153,4 +155,54 @@ def test_what_lies_at_addresses_is_not_fetched_to_be_counted(server: WebServer) 
     count = Sources((server.url + "/a.png",)).counter()
     assert count is not None
     assert count() == 1
+    assert not server.asked
+
+
+def parquet(group: int = 3) -> bytes:
+    stream = io.BytesIO()
+    pictures = [{"bytes": png(shade), "path": name} for name, shade in SHADES.items()]
+    pq.write_table(pa.table({"image": pictures}), stream, row_group_size=group)
+    return stream.getvalue()
+
+
+def test_a_table_at_an_address_gives_its_rows(server: WebServer, as_files: list[Any]) -> None:
+    url = server.gives("/t.parquet", parquet())
+    store = fsspec.filesystem("memory")
+    store.pipe("/tables/t.parquet", parquet())
+    try:
+        there = classify("memory://tables/", "--archives")
+        left_out = classify("memory://tables/")
+    finally:
+        store.rm("/tables", recursive=True)
+    for place, records in {url: classify(url), "memory://tables/t.parquet": there}.items():
+        assert [record["path"] for record in records] == [f"parquet://{row}::{place}" for row in range(len(SHADES))]
+        assert labels(records) == as_files
+    assert left_out == []
+    (alone,) = classify(f"parquet://3::{url}")
+    assert alone["predictions"][0]["label"] == there[3]["predictions"][0]["label"]
+
+
+def test_a_table_that_is_not_there_or_breaks_off_is_a_record(server: WebServer) -> None:
+    body = parquet()
+    (lost,) = classify(server.url + "/lost.parquet", expecting=1)
+    assert (lost["path"], lost["error"]["type"]) == (server.url + "/lost.parquet", "FetchFailed")
+    (cut,) = classify(server.gives("/cut.parquet", body[:-100]), expecting=1)
+    assert (cut["path"], cut["error"]["type"]) == (server.url + "/cut.parquet", "DamagedArchive")
+
+    async def whole(asked: Asked) -> None:
+        await asked.answer(body)
+
+    (stream,) = classify(server.on("/stream.parquet", whole), expecting=1)
+    said = "Its server gives no parts of a file, as has to be. Fetch it first, and give the file."
+    assert stream["error"] == {"type": "FetchFailed", "message": said}
+
+
+@pytest.mark.parametrize("name", ["a.zip", "a.tar", "t.parquet"])
+def test_offline_archives_and_tables_of_lists_are_records(server: WebServer, name: str) -> None:
+    url = f"{server.url}/{name}"
+    scheme = Path(name).suffix[1:]
+    Path("list.txt").write_text(f"{url}\n{scheme}://0::{url}\n")
+    records = classify("--files-from", "list.txt", "--offline", expecting=1)
+    assert [record["path"] for record in records] == [url, f"{scheme}://0::{url}"]
+    assert {record["error"]["type"] for record in records} == {"FetchFailed"}
     assert not server.asked

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 
 from vithybrid_cli.sources.containers import is_member_name, kind_of_container
 from vithybrid_cli.sources.exclude import Exclude
@@ -49,7 +50,7 @@ def find(
         if is_member_name(text):
             yield text
         elif is_address(text):
-            yield from found_at(text, pictures)
+            yield from found_at(text, replace(pictures, tables=None))  # each would have to be opened
         elif os.path.isdir(text):  # noqa: PTH112 (Path raises where a parent may not be entered)
             yield from walk(text, pictures.all_of(text))
         elif is_pattern(text) and not os.path.lexists(text):

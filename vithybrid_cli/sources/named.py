@@ -12,7 +12,7 @@ from vithybrid_cli.errors import ImageError, MissingFile, NotAFile
 from vithybrid_cli.images.local import LocalFile, stamp_of
 from vithybrid_cli.items import NO_FILE, Failure, Item, Stamp
 from vithybrid_cli.sources.containers import Container, Kind, Wanted, is_member_name, kind_of_container, places
-from vithybrid_cli.sources.remote.addresses import is_address
+from vithybrid_cli.sources.remote.addresses import is_address, offline_error
 from vithybrid_cli.sources.remote.files import RemoteFile
 from vithybrid_cli.sources.remote.urls import DataUrl, FileUrl, is_data_url, path_of_file_url
 from vithybrid_cli.sources.survey import Survey
@@ -30,7 +30,7 @@ class Named:
     def items(self, name: str) -> Iterator[Item]:
         """The pictures of a container, or the one that has this name itself."""
         kind = kind_of_container(name)
-        if kind is None:
+        if kind is None or self._is_refused(name):
             yield self.item(name)
             return
         try:
@@ -40,12 +40,18 @@ class Named:
         else:
             yield from container.items()
 
+    def _is_refused(self, place: str) -> bool:
+        """Whether a connection would have to be opened, and none may be."""
+        return self.wanted.offline and is_address(place)
+
     def item(self, name: str) -> Item:
         """The picture of this name. A container is none, but what is wrong with it can be asked for."""
         if is_member_name(name):
             return self._member(name)
         kind = kind_of_container(name)
-        return _lying_at(name, self.wanted) if kind is None else _Whole(name, kind, self.wanted)
+        return (
+            _lying_at(name, self.wanted) if kind is None or self._is_refused(name) else _Whole(name, kind, self.wanted)
+        )
 
     def _member(self, name: str) -> Item:
         readings = list(places(name))
@@ -58,6 +64,8 @@ class Named:
     def _container(self, kind: Kind, place: str) -> Container | ImageError:
         key = kind.scheme, place
         container = self._opened.pop(key, None)
+        if self._is_refused(place):
+            return offline_error()
         if container is None:
             try:
                 container = kind.open(place, self.wanted)

@@ -2,6 +2,7 @@
 
 from typing import BinaryIO
 
+from vithybrid_cli.errors import FetchFailed
 from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.sources.remote.addresses import is_address
 
@@ -16,3 +17,12 @@ def opened(place: str, *, offline: bool = False) -> BinaryIO:
     from vithybrid_cli.sources.remote.streams import open_stream
 
     return open_stream(place, offline=offline)
+
+
+def opened_anywhere(place: str, *, offline: bool = False) -> BinaryIO:
+    """The same for what has to be read at any place. Raises FetchFailed also where the server only sends everything."""
+    stream = opened(place, offline=offline)
+    if not stream.seekable():
+        stream.close()
+        raise FetchFailed("Its server gives no parts of a file, as has to be.", "Fetch it first, and give the file.")
+    return stream

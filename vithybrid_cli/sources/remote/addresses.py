@@ -4,7 +4,7 @@ import re
 from typing import Final
 from urllib.parse import urlsplit
 
-from vithybrid_cli.errors import FetchFailed, UsageError, VitHybridError
+from vithybrid_cli.errors import FetchFailed, UsageError
 
 _REMOTE, _GCS = "pip install 'vithybrid-cli[remote]'", "pip install 'vithybrid-cli[gcs]'"
 _AZURE, _SSH = "pip install adlfs", "pip install paramiko"
@@ -70,15 +70,18 @@ def without_credentials(text: str) -> str:
     return _CREDENTIALS.sub("", text)
 
 
-def offline_error(kind: type[VitHybridError] = FetchFailed) -> VitHybridError:
+_OFFLINE: Final = "An address cannot be read offline.", "Leave out {offline}, or fetch it first and give the file."
+
+
+def offline_error() -> FetchFailed:
     """The error for an address of which nothing may be read."""
-    return kind("An address cannot be read offline.", "Leave out {offline}, or fetch it first and give the file.")
+    return FetchFailed(*_OFFLINE)
 
 
 def require(name: str, *, offline: bool) -> None:
     """Raise UsageError if no connection may be opened, or a package is missing, before anything is fetched."""
     if offline:
-        raise offline_error(UsageError)
+        raise UsageError(*_OFFLINE)
     if is_web(name):
         require_aiohttp()
     else:

@@ -1,9 +1,12 @@
 """Tables as kinds of containers: what opens them as they are wanted."""
 
 from contextlib import suppress
+from functools import partial
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.errors import ImageError
+from vithybrid_cli.sources.places import opened_anywhere
+from vithybrid_cli.sources.remote.addresses import is_address
 from vithybrid_cli.sources.tables.suffixes import ARROW, PARQUET, scheme_of_table
 from vithybrid_cli.sources.tables.table import Table, is_a_table
 
@@ -24,7 +27,9 @@ def open_arrow(path: str, wanted: "Wanted") -> Table:
 def table_at(path: str, wanted: "Wanted") -> Table | None:
     """The table at ``path``, not opened yet; None for what is none by its suffix or its beginning."""
     scheme = scheme_of_table(path)
-    return _table(path, scheme, wanted) if scheme is not None and is_a_table(path, scheme) else None
+    if scheme is None or not (is_address(path) or is_a_table(path, scheme)):
+        return None
+    return _table(path, scheme, wanted)
 
 
 def check_table(path: str, wanted: "Wanted") -> None:
@@ -51,4 +56,5 @@ def pictures_in_table(path: str, wanted: "Wanted") -> int | None:
 def _table(path: str, scheme: str, wanted: "Wanted") -> Table:
     from vithybrid_cli.sources.named import Named  # which knows this module
 
-    return Table(path, scheme, wanted.column, wanted.max_bytes, Named(wanted).item)
+    source = partial(opened_anywhere, path, offline=wanted.offline) if is_address(path) else None
+    return Table(path, scheme, wanted.column, wanted.max_bytes, Named(wanted).item, source)
