@@ -15,6 +15,7 @@ import numpy.typing as npt
 from vithybrid_cli.commands.app import main
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.classifier import Classifier
+from vithybrid_cli.pipeline.embedder import Embedder
 from vithybrid_cli.settings import Running
 
 SIDE = 4
@@ -56,6 +57,16 @@ def open_fake(checkpoint: object, how: Running, batch_limit: int | None = None) 
     return fake_classifier(FakeEngine(seconds, how.batch_size or 3, batch_limit))
 
 
+def open_fake_embedder(checkpoint: object, how: Running, feature: object, batch_limit: int | None = None) -> Embedder:
+    """What stands in for `vithybrid_cli.runs.embed.open_embedder`; a feature is what would be the scores."""
+    seconds = float(os.environ.get("SECONDS_PER_BATCH", "0"))
+    engine = FakeEngine(seconds, how.batch_size or 3, batch_limit)
+    return Embedder(engine, Preprocessing.default((SIDE, SIDE)), len(LABELS))
+
+
 if __name__ == "__main__":
-    with patch("vithybrid_cli.runs.label.open_classifier", open_fake):
+    with (
+        patch("vithybrid_cli.runs.label.open_classifier", open_fake),
+        patch("vithybrid_cli.runs.embed.open_embedder", open_fake_embedder),
+    ):
         main()

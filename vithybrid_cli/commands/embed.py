@@ -38,11 +38,19 @@ def embed(
             "-f",
             case_sensitive=False,
             rich_help_panel=options.OUTPUT_PANEL,
-            show_default="npy for a file of that suffix, else jsonl",
+            show_default="what the suffix of the file says, else jsonl",
             help="How features are written.",
         ),
     ] = None,
     output: options.Output = None,
+    resume: Annotated[
+        bool,
+        typer.Option(
+            "--resume",
+            rich_help_panel=options.OUTPUT_PANEL,
+            help="Continue the interrupted run that wrote --output (npy or jsonl), or start it.",
+        ),
+    ] = False,
     files_from: options.FilesFrom = None,
     null: options.Null = False,
     strict: options.Strict = False,
@@ -84,6 +92,10 @@ def embed(
 
       vithybrid embed photos/ -o features.npy
 
+      vithybrid embed photos/ -o features.npy --resume
+
+      vithybrid embed photos/ -o features.parquet
+
       vithybrid embed cat.jpg -m tiny | jq .embedding
     """
     what = Reading(
@@ -120,7 +132,7 @@ def embed(
         batch_size=batch_size,
         threads=threads,
     )
-    where = Writing(output=output, format=output_format)
+    where = Writing(output=output, format=output_format, resume=resume)
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         tally = embed_run(what, how, where, feature, watch)
     if tally.failed:

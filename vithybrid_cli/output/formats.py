@@ -26,6 +26,7 @@ class EmbeddingFormat(StrEnum):
 
     JSONL = "jsonl"
     NPY = "npy"
+    PARQUET = "parquet"
 
 
 def default_format(stream: TextIO) -> Format:

@@ -80,9 +80,12 @@ class Embedder(Pipeline):
         return cls.open(Checkpoint.read(locate(model, revision=revision, offline=offline), image_size), how, chosen)
 
     @classmethod
-    def open(cls, checkpoint: Checkpoint, how: Running, feature: Feature) -> Embedder:
-        """Load the network of a checkpoint that was read for these settings, and raise as `from_pretrained` does."""
-        engine = engine_for(checkpoint, how, feature)
+    def open(cls, checkpoint: Checkpoint, how: Running, feature: Feature, batch_limit: int | None = None) -> Embedder:
+        """Load the network of a checkpoint that was read for these settings, and raise as `from_pretrained` does.
+
+        ``batch_limit`` is that of `Classifier.open`.
+        """
+        engine = engine_for(checkpoint, how, feature, batch_limit)
         return cls(engine, checkpoint.preprocessing, feature_width(checkpoint.config))
 
     def embed(

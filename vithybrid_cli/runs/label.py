@@ -26,6 +26,7 @@ from vithybrid_cli.sources.survey import Survey
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.engines import Engine
     from vithybrid_cli.pipeline.classifier import Classifier
 
 
@@ -142,12 +143,15 @@ def decided(what: Reading, how: Running, where: Writing) -> dict[str, object]:
 
 def found(classifier: "Classifier", where: Writing) -> dict[str, object]:
     """The settings that were left to the machine, as it has chosen, and what of it decides the last digits."""
+    return {"activation": str(classifier.activation_for(where.activation)), **computed_by(classifier.engine)}
+
+
+def computed_by(engine: "Engine") -> dict[str, object]:
+    """What of the machine and the libraries decides the last digits, as the record of a run has it."""
     import PIL
 
-    engine = classifier.engine
     environment = {"Pillow": PIL.__version__, **engine.environment}
     return {
-        "activation": str(classifier.activation_for(where.activation)),
         "engine": engine.name,
         "device": engine.device_type,
         "batch_size": engine.batch_size,

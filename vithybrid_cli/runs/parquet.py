@@ -54,12 +54,12 @@ def parquet_writer(
         with opened(output) as stream:
             if stream.isatty():
                 raise _for_people("Stdout" if output is None else output)
-            with opened_writer(stream.buffer) as writer:
-                yield writer
+            with opened_writer(stream.buffer) as piped:
+                yield piped
     else:
         begun = False
         try:
-            for writer in _into_file(output, opened_writer, watch):
+            with _into_file(output, opened_writer, watch) as writer:
                 begun = True
                 yield writer
         except OSError as error:
@@ -68,6 +68,7 @@ def parquet_writer(
             raise unwritable(output, error) from error
 
 
+@contextmanager
 def _into_file(
     output: Path, opened_writer: Callable[[BinaryIO], FooterWriter[Result]], watch: Watch
 ) -> Iterator[Writer[Result]]:

@@ -11,6 +11,7 @@ from vithybrid_cli import __version__, atomic
 from vithybrid_cli.errors import UsageError, option
 from vithybrid_cli.output import Format
 from vithybrid_cli.output.destination import DISK_ERRORS, is_plain_file, unwritable
+from vithybrid_cli.output.formats import EmbeddingFormat
 from vithybrid_cli.output.read_back import READABLE
 
 SUFFIX = ".run.json"
@@ -19,22 +20,37 @@ _FACTS = ("live", "updated", "batch_limit")  # what a run notes that no other ha
 
 @dataclass(frozen=True, slots=True)
 class EarlierRun:
-    """The record of the run to go on with: ``settings`` are all of it, the others what its results are read with."""
+    """The record of the run to go on with: ``settings`` are all of it, the others what its results are read with.
+
+    Of a run that wrote features, ``output_format`` is that of its lines.
+    """
 
     settings: dict[str, Any]
     output_format: Format
     top_k: int
     batch_size: int
 
+    @property
+    def has_features(self) -> bool:
+        """Whether the results are features, and not labels."""
+        return "feature" in self.settings
+
+    @property
+    def has_matrix(self) -> bool:
+        """Whether the features are the rows of a matrix, and the results say whose they are."""
+        return self.settings["format"] == EmbeddingFormat.NPY
+
     @classmethod
     def of(cls, settings: Any) -> "EarlierRun":
         """Raises ValueError, TypeError or KeyError for what is no record."""
-        numbers = settings["top_k"], settings["batch_size"]
+        features = "feature" in settings
+        numbers = 1 if features else settings["top_k"], settings["batch_size"]
         if not all(isinstance(number, int) and number >= 1 for number in numbers):
             raise ValueError("top_k and batch_size are numbers from 1 on")
         if not isinstance(settings["model"]["name"], str):
             raise TypeError("a model has a name")
-        return cls(settings, Format(settings["format"]), *numbers)
+        output_format = Format.JSONL if features else Format(settings["format"])
+        return cls(settings, output_format, *numbers)
 
     @property
     def decisions(self) -> str:
@@ -148,15 +164,20 @@ class RunRecord:
         self._written = True
 
 
+def lines_file(output: Path) -> Path:
+    """Where the results lie that say what the rows of a matrix are of."""
+    return output.with_name(output.name + ".jsonl")
+
+
 def record_file(output: Path) -> Path:
     """Where the record of a run lies."""
     return output.with_name(output.name + SUFFIX)
 
 
-def open_record(output: Path | None, output_format: Format, asked: str | None) -> RunRecord:
+def open_record(output: Path | None, output_format: Format, asked: str | None, *, features: bool = False) -> RunRecord:
     """The record of a run that begins, or goes on if ``asked`` to ``resume`` or ``update`` what ``output`` holds.
 
-    Raises UsageError for what it cannot go on with.
+    ``features`` says that these are written, and not labels. Raises UsageError for what it cannot go on with.
     """
     if asked is None:
         return RunRecord(output if output is not None and is_plain_file(output) else None, output_format)
@@ -171,7 +192,11 @@ def open_record(output: Path | None, output_format: Format, asked: str | None) -
         raise UsageError(f"A run cannot go on with a {output_format}.", f"Give {{format}} {_either(READABLE)}.")
     if not is_plain_file(output):
         raise UsageError(f"A run goes on with a regular file, and {output} is none.", f"Leave out {{{asked}}}.")
-    return RunRecord(output, output_format, _read(output, _start_over(asked)) if is_begun(output) else None, asked)
+    earlier = _read(output, _start_over(asked)) if is_begun(output) else None
+    if earlier is not None and earlier.has_features != features:
+        holds = "features, and no labels" if earlier.has_features else "labels, and no features"
+        raise UsageError(f"{output} has {holds}.", f"Give another {{output}}, {_start_over(asked)}.")
+    return RunRecord(output, output_format, earlier, asked)
 
 
 def is_begun(output: Path | None) -> bool:

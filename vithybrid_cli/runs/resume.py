@@ -10,7 +10,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.items import Item
 from vithybrid_cli.output.read_back import DamagedOutput, WrittenResult, is_closed, path_in, read_back
 from vithybrid_cli.pipeline.batches import Batches
-from vithybrid_cli.runs.record import EarlierRun, RunRecord
+from vithybrid_cli.runs.record import EarlierRun, RunRecord, lines_file
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,14 +41,15 @@ def resume_point(record: RunRecord, items: Iterator[Item], *, strict: bool) -> R
     except DamagedOutput as error:
         raise UsageError(f"{record.output} is damaged: {error}.", f"Mend it, {record.start_over}.") from error
     except OSError as error:
-        cause = f"{record.output} cannot be read: {error.strerror or error}."
+        cause = f"{error.filename or record.output} cannot be read: {error.strerror or error}."
         raise UsageError(cause, f"Make it readable, {record.start_over}.") from error
 
 
 def _resume_point(output: Path, earlier: EarlierRun, items: Iterator[Item], *, strict: bool) -> ResumePoint:
     read = _Read(Batches(earlier.batch_size))
-    with output.open("rb") as stream:
-        for result in read_back(earlier.output_format, stream, earlier.top_k):
+    with (lines_file(output) if earlier.has_matrix else output).open("rb") as stream:
+        results = read_back(earlier.output_format, stream, earlier.top_k)
+        for result in _with_rows(results, output) if earlier.has_matrix else results:
             item = next(items, None)
             if item is None or path_in(earlier.output_format, item.name) != result.path:
                 raise _other_inputs(output, read.whole.done + 1, result.path, item)
@@ -57,10 +58,22 @@ def _resume_point(output: Path, earlier: EarlierRun, items: Iterator[Item], *, s
             read.add(item, result)
         following = next(items, None)
         if following is None and read.whole.done:
-            closed = is_closed(earlier.output_format, stream, read.whole.end)
+            closed = is_closed(earlier.output_format, stream, read.whole.end) and not earlier.has_matrix
             return ResumePoint(items, *read.whole, complete=True, closed=closed)
     rest = items if following is None else chain([following], items)
     return ResumePoint(chain(read.again, rest), *read.kept)
+
+
+def _with_rows(results: Iterator[WrittenResult], matrix: Path) -> Iterator[WrittenResult]:
+    """Those of the ``results`` whose features are in the ``matrix``: a power cut may have taken some from its end."""
+    from vithybrid_cli.output.npy import rows_in  # imports NumPy
+
+    left = rows_in(matrix)
+    for result in results:
+        left -= result.error is None
+        if left < 0:
+            return
+        yield result
 
 
 class _Reached(NamedTuple):
