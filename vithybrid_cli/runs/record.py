@@ -38,7 +38,7 @@ class EarlierRun:
     @property
     def has_matrix(self) -> bool:
         """Whether the features are the rows of a matrix, and the results say whose they are."""
-        return self.settings["format"] == EmbeddingFormat.NPY
+        return bool(self.settings["format"] == EmbeddingFormat.NPY)
 
     @classmethod
     def of(cls, settings: Any) -> "EarlierRun":
