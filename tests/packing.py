@@ -29,6 +29,10 @@ def pack(archive: Path, members: Members) -> Path:
             header = tarfile.TarInfo(name)
             header.size = len(content)
             file.addfile(header, io.BytesIO(content))
-    compress = {".gz": gzip.compress, ".xz": lzma.compress}.get(archive.suffix, bytes)
-    archive.write_bytes(compress(packed.getvalue()))
+    content = packed.getvalue()
+    if archive.suffix == ".gz":
+        content = gzip.compress(content)
+    elif archive.suffix == ".xz":
+        content = lzma.compress(content)
+    archive.write_bytes(content)
     return archive

@@ -101,11 +101,14 @@ class LabelledArchives:
         survey.inputs = [place.name for place in self.places]
         if self.beside:
             survey.unlabelled_as = "without a label"
+        also = _BESIDE if self.beside else frozenset()  # what was read is not left out
         for place in self.places:
-            for item, member in _members(place, replace(self.wanted, survey=survey)):
+            for item, member in _members(place, replace(self.wanted, survey=survey), also):
                 if member is None:
                     survey.found += 1
                     yield item, None
+                elif _suffix(member[-1]) in also:
+                    continue
                 elif (label := self._label(place, member)) is None:
                     survey.unlabelled += 1
                 else:
