@@ -24,7 +24,6 @@ FROM_A_FOLDER = {
     "strict",
     "shards",
     "archives",
-    "column",
 }  # `evaluate` reads labelled folders instead, and all of them
 ONLY_LABELS = {"top_k", "threshold", "activation"}
 

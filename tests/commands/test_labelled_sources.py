@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,18 +23,48 @@ def run(*arguments: str) -> Any:
     return CliRunner().invoke(app, arguments, catch_exceptions=False)
 
 
-@pytest.fixture
-def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Labelled pictures in the current folder, in ``photos``."""
-    monkeypatch.chdir(tmp_path)
+def make_pictures(folder: Path) -> None:
+    """Labelled pictures, the same each time."""
     for number in range(EACH):
         for label, colour in COLOURS.items():
-            file = Path("photos", label, f"{label[0]}{number}.png")
+            file = folder / label / f"{label[0]}{number}.png"
             file.parent.mkdir(parents=True, exist_ok=True)
             picture = Image.new("RGB", (20, 18), colour)
             picture.putpixel((number, number), (255, 255, 255))
             picture.save(file)
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Labelled pictures in the current folder, in ``photos``."""
+    monkeypatch.chdir(tmp_path)
+    make_pictures(Path("photos"))
     return tmp_path
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What came of the folder."""
+
+    model: str
+    stdout: str
+    stderr: str
+
+
+@pytest.fixture(scope="module")
+def of_folder(tmp_path_factory: pytest.TempPathFactory) -> Trained:
+    """Training on the same pictures in a folder, which is held out, too."""
+    place = tmp_path_factory.mktemp("folder")
+    make_pictures(place / "photos")
+    done = run("train", str(place / "photos"), "-o", str(place / "out"), "--held-out", str(place / "photos"), *RECIPE)
+    assert done.exit_code == 0
+    return Trained(str(place / "out"), done.stdout, done.stderr)
+
+
+@pytest.fixture(scope="module")
+def model(of_folder: Trained) -> str:
+    """A checkpoint with these labels, some of which it gets wrong."""
+    return of_folder.model
 
 
 def as_zip(suffix: str = "zip") -> str:
@@ -82,37 +113,27 @@ WAYS = [
 ]
 
 
-@pytest.fixture(scope="module")
-def model(tmp_path_factory: pytest.TempPathFactory) -> str:
-    """A checkpoint with these labels, some of which it gets wrong."""
-    folder = tmp_path_factory.mktemp("model")
-    for label, colour in COLOURS.items():
-        (folder / "train" / label).mkdir(parents=True)
-        Image.new("RGB", (20, 18), colour).save(folder / "train" / label / "0.png")
-    done = run("train", str(folder / "train"), "-o", str(folder / "out"), *RECIPE, "--epochs", "1", "-q")
-    assert done.exit_code == 0
-    return str(folder / "out")
-
-
 @pytest.mark.parametrize(("packed", "arguments"), WAYS)
 def test_the_figures_are_those_of_the_folder(
-    folder: Path, model: str, packed: Callable[[], str], arguments: list[str]
+    folder: Path, of_folder: Trained, packed: Callable[[], str], arguments: list[str]
 ) -> None:
-    of_folder = run("evaluate", "photos", "-m", model, "-f", "json", "--no-progress")
-    of_container = run("evaluate", packed(), "-m", model, "-f", "json", "--no-progress", *arguments)
-    assert (of_container.exit_code, of_container.stderr) == (0, of_folder.stderr)
-    assert json.loads(of_container.stdout) == json.loads(of_folder.stdout)
-    assert json.loads(of_folder.stdout)["pictures"] == EACH * len(COLOURS)
+    done = run("evaluate", packed(), "-m", of_folder.model, "-f", "jsonl", "--no-progress", *arguments)
+    assert (done.exit_code, done.stderr) == (0, "")
+    assert json.loads(done.stdout) == json.loads(of_folder.stdout)
+    assert json.loads(done.stdout)["pictures"] == EACH * len(COLOURS)
 
 
 @pytest.mark.parametrize(("packed", "arguments"), WAYS)
-def test_the_weights_are_those_of_the_folder(folder: Path, packed: Callable[[], str], arguments: list[str]) -> None:
+def test_the_weights_are_those_of_the_folder(
+    folder: Path, of_folder: Trained, packed: Callable[[], str], arguments: list[str]
+) -> None:
     source = packed()
-    of_folder = run("train", "photos", "-o", "a", "--held-out", "photos", *RECIPE)
-    of_container = run("train", source, "-o", "b", "--held-out", source, *arguments, *RECIPE)
-    assert (of_container.exit_code, of_container.stderr) == (0, of_folder.stderr)
-    assert of_container.stdout == of_folder.stdout
-    assert Path("a", "model.safetensors").read_bytes() == Path("b", "model.safetensors").read_bytes()
+    done = run("train", source, "-o", "out", "--held-out", source, *arguments, *RECIPE)
+    assert (done.exit_code, done.stdout, done.stderr) == (0, of_folder.stdout, of_folder.stderr)
+    names = "config.json", "model.safetensors"
+    assert [Path("out", name).read_bytes() for name in names] == [
+        Path(of_folder.model, name).read_bytes() for name in names
+    ]
 
 
 def test_a_run_over_an_archive_is_resumed_and_one_over_other_pictures_is_not(folder: Path) -> None:
@@ -176,3 +197,10 @@ def test_training_keeps_of_a_compressed_archive_no_more_than_fits_into_memory(
     assert done.exit_code == 2
     assert "Training takes pictures in random order, which packed.tar.gz gives in its own order alone" in done.stderr
     assert "Unpack them into folders, or pack them as a zip or a plain tar." in done.stderr
+
+
+@pytest.mark.parametrize("packed", [as_zip, lambda: as_zip("tar.gz"), as_table])
+def test_features_are_those_of_the_folder(folder: Path, packed: Callable[[], str]) -> None:
+    assert run("embed", "photos", "-m", "tiny", "-o", "a.npy", "-q").exit_code == 0
+    assert run("embed", packed(), "-m", "tiny", "-o", "b.npy", "-q").exit_code == 0
+    assert Path("a.npy").read_bytes() == Path("b.npy").read_bytes()
