@@ -14,6 +14,7 @@ from enum import Enum
 from pathlib import Path
 from typing import Annotated, Any, Union, get_args, get_origin, get_type_hints
 
+import typer
 from typer.models import ArgumentInfo
 
 from vithybrid_cli.commands.app import app
@@ -164,11 +165,20 @@ def table(heading: str, rows: list[list[str]]) -> str:
     return "".join([head, "|---" * len(kept) + "|\n", *body])
 
 
+def all_commands(group: typer.Typer, before: str = "") -> Iterator[tuple[str, Callable[..., Any]]]:
+    """The commands of a group and those of its groups, by what is typed."""
+    for info in group.registered_commands:
+        if info.callback is not None:
+            yield before + (info.name or info.callback.__name__), info.callback
+    for within in group.registered_groups:
+        if within.typer_instance is not None:
+            yield from all_commands(within.typer_instance, f"{before}{within.typer_instance.info.name} ")
+
+
 def reference() -> str:
     """The whole page."""
-    callbacks = [(info.name, info.callback) for info in app.registered_commands]
-    commands = {name or callback.__name__: callback for name, callback in callbacks if callback is not None}
-    contents = [f"- [`{name}`](#{name}): {summary(command)}\n" for name, command in commands.items()]
+    commands = dict(all_commands(app))
+    contents = [f"- [`{name}`](#{name.replace(' ', '-')}): {summary(command)}\n" for name, command in commands.items()]
     sections = [part for name, command in commands.items() for part in section(name, command)]
     return "\n".join([HEAD, "".join(contents), ROOT, *sections])
 

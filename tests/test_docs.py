@@ -27,7 +27,7 @@ MAX_WORDS_OF_README = 1500
 NEEDS_PACKAGES = re.compile(r"^(make|python3 -m venv|\. \.venv/bin/activate|pip)\b")
 NEEDS_DOWNLOAD = re.compile(r"base-384|nsfw|google/|cifar-10-binary|vithybrid (classify|embed|evaluate) (?!.*-m )")
 TAKES_LONG = re.compile(r"vithybrid (bench (?!.*--seconds 0\.1)|train (?!.*--epochs 2))")
-SUPPOSES_MORE = re.compile(r"photos/held-out|runs/old")  # which no page makes
+SUPPOSES_MORE = re.compile(r"photos/held-out|runs/old|jobs/")  # which no page makes
 OPTIONS_OF_OTHERS = {"--constraint"}  # pip's
 OPTIONS_OF_ALL = {"--help", "--install-completion", "--show-completion", "--version"}
 BLOCKS = re.compile("[█▏▎▍▌▋▊▉]")
@@ -40,12 +40,19 @@ def page_named(name: str) -> Page:
 def options(command: str) -> set[str]:
     """All spellings of a subcommand's options."""
     found: Any = get_command(app)
-    return {name for parameter in found.commands[command].params for name in parameter.opts if name.startswith("-")}
+    for name in command.split():
+        found = found.commands[name]
+    return {name for parameter in found.params for name in parameter.opts if name.startswith("-")}
 
 
 def subcommands() -> set[str]:
+    """All of them, those of groups by both words."""
     root: Any = get_command(app)
-    return set(root.commands)
+    return {
+        f"{name} {within}".strip()
+        for name, command in root.commands.items()
+        for within in getattr(command, "commands", [""])
+    }
 
 
 def runs_here(command: Command) -> bool:
@@ -124,6 +131,13 @@ def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None
         "vithybrid embed photos/ -o features.npy",
         "vithybrid evaluate photos/held-out -m runs/mine",
         "HF_HUB_OFFLINE=1 vithybrid classify examples -m base-384",
+        "vithybrid job plan photos/ -o jobs/photos",
+        "vithybrid job plan --files-from list.txt -o jobs/list --device cuda",
+        "vithybrid job run jobs/photos",
+        "vithybrid job run jobs/photos --shard $SLURM_ARRAY_TASK_ID",
+        "vithybrid job status jobs/photos",
+        "vithybrid job merge jobs/photos -o labels.csv",
+        "vithybrid job retry jobs/photos",
         "vithybrid train photos/train -o runs/mine --held-out photos/test",
         "vithybrid train photos/train -o runs/mine -m base-384 --epochs 3 --lr 2e-5 -b 16",
         "vithybrid train photos/train -o runs/mine -m google/vit-hybrid-base-bit-384 --epochs 3 --lr 2e-5 -b 16",
@@ -156,7 +170,7 @@ def test_the_reference_of_commands_is_what_the_program_says(tmp_path: Path) -> N
 
 
 def test_the_reference_has_all_options_of_each_command() -> None:
-    sections = dict(re.findall(r"^## (\w+)\n(.*?)(?=^## |\Z)", REFERENCE.text, re.MULTILINE | re.DOTALL))
+    sections = dict(re.findall(r"^## ([\w ]+)\n(.*?)(?=^## |\Z)", REFERENCE.text, re.MULTILINE | re.DOTALL))
     found = {
         name: {option for row in re.findall(r"^\| (`-.*?) \|", section, re.MULTILINE) for option in code(row)}
         for name, section in sections.items()
@@ -195,7 +209,7 @@ def test_every_make_target_exists() -> None:
 
 def test_every_option_of_a_command_exists() -> None:
     lines = [command.text for page in PAGES for command in page.commands]
-    calls = [call for line in lines for call in re.findall(r"\bvithybrid (\w+)([^|]*)", line)]
+    calls = [call for line in lines for call in re.findall(r"\bvithybrid (job \w+|\w+)([^|]*)", line)]
     unknown = [
         f"{command} {option}"
         for command, arguments in calls
