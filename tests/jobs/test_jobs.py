@@ -29,7 +29,7 @@ from vithybrid_cli.settings import Reading, Running, Writing
 
 PROGRAM = [sys.executable, str(ROOT / "tests" / "jobs" / "fake_job_program.py")]
 HOW = Running(model="tiny")
-FORMATS = ("jsonl", "json", "csv", "tsv")
+FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
 
 
 @pytest.fixture
@@ -351,3 +351,19 @@ def test_results_of_other_names_are_found_by_retry(folder: Path) -> None:
 def test_ranges_are_short() -> None:
     assert ranges([17, 0, 1, 2, 3]) == "0-3, 17"
     assert ranges([]) == ""
+
+
+def test_what_only_plans_looks_and_merges_does_without_torch(folder: Path) -> None:
+    compute_all(planned())
+    for arguments in (
+        ["job", "plan", "photos", "-o", "other", "-m", "tiny"],
+        ["job", "status", "job"],
+        ["job", "merge", "job", "-o", "merged.csv"],
+    ):
+        script = (
+            "import sys\nfrom vithybrid_cli.commands.app import app\n"
+            f"try:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
+            "print(sorted({'torch', 'openvino', 'fsspec', 'pyarrow'} & sys.modules.keys()), file=sys.stderr)\n"
+        )
+        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+        assert done.stderr.splitlines()[-1] == "[]", arguments

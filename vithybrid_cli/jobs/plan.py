@@ -54,7 +54,7 @@ def plan(
         reading=what,
         writing=where,
         settings={**decided(what, how, where), "image_size": image_size_of(checkpoint)},
-        model={"name": how.model, "sha256": digests(checkpoint)},
+        model={"name": f"{how.model} at {how.revision}" if how.revision else how.model, "sha256": digests(checkpoint)},
         working_folder=str(Path.cwd()),
         relative=False,
         inputs=0,

@@ -41,7 +41,7 @@ def read_results(file: Path, *, allow_cut: bool = False) -> Iterator[ImageResult
         with file.open("rb") as stream:
             records = _records(file, stream)
             for number, record in enumerate(records, start=1):
-                yield _result(record, number)
+                yield result_of(record, number)
     except CutOff as error:
         cut = f"{file} is cut off after {_so_many(error.whole)}"
         if not allow_cut:
@@ -111,7 +111,8 @@ def _records(file: Path, stream: BufferedReader) -> Iterator[Any]:
             return read_table(file)
 
 
-def _result(record: Any, number: int) -> ImageResult:
+def result_of(record: Any, number: int) -> ImageResult:
+    """The result that a record of this number, from 1, holds as plain values. Raises DamagedOutput and NotResults."""
     try:
         path, error, predictions = record["path"], record.get("error"), record.get("predictions")
         if not isinstance(path, str):
