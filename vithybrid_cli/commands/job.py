@@ -26,7 +26,10 @@ from vithybrid_cli.settings import (
 )
 
 if TYPE_CHECKING:
+    from vithybrid_cli.jobs.choice import Choice
     from vithybrid_cli.jobs.status import Status
+
+RAY_PANEL = "Ray"
 
 app = typer.Typer(
     name="job",
@@ -178,6 +181,34 @@ def run(
     no_wait: Annotated[
         bool, typer.Option("--no-wait", help="End when all shards left are held by other runs.")
     ] = False,
+    ray: Annotated[
+        bool,
+        typer.Option(
+            "--ray",
+            rich_help_panel=RAY_PANEL,
+            help="Let Ray start workers, one for each GPU, or for as many cores as the job has threads: on the cluster "
+            "of RAY_ADDRESS, or else on this machine.",
+        ),
+    ] = False,
+    ray_address: Annotated[
+        str | None,
+        typer.Option(
+            metavar="ADDRESS",
+            rich_help_panel=RAY_PANEL,
+            help="The cluster to use: HOST:PORT of its head, or auto for the one that this machine is part of.",
+            show_default=False,
+        ),
+    ] = None,
+    ray_workers: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            metavar="N",
+            rich_help_panel=RAY_PANEL,
+            help="Ask for so many workers, also where there is no room for them yet: an autoscaler adds nodes.",
+            show_default="all that have room",
+        ),
+    ] = None,
     workers: options.Workers = None,
     device: Annotated[
         str | None,
@@ -201,6 +232,8 @@ def run(
       vithybrid job run jobs/photos
 
       vithybrid job run jobs/photos --shard $SLURM_ARRAY_TASK_ID
+
+      vithybrid job run jobs/photos --ray-address 10.0.0.1:6379
     """
     from vithybrid_cli.jobs.choice import Choice
     from vithybrid_cli.jobs.job import Job
@@ -209,7 +242,19 @@ def run(
     asked = None if shard is None and shards is None else [*(shard or ()), *_parsed(shards)]
     with JobStderr(quiet=quiet, no_progress=no_progress) as watch:
         choice = Choice(device=device, workers=workers, offline=offline)
+        if ray or ray_address or ray_workers:
+            _run_on_ray(job, watch, asked, choice, ray_address, ray_workers)
+            return
         go(Job.open(job), watch, asked, choice, processes=processes, wait=not no_wait)
+
+
+def _run_on_ray(
+    job: str, watch: JobStderr, shards: list[int] | None, choice: "Choice", address: str | None, workers: int | None
+) -> None:
+    from vithybrid_cli.jobs.job import Job
+    from vithybrid_cli.jobs.on_ray import OnRay, run_on_ray
+
+    run_on_ray(Job.open(job), watch, shards, choice, OnRay(address, workers))
 
 
 def merge(

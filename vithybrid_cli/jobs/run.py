@@ -86,10 +86,11 @@ def run(
         if run_.left:
             watch.say(f"other runs are still at shards {ranges(run_.left)}")
             return
-    _tell_end(job, watch, wanted)
+    tell_end(job, watch, wanted)
 
 
-def _tell_end(job: Job, watch: JobWatch, wanted: set[int]) -> None:
+def tell_end(job: Job, watch: JobWatch, wanted: set[int]) -> None:
+    """Say what is to be done next."""
     left = set(range(job.shards)) - job.done()
     if not left:
         watch.say(
