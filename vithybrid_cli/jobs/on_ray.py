@@ -4,7 +4,6 @@ Only the job's folder says what is done. A worker that dies, alone or with its n
 Ray is asked for another worker then. This process may die as well: the next run goes on.
 """
 
-import shlex
 import time
 from collections import Counter, deque
 from collections.abc import Iterable
@@ -216,7 +215,7 @@ class _Run:
         self.hired.remove(worker)
         self.cluster.ray.kill(worker.actor)
         self.refused += 1
-        self.refusal = UsageError(f"The worker on {worker.where} refuses: {answer.cause}", answer.remedy)
+        self.refusal = UsageError(f"The worker on {worker.where} refuses: {answer.cause.rstrip('.')}.", answer.remedy)
         self.watch.warn(f"{self.refusal.cause} Others go on without it.")
 
     def _died(self, worker: _Hired, error: Exception) -> None:
@@ -234,7 +233,7 @@ class _Run:
             cause = (
                 f"{_MOST_DEATHS} workers died in shard {shard} one after the other, and nothing more of it was done."
             )
-            remedy = f"Look at why with `vithybrid job run {shlex.quote(self.job.name)} --shard {shard}`."
+            remedy = f"Run that one alone, without {{ray}}, to see why: `vithybrid job run JOB {{$shard}} {shard}`."
             raise UsageError(cause, remedy)
         self.watch.warn(f"The worker on {worker.where} died in shard {shard}, which another one goes on with.")
 

@@ -89,7 +89,6 @@ def _look_for(address: str | None) -> None:
     """Raise OSError where nothing listens at HOST:PORT. Ray itself would look for more than a minute, and log it."""
     if address is None:
         return
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")  # of this process, whose log is stderr
     host, _, port = address.rpartition("://")[2].rpartition(":")
     if host and port.isdecimal():
         socket.create_connection((host.strip("[]"), int(port)), timeout=_CONNECT).close()
@@ -105,9 +104,7 @@ def _unreachable(address: str | None, error: Exception) -> UsageError:
     why = f" ({said[0].rstrip('.:')})" if said else ""
     if address:
         cause = f"There is no Ray that can be joined at {address}{why}."
-        return UsageError(
-            cause, "Look at it with `ray status --address ADDRESS`, or start one with `ray start --head`."
-        )
+        return UsageError(cause, "Start it with `ray start`, or give another {ray_address}.")
     return UsageError(
         f"Ray cannot be started on this machine{why}.", "Run the job without {ray}, or start Ray by hand."
     )
