@@ -6,7 +6,7 @@ import itertools
 import threading
 from collections.abc import Iterator
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 import pytest
 from fake_program import fake_classifier
 from PIL import Image

@@ -8,9 +8,9 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
-import fsspec  # type: ignore[import-untyped]
+import fsspec
 import pytest
-import s3fs  # type: ignore[import-untyped]
+import s3fs
 from hub_server import Hub, client_pointed_at
 from huggingface_hub import constants
 from web_server import Asked, WebServer, web_server

@@ -201,7 +201,7 @@ def folder_of(name: str) -> Folder:
     if "://" not in name:
         return LocalFolder(Path(os.path.abspath(name)))  # noqa: PTH100 (links stay as they are)
     try:
-        from fsspec.core import url_to_fs  # type: ignore[import-untyped]
+        from fsspec.core import url_to_fs
     except ImportError as error:
         raise UsageError(f"{name} is an address, which needs the package fsspec.", INSTALL) from error
     try:

@@ -257,7 +257,7 @@ def forget(job: Job, shard: int) -> None:
 def _with_threads(how: Running, threads: int | None) -> Running:
     if threads is None or not hasattr(how, "threads") or how.threads is not None:
         return how
-    return replace(how, threads=threads)  # type: ignore[call-arg]
+    return replace(how, threads=threads)
 
 
 def _begin(part: Path, earlier: Path | None, kept: Reached, others: list[Path]) -> None:

@@ -50,7 +50,7 @@ def is_of_fsspec(scheme: str) -> bool:
     """Whether fsspec opens what has this scheme, if the package for it is there."""
     if scheme in _NOT_READ:
         return False
-    from fsspec import available_protocols  # type: ignore[import-untyped]
+    from fsspec import available_protocols
 
     return scheme in available_protocols()
 

@@ -9,7 +9,7 @@ from vithybrid_cli.sources.remote.addresses import missing, scheme_of
 from vithybrid_cli.sources.remote.limits import LIMITS
 
 if TYPE_CHECKING:
-    from fsspec import AbstractFileSystem  # type: ignore[import-untyped]
+    from fsspec import AbstractFileSystem
 
 _PART = 16 * 2**20  # bytes that are asked for at once: most pictures in one request
 _CONCURRENT = ("hf", "memory")  # of those that do not say so by `async_impl`
@@ -42,7 +42,7 @@ def _settings(scheme: str) -> dict[str, Any]:
     """Names are not kept. A client of S3 has 10 connections by itself, and less than we ask for at once."""
     if scheme not in ("s3", "s3a"):
         return {"use_listings_cache": False}
-    from fsspec.config import conf  # type: ignore[import-untyped]  # what FSSPEC_S3_… and files say
+    from fsspec.config import conf  # what FSSPEC_S3_… and files say
 
     client = {"max_pool_connections": LIMITS.connections, **conf.get(scheme, {}).get("config_kwargs", {})}
     return {"use_listings_cache": False, "config_kwargs": client}
