@@ -8,7 +8,7 @@ PEERS := .venv-peers/bin
 LOWEST := .venv-lowest/bin
 DATA ?= data/cifar10
 
-.PHONY: demo docs test test-full test-peers test-lowest test-gpu bench gpu lint fix tiny clean
+.PHONY: demo docs test test-full test-peers test-lowest test-cluster test-gpu bench gpu lint fix tiny clean
 
 demo: .venv/installed
 	$(BIN)/vithybrid classify examples/*.jpg examples/*.png -m tiny -k 3 --format table
@@ -39,6 +39,11 @@ test-lowest: .venv-lowest/installed
 # Every published network in its full size with random weights: 1.3 GB of disk and of memory at a time.
 test-full: .venv/developer
 	$(BIN)/python -m pytest -m full_size
+
+# Jobs of 20,000 pictures, on three Ray nodes and by processes alone, while workers, nodes and runs are killed. On two
+# cores that takes about 10 minutes.
+test-cluster: .venv/developer
+	$(BIN)/python -m pytest -m cluster
 
 # What only an NVIDIA GPU can show; without one, each test is skipped and says so.
 test-gpu: .venv/developer
