@@ -118,6 +118,7 @@ class _Run:
     later: list[tuple[float, int]] = field(default_factory=list)  # when to offer a shard again
     deaths: Counter[int] = field(default_factory=Counter)  # in a row, by shard
     counted_of: dict[int, int] = field(default_factory=dict)  # how many results, by shard
+    kept: dict[int, int] = field(default_factory=dict)  # how many of these a later worker has found, by shard
     stillborn: int = 0
     refusal: UsageError | None = None
     refused: int = 0
@@ -271,6 +272,9 @@ class _Run:
         if not seen.size:
             return
         if not worker.counted:
+            if seen.kept > self.kept.get(shard, 0):  # by one that was not seen to do it, before it died
+                self.kept[shard] = seen.kept
+                del self.deaths[shard]
             self.counter.skip(seen.kept - self.counted_of.get(shard, 0))
             self.counted_of[shard], worker.counted = seen.kept, True
         self.counter.advance(seen.done - self.counted_of[shard], failed=len(seen.failures))
