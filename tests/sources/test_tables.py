@@ -101,6 +101,10 @@ BYTES = [png(colour) for colour in COLOURS]
             id="large struct",
         ),
         pytest.param(pa.StructArray.from_arrays([pa.array(BYTES)], ["bytes"]), id="struct without a path"),
+        pytest.param(
+            pa.StructArray.from_arrays([pa.array(BYTES), pa.nulls(5)], ["bytes", "path"]),
+            id="struct of paths that no row has",
+        ),
     ],
 )
 @pytest.mark.parametrize("suffix", ["parquet", "arrow", "feather"])

@@ -103,6 +103,7 @@ def plan(
     engine: options.Engine = options.EngineKind.AUTO,
     compiled: options.Compile = False,
     batch_size: options.BatchSize = None,
+    threads: options.Threads = None,
     max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
     max_bytes: options.MaxBytes = DEFAULT_MAX_BYTES,
     fast_jpeg: options.FastJpeg = False,
@@ -158,6 +159,7 @@ def plan(
         engine=engine,
         compile=compiled,
         batch_size=batch_size,
+        threads=threads,
     )
     where = Writing(top_k=top_k, threshold=threshold, activation=activation)
     with Stderr(quiet=quiet) as watch:

@@ -85,7 +85,7 @@ def _fitted(job: Job, choice: Choice, cluster: Cluster) -> tuple[Share, Choice]:
     """What each worker takes of its node, and how it runs within that."""
     was = settled(job)
     device = str(was.get("device") or choice.device or job.running.device)
-    threads = was.get("environment", {}).get("threads") or getattr(job.running, "threads", None) or choice.threads
+    threads = was.get("environment", {}).get("threads") or job.running.threads or choice.threads
     share = cluster.share(gpu=None if device == "auto" else device.startswith("cuda"), threads=threads)
     if device == "auto":
         device = "cuda" if share.gpus else "cpu"

@@ -1,7 +1,7 @@
 """What only an opened network knows is settled by a job's first worker; later ones have to have the same."""
 
 import json
-from dataclasses import fields, replace
+from dataclasses import replace
 from typing import Any
 
 from vithybrid_cli.errors import UsageError
@@ -56,7 +56,7 @@ def running_as_settled(how: Running, was: dict[str, Any]) -> Running:
     if how.device == "auto":
         chosen["device"] = was.get("device", how.device)
     threads = was.get("environment", {}).get("threads")
-    if "threads" in {item.name for item in fields(Running)} and isinstance(threads, int):
+    if isinstance(threads, int):
         chosen["threads"] = threads
     return replace(how, **chosen)
 

@@ -34,7 +34,6 @@ from vithybrid_cli.runs.interrupts import Interrupts
 from vithybrid_cli.runs.label import found, open_classifier
 from vithybrid_cli.runs.model import digests, image_size_of, read_checkpoint
 from vithybrid_cli.runs.watch import Silent, Watch
-from vithybrid_cli.settings import Running
 from vithybrid_cli.sources.inputs import Sources
 
 if TYPE_CHECKING:
@@ -238,7 +237,7 @@ def opened(job: Job, choice: Choice, watch: Watch) -> "Classifier":
     """The network of a job. Raises ModelError, and UsageError if its files are not those of the plan."""
     how = running_as_settled(job.running, settled(job))
     how = replace(how, device=choice.device or how.device, offline=choice.offline or how.offline)
-    how = _with_threads(how, choice.threads)
+    how = replace(how, threads=how.threads or choice.threads)
     checkpoint = read_checkpoint(how, watch)
     model = {"name": how.model, "sha256": digests(checkpoint)}
     require_same(job, {"model": job.model, "image_size": job.settings.get("image_size")}, {"model": model})
@@ -252,12 +251,6 @@ def forget(job: Job, shard: int) -> None:
         if name.startswith(f"{shard:06}.") and not name.endswith(".lock"):
             with suppress(OSError):
                 job.folder.remove(f"{WORKING}/{name}")
-
-
-def _with_threads(how: Running, threads: int | None) -> Running:
-    if threads is None or not hasattr(how, "threads") or how.threads is not None:
-        return how
-    return replace(how, threads=threads)
 
 
 def _begin(part: Path, earlier: Path | None, kept: Reached, others: list[Path]) -> None:

@@ -31,14 +31,23 @@ class WorkerLog:
 
     def __init__(self, folder: Folder, tag: str) -> None:
         self._folder, self._name = folder, f"{WORKERS}/{tag}-{int(time.time())}.jsonl"
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
 
     def add(self, shard: int, pictures: int, computed: int, failed: dict[str, int], seconds: float) -> None:
         """A shard is done."""
         told = ShardDone(shard, pictures, computed, failed, round(seconds, 3), round(time.time(), 3))
-        self._lines.append(json.dumps(asdict(told)) + "\n")
         with suppress(OSError):
-            self._folder.write(self._name, "".join(self._lines).encode())  # in a bucket nothing can be appended
+            self._add((json.dumps(asdict(told)) + "\n").encode())
+
+    def _add(self, line: bytes) -> None:
+        if self._folder.local is None:  # in a bucket nothing can be appended
+            self._lines.append(line)
+            self._folder.write(self._name, b"".join(self._lines))
+            return
+        file = self._folder.local / self._name
+        file.parent.mkdir(exist_ok=True)
+        with file.open("ab") as stream:
+            stream.write(line)
 
 
 def told(folder: Folder) -> Iterator[tuple[str, list[ShardDone]]]:

@@ -216,12 +216,14 @@ def _is_text(kind: "pa.DataType") -> bool:
 
 def _is_struct(kind: "pa.DataType") -> bool:
     """Whether it is Hugging Face's form, ``struct<bytes: binary, path: string>``, with or without the path."""
+    import pyarrow as pa
     import pyarrow.types as pt
 
     if not pt.is_struct(kind):
         return False
     of = {kind.field(index).name: _content(kind.field(index).type) for index in range(kind.num_fields)}
-    return "bytes" in of and _is_bytes(of["bytes"]) and ("path" not in of or _is_text(of["path"]))
+    path = of.get("path", pa.null())  # the type of a column in which no row has one
+    return "bytes" in of and _is_bytes(of["bytes"]) and (_is_text(path) or pt.is_null(path))
 
 
 def _is_label(kind: "pa.DataType") -> bool:
