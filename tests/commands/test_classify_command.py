@@ -452,7 +452,7 @@ def test_what_a_model_scores_by_itself_may_be_spelt_out_to_go_on(pictures: Path)
     assert run("0.png", "1.png", "-o", "out.jsonl", "--resume", "--activation", "softmax").exit_code == 0
 
 
-@pytest.mark.parametrize("name", ["labels.txt", "labels.xlsx", "labels.parquet", "labels.yaml", "labels.csv.gz"])
+@pytest.mark.parametrize("name", ["labels.txt", "labels.xlsx", "labels.feather", "labels.yaml", "labels.csv.gz"])
 def test_a_suffix_that_is_no_format_is_wrong_usage_unless_a_format_is_given(pictures: Path, name: str) -> None:
     done = run("0.png", "-o", name, "-m", "./no-such-model")
     assert (done.exit_code, done.stdout, Path(name).exists()) == (2, "", False)

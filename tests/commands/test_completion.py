@@ -66,7 +66,7 @@ def test_help_names_the_installation() -> None:
 def test_bash_completes_with_the_script_that_was_installed(tmp_path: Path) -> None:
     run("--install-completion", "bash", HOME=str(tmp_path), _TYPER_COMPLETE_TEST_DISABLE_SHELL_DETECTION="1")
     assert "vithybrid" in (tmp_path / ".bashrc").read_text(encoding="utf-8")
-    session = 'source ~/.bashrc; COMP_WORDS=(vithybrid classify --thr); COMP_CWORD=2\n_vithybrid_completion "$0"\n'
+    session = 'source ~/.bashrc; COMP_WORDS=(vithybrid classify --thres); COMP_CWORD=2\n_vithybrid_completion "$0"\n'
     session += 'echo "${COMPREPLY[@]}"'
     bash = shutil.which("bash") or "bash"
     environment = {**os.environ, "HOME": str(tmp_path)}

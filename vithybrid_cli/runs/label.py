@@ -77,10 +77,10 @@ def _asked(where: Writing) -> str | None:
 
 def _require_places(sources: Sources, where: Writing) -> None:
     """Raise UsageError if what is to be written cannot be, or is an input."""
-    if _file_format(where) is Format.PARQUET:
-        require_parquet_place(where.output)
     if not (where.update and is_begun(where.output)):  # else there may be nothing to write: `Update` looks later
         require_writable(where.output)
+    if _file_format(where) is Format.PARQUET:
+        require_parquet_place(where.output)
     if where.resume or where.output is None:  # which keeps what is there
         return
     for file in (where.output, *files_beside(where.output)):
