@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -13,17 +14,20 @@ from typing import Any
 import pytest
 from fake_program import open_fake
 from PIL import Image
-from places import ROOT
+from places import PACKAGE, ROOT
 from typer.testing import CliRunner
 
 from vithybrid_cli.commands.app import app
+from vithybrid_cli.jobs.choice import Choice
 from vithybrid_cli.jobs.crashes import Crashes, Span
 from vithybrid_cli.jobs.folder import folder_of
 from vithybrid_cli.jobs.job import Job, ranges
 from vithybrid_cli.jobs.plan import plan
 from vithybrid_cli.jobs.retry import retry
+from vithybrid_cli.jobs.settle import settle
 from vithybrid_cli.jobs.worker import Worker
 from vithybrid_cli.locks import AlreadyLocked, lock_file
+from vithybrid_cli.runs.label import found
 from vithybrid_cli.runs.watch import Silent
 from vithybrid_cli.settings import Reading, Running, Writing
 
@@ -213,7 +217,7 @@ def test_a_bucket_holds_a_job_too(folder: Path) -> None:
     compute_all(job)
     assert merged("merged.jsonl", "memory://bucket/job") == classified("whole.jsonl")
     again = call("job", "plan", "photos", "-o", "memory://bucket/job", "-m", "tiny")
-    assert "memory://bucket/job is there already." in again.stderr
+    assert "There is a job in memory://bucket/job already." in again.stderr
 
 
 def test_any_name_is_kept_exactly(folder: Path) -> None:
@@ -247,7 +251,9 @@ def test_a_plan_that_is_broken_off_leaves_nothing(folder: Path, monkeypatch: pyt
     [
         pytest.param(["status", "nothing"], "There is no job in nothing.", id="no job"),
         pytest.param(["status", "photos/00.png"], "photos/00.png is a file, and not the folder of a job.", id="a file"),
-        pytest.param(["plan", "photos", "-o", "photos", "-m", "tiny"], "photos is there already.", id="a taken place"),
+        pytest.param(
+            ["plan", "photos", "-o", "photos", "-m", "tiny"], "photos is there already, and no job.", id="a taken place"
+        ),
         pytest.param(["plan", "photos", "-o", "no/job", "-m", "tiny"], "There is no folder ", id="no parent"),
         pytest.param(["plan", "photos", "-o", "j", "-m", "tiny", "--threshold", "7"], "The threshold 7", id="options"),
         pytest.param(["run", "job", "--shard", "5"], "There is no shard 5: the job in ", id="a shard too many"),
@@ -281,6 +287,70 @@ def test_workers_that_are_otherwise_refuse(folder: Path) -> None:
     done = finish("job", "run", "job")
     assert done.returncode == 2
     assert "is computed with fake 0, now 1." in done.stderr
+
+
+def test_what_another_worker_settles_meanwhile_holds_for_a_worker_that_has_chosen_otherwise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = planned("--batch-size", "4")
+    asked: list[int | None] = []
+
+    def opened(checkpoint: Any, how: Running, *more: Any) -> Any:
+        """Another worker settles two threads while this one opens its network with one."""
+        asked.append(how.threads)
+        classifier = open_fake(checkpoint, how, *more)
+        if len(asked) == 1:
+            facts: dict[str, Any] = found(classifier, job.writing)
+            settle(job, {**facts, "environment": {**facts["environment"], "threads": 2}})
+        monkeypatch.setattr(type(classifier.engine), "environment", {"fake": "1", "threads": how.threads or 1})
+        return classifier
+
+    monkeypatch.setattr("vithybrid_cli.jobs.worker.open_classifier", opened)
+    assert Worker(job, Choice(threads=1)).compute(0)
+    assert asked == [1, 2]
+
+
+def test_a_model_that_was_changed_is_named_with_its_file(folder: Path) -> None:
+    shutil.copytree(PACKAGE / "builtin" / "tiny", "model")
+    assert call("job", "plan", "photos", "-o", "job", "-m", "model").exit_code == 0
+    config = Path("model/config.json")
+    config.write_text(config.read_text() + " ")
+    done = finish("job", "run", "job")
+    assert done.returncode == 2
+    assert "The model model has changed since the job was planned: config.json." in done.stderr
+
+
+def test_a_job_for_one_kind_of_device_is_not_computed_on_another(folder: Path) -> None:
+    planned("--device", "cuda")
+    done = finish("job", "run", "job", "--device", "cpu")
+    assert done.returncode == 2
+    assert "is planned for cuda, not for cpu." in done.stderr
+
+
+def test_a_shard_of_which_nothing_is_there_ends_the_run_until_the_disk_is_back(folder: Path) -> None:
+    planned()
+    Path("photos").rename("unmounted")
+    done = finish("job", "run", "job")
+    assert done.returncode == 2
+    assert "Of shard 0 none of the 10 pictures is there: photos/00.png." in done.stderr
+    Path("unmounted").rename("photos")
+    assert finish("job", "run", "job").returncode == 0
+    assert merged("merged.jsonl") == classified("whole.jsonl")
+
+
+def test_pictures_that_are_gone_for_good_may_be_missing(folder: Path) -> None:
+    planned()
+    Path("photos").rename("gone")
+    done = finish("job", "run", "job", "--allow-missing")
+    assert done.returncode == 0, done.stderr
+    told = call("job", "retry", "job").stderr
+    assert "no record failed for a reason that may pass by itself; 44 MissingFile, which --type may name" in told
+
+
+def test_a_plan_names_inputs_that_are_not_there(folder: Path) -> None:
+    done = call("job", "plan", "photso", "photos", "-o", "job", "-m", "tiny")
+    assert done.exit_code == 0
+    assert "photso is not there, and planned as missing" in done.stderr
 
 
 def test_names_that_were_changed_are_refused(folder: Path) -> None:

@@ -127,6 +127,7 @@ def plan(
 
       vithybrid job plan --files-from list.txt -o jobs/list --device cuda
     """
+    from vithybrid_cli.jobs.job import counted
     from vithybrid_cli.jobs.plan import plan as make
 
     what = Reading(
@@ -164,8 +165,8 @@ def plan(
     where = Writing(top_k=top_k, threshold=threshold, activation=activation)
     with Stderr(quiet=quiet) as watch:
         planned = make(what, how, where, job, watch, shard_size=shard_size)
-        some = "1 shard" if planned.shards == 1 else f"{planned.shards:,} shards"
-        watch.say(f"planned {planned.inputs:,} pictures in {some}; `vithybrid job run {job}` labels them")
+        some, pictures = counted(planned.shards, "shard"), counted(planned.inputs, "picture")
+        watch.say(f"planned {pictures} in {some}; `vithybrid job run {job}` labels them")
 
 
 def run(
@@ -221,6 +222,14 @@ def run(
             show_default="as planned",
         ),
     ] = None,
+    allow_missing: Annotated[
+        bool,
+        typer.Option(
+            "--allow-missing",
+            rich_help_panel=options.RUN_PANEL,
+            help="Go on where no picture of a shard is there; otherwise that ends the run.",
+        ),
+    ] = False,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
     no_progress: options.NoProgress = False,
@@ -243,7 +252,7 @@ def run(
 
     asked = None if shard is None and shards is None else [*(shard or ()), *_parsed(shards)]
     with JobStderr(quiet=quiet, no_progress=no_progress) as watch:
-        choice = Choice(device=device, workers=workers, offline=offline)
+        choice = Choice(device=device, workers=workers, offline=offline, allow_missing=allow_missing)
         if ray or ray_address or ray_workers:
             _run_on_ray(job, watch, asked, choice, ray_address, ray_workers)
             return
@@ -345,6 +354,8 @@ def retry(
 
 def _shown(found: "Status") -> dict[str, Any]:
     """The status as a person reads it."""
+    from vithybrid_cli.jobs.job import counted
+
     left = "not known" if found.seconds_left is None else f"{timedelta(seconds=round(found.seconds_left))}"
     shards_left = {"shards left": found.left} if found.left else {}
     again = {"to run again": f"{found.again:,} of the shards with results"} if found.again else {}
@@ -355,7 +366,7 @@ def _shown(found: "Status") -> dict[str, Any]:
         "time left": left,
     }
     workers = {
-        worker.name: f"{worker.shards:,} shards, {worker.pictures:,} pictures, {worker.rate:.1f}/s"
+        worker.name: f"{counted(worker.shards, 'shard')}, {counted(worker.pictures, 'picture')}, {worker.rate:.1f}/s"
         + ("" if worker.at_work else ", not heard of lately")
         for worker in found.workers
     }

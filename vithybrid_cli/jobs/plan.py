@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vithybrid_cli import atomic
-from vithybrid_cli.errors import UsageError
+from vithybrid_cli.errors import UsageError, listed
 from vithybrid_cli.items import Item
 from vithybrid_cli.jobs.folder import Folder, LocalFolder, folder_of, unwritable_job
 from vithybrid_cli.jobs.job import FILE, NAMES, Job, is_relative, names_file
@@ -19,13 +19,16 @@ from vithybrid_cli.runs.label import decided
 from vithybrid_cli.runs.model import digests, image_size_of, read_checkpoint
 from vithybrid_cli.runs.watch import Watch, tell_survey
 from vithybrid_cli.settings import Reading, Running, Writing
-from vithybrid_cli.sources.inputs import Sources
+from vithybrid_cli.sources.braces import has_braces
+from vithybrid_cli.sources.inputs import STDIN, Sources
+from vithybrid_cli.sources.pattern import is_pattern
 from vithybrid_cli.sources.survey import Survey
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 
 DEFAULT_SHARD_SIZE: Final = 10_000  # minutes of a GPU, and a file of results of a few MB
+_NAMED = 3  # inputs that a line names
 _PACKAGES = ("numpy", "Pillow", "torch", "openvino")  # whose versions decide results
 
 
@@ -68,6 +71,7 @@ def plan(
         planned = replace(planned, inputs=names.count, relative=names.relative)
         new.write(FILE, planned.content())
     tell_survey(survey, watch)
+    _tell_missing(what, watch)
     return planned
 
 
@@ -142,9 +146,21 @@ def _require_free(folder: Folder, name: str) -> None:
 
 
 def _taken(name: str) -> UsageError:
+    folder = folder_of(name)
+    if not folder.exists(FILE):
+        return UsageError(f"{name} is there already, and no job.", "Give another {output}.")
     return UsageError(
-        f"{name} is there already.", "Go on with its job with `vithybrid job run`, or give another {output}."
+        f"There is a job in {name} already.", "Go on with it with `vithybrid job run`, or give another {output}."
     )
+
+
+def _tell_missing(what: Reading, watch: Watch) -> None:
+    """Say which inputs are not there: what would be a record of a short run is a mistake of a long one."""
+    plain = (text for text in what.inputs if text != STDIN and "://" not in text and not is_pattern(text))
+    gone = [text for text in plain if not has_braces(text) and not os.path.lexists(text)]
+    if gone:
+        are = "is" if len(gone) == 1 else "are"
+        watch.warn(f"{listed(gone, _NAMED)} {are} not there, and planned as missing")
 
 
 def _require_possible(checkpoint: "Checkpoint", how: Running, where: Writing) -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from vithybrid_cli import errors
-from vithybrid_cli.errors import ImageError, UsageError
+from vithybrid_cli.errors import ImageError, UsageError, option
 from vithybrid_cli.jobs.folder import unwritable_job
 from vithybrid_cli.jobs.job import Job, again_file, results_file
 from vithybrid_cli.jobs.part import WrongResults, checked
@@ -17,16 +17,23 @@ PASSING: Final = ("FetchFailed", "WorkerCrashed", "DecodeTimeout")  # what may g
 
 @dataclass(frozen=True, slots=True)
 class Marked:
-    """The ``shards`` that are to be computed again, errors in them by type, and how many of them are ``damaged``."""
+    """The ``shards`` that are to be computed again, errors in them by type, and how many of them are ``damaged``.
+
+    ``others`` are the errors of types that were not asked for, in all shards.
+    """
 
     shards: tuple[int, ...]
     failed: dict[str, int]
     damaged: int
+    others: dict[str, int]
 
     def in_words(self) -> str:
         """What is to be computed again."""
+        if not self.shards and self.others:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in sorted(self.others.items()))
+            return f"no record failed for a reason that may pass by itself; {kinds}, which {option('type')} may name"
         if not self.shards:
-            return "no record failed for a reason that may pass"
+            return "no record failed"
         parts = [f"{count:,} {kind}" for kind, count in sorted(self.failed.items())]
         if self.damaged:
             parts.append(f"{self.damaged:,} damaged results")
@@ -42,19 +49,21 @@ def retry(job: Job, types: Collection[str] = PASSING) -> Marked:
     """
     for kind in types:
         require_type(kind)
-    shards, failed, damaged = [], Counter[str](), 0
+    shards, failed, others, damaged = [], Counter[str](), Counter[str](), 0
     try:
         for shard in sorted(job.with_results()):
-            found, is_damaged = _failed(job, shard, types)
-            if found or is_damaged:
+            found, is_damaged = _failed(job, shard)
+            wanted = Counter({kind: count for kind, count in found.items() if kind in types})
+            others += found - wanted
+            if wanted or is_damaged:
                 forget(job, shard)
                 job.folder.write(again_file(shard), b"")
                 shards.append(shard)
-                failed += found
+                failed += wanted
                 damaged += is_damaged
     except OSError as error:
         raise unwritable_job(job.name, error, "Make it readable and writable.") from error
-    return Marked(tuple(shards), dict(failed), damaged)
+    return Marked(tuple(shards), dict(failed), damaged, dict(others))
 
 
 def require_type(name: str) -> None:
@@ -65,11 +74,10 @@ def require_type(name: str) -> None:
         raise UsageError(f"There is no type of error {name!r}.", f"Give one of {known}.")
 
 
-def _failed(job: Job, shard: int, types: Collection[str]) -> tuple[Counter[str], bool]:
-    """How many records of a shard have errors of these types, and whether it is damaged."""
+def _failed(job: Job, shard: int) -> tuple[Counter[str], bool]:
+    """How many records of a shard are errors, by type, and whether it is damaged."""
     try:
         with job.folder.open(results_file(shard)) as stream:
-            found = checked(stream, job.names(shard)).failed
+            return checked(stream, job.names(shard)).failed, False
     except WrongResults:
         return Counter(), True
-    return Counter({kind: count for kind, count in found.items() if kind in types}), False

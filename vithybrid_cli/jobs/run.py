@@ -20,7 +20,7 @@ from vithybrid_cli.errors import UsageError, VitHybridError
 from vithybrid_cli.jobs import programs
 from vithybrid_cli.jobs.choice import Choice
 from vithybrid_cli.jobs.cut import is_cut
-from vithybrid_cli.jobs.job import Job, ranges, require_shards
+from vithybrid_cli.jobs.job import Job, counted, ranges, require_shards
 from vithybrid_cli.jobs.trial import how_ended
 from vithybrid_cli.runs.interrupts import Interrupted
 
@@ -93,11 +93,10 @@ def tell_end(job: Job, watch: JobWatch, wanted: set[int]) -> None:
     """Say what is to be done next."""
     left = set(range(job.shards)) - job.done()
     if not left:
-        watch.say(
-            f"all {job.shards:,} shards are done; `vithybrid job merge {job.name} -o FILE` makes one file of them"
-        )
+        shards = "the shard is" if job.shards == 1 else f"all {job.shards:,} shards are"
+        watch.say(f"{shards} done; `vithybrid job merge {job.name} -o FILE` makes one file of the results")
     else:
-        watch.say(f"done; {len(left):,} other shards of the job are not")
+        watch.say(f"done; {counted(len(left), 'other shard')} of the job {'is' if len(left) == 1 else 'are'} not")
 
 
 def _shared(choice: Choice, processes: int) -> Choice:

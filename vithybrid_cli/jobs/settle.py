@@ -29,15 +29,17 @@ def settled(job: Job) -> dict[str, Any]:
     return facts
 
 
-def settle(job: Job, found: dict[str, Any]) -> None:
-    """Keep what a worker has ``found``, or raise UsageError with all that an earlier worker found otherwise."""
-    text = json.dumps(found, indent=2) + "\n"
+def settle(job: Job, found: dict[str, Any]) -> bool:
+    """Keep what a worker has ``found``. False if another one was faster. Raises UsageError."""
     try:
-        if job.folder.create(FILE, text.encode()):
-            return
+        return job.folder.create(FILE, (json.dumps(found, indent=2) + "\n").encode())
     except OSError as error:
         raise unwritable_job(job.name, error, "Make it writable, and run the job again.") from error
-    require_same(job, settled(job), json.loads(text))
+
+
+def require_settled(job: Job, found: dict[str, Any]) -> None:
+    """Raise UsageError with all that a worker has ``found`` otherwise than the first one."""
+    require_same(job, settled(job), json.loads(json.dumps(found)))
 
 
 def require_same(job: Job, was: dict[str, Any], now: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn, Protocol, TextIO
 
-from vithybrid_cli.errors import ImageError, UsageError, as_flag, options_spelt
+from vithybrid_cli.errors import ImageError, MissingFile, UsageError, as_flag, options_spelt
 from vithybrid_cli.items import UNSTAMPED, Item, Stamp
 from vithybrid_cli.jobs.choice import Choice
 from vithybrid_cli.jobs.crashes import Crashes
@@ -23,7 +23,7 @@ from vithybrid_cli.jobs.folder import unwritable_job
 from vithybrid_cli.jobs.hands import Hands, take_notes_of_the_dead
 from vithybrid_cli.jobs.job import WORKING, Job, again_file, require_shards, results_file
 from vithybrid_cli.jobs.part import Reached, WrongResults, checked, longest
-from vithybrid_cli.jobs.settle import require_same, running_as_settled, settle, settled
+from vithybrid_cli.jobs.settle import require_same, require_settled, running_as_settled, settle, settled
 from vithybrid_cli.jobs.trial import try_alone
 from vithybrid_cli.jobs.workers import WorkerLog
 from vithybrid_cli.locks import lock_file
@@ -86,12 +86,12 @@ class Worker:
     @cached_property
     def classifier(self) -> "Classifier":
         """The network, as the job was planned and settled. Raises ModelError, and UsageError for what is otherwise."""
-        was = settled(self.job)
+        was_settled = bool(settled(self.job))
         classifier = opened(self.job, self._choice, self._watch)
-        now = found(classifier, self.job.writing)
-        settle(self.job, now)
-        if was:
-            require_same(self.job, was, now)
+        if not was_settled and not settle(self.job, found(classifier, self.job.writing)):
+            classifier.close()  # another worker was faster: what it has chosen holds
+            classifier = opened(self.job, self._choice, self._watch)
+        require_settled(self.job, found(classifier, self.job.writing))
         return classifier
 
     def close(self) -> None:
@@ -148,6 +148,9 @@ class Worker:
                 # Messages name options as the command line does, so that results are those of `vithybrid classify`.
                 with options_spelt(as_flag), part.open("a", encoding="utf-8", newline="") as stream:
                     self._label(shard, names, crashes, kept, stream)
+            if not self._choice.allow_missing and kept.failed == {MissingFile.__name__: len(names)}:
+                part.unlink(missing_ok=True)
+                raise _all_missing(shard, names)
             self._finish(shard, names, part)
             return kept, len(names) - before
 
@@ -236,13 +239,42 @@ class Guilty:
 def opened(job: Job, choice: Choice, watch: Watch) -> "Classifier":
     """The network of a job. Raises ModelError, and UsageError if its files are not those of the plan."""
     how = running_as_settled(job.running, settled(job))
+    _require_device(job, choice.device)
     how = replace(how, device=choice.device or how.device, offline=choice.offline or how.offline)
     how = replace(how, threads=how.threads or choice.threads)
     checkpoint = read_checkpoint(how, watch)
-    model = {"name": how.model, "sha256": digests(checkpoint)}
-    require_same(job, {"model": job.model, "image_size": job.settings.get("image_size")}, {"model": model})
+    _require_model(job, digests(checkpoint))
     require_same(job, {"image_size": job.settings.get("image_size")}, {"image_size": image_size_of(checkpoint)})
-    return open_classifier(checkpoint, how)
+    try:
+        return open_classifier(checkpoint, how)
+    except UsageError as error:  # its remedy is another setting, which is the job's
+        raise UsageError(error.cause, "Run the job on a machine that can, or plan another one.") from error
+
+
+def _require_device(job: Job, device: str | None) -> None:
+    """Raise UsageError for a device of another kind than the job was planned for."""
+    planned = job.running.device
+    if device is not None and planned != "auto" and device.split(":")[0] != planned.split(":")[0]:
+        raise UsageError(f"The job in {job.name} is planned for {planned}, not for {device}.", "Plan another one.")
+
+
+def _require_model(job: Job, now: dict[str, str]) -> None:
+    """Raise UsageError unless the model's files are those that the job was planned with."""
+    was = job.model["sha256"]
+    if was == now:
+        return
+    changed = sorted(name for name in was.keys() | now.keys() if was.get(name) != now.get(name))
+    cause = f"The model {job.model['name']} has changed since the job was planned: {', '.join(changed)}."
+    raise UsageError(cause, "Bring back what it was, or plan the job anew.")
+
+
+def _all_missing(shard: int, names: list[str]) -> UsageError:
+    of = "the only picture" if len(names) == 1 else f"none of the {len(names):,} pictures"
+    there = "is not there" if len(names) == 1 else "is there"
+    return UsageError(
+        f"Of shard {shard} {of} {there}: {names[0]}.",
+        "Look whether the disk is mounted here, or set {allow_missing=True} if they are gone for good.",
+    )
 
 
 def forget(job: Job, shard: int) -> None:
