@@ -3,6 +3,7 @@
 import sys
 from datetime import timedelta
 from enum import StrEnum
+from shlex import quote
 from typing import TYPE_CHECKING, Annotated, Any, TextIO
 
 import typer
@@ -166,7 +167,7 @@ def plan(
     with Stderr(quiet=quiet) as watch:
         planned = make(what, how, where, job, watch, shard_size=shard_size)
         some, pictures = counted(planned.shards, "shard"), counted(planned.inputs, "picture")
-        watch.say(f"planned {pictures} in {some}; `vithybrid job run {job}` labels them")
+        watch.say(f"planned {pictures} in {some}; `vithybrid job run {quote(job)}` labels them")
 
 
 def run(

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager, suppress
 from dataclasses import asdict, dataclass, field, replace
 from queue import Empty, SimpleQueue
+from shlex import quote
 from types import FrameType
 from typing import Any, Final, Protocol
 
@@ -94,7 +95,7 @@ def tell_end(job: Job, watch: JobWatch, wanted: set[int]) -> None:
     left = set(range(job.shards)) - job.done()
     if not left:
         shards = "the shard is" if job.shards == 1 else f"all {job.shards:,} shards are"
-        watch.say(f"{shards} done; `vithybrid job merge {job.name} -o FILE` makes one file of the results")
+        watch.say(f"{shards} done; `vithybrid job merge {quote(job.name)} -o FILE` makes one file of the results")
     else:
         watch.say(f"done; {counted(len(left), 'other shard')} of the job {'is' if len(left) == 1 else 'are'} not")
 
