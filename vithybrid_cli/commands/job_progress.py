@@ -18,9 +18,9 @@ class JobProgress(Progress):
         """So many more were done before; they do not count for the speed."""
         self.skipped(pictures, failed)
 
-    def doing(self, worker: int, what: str) -> None:
-        """What a worker does now, in words."""
-        self.tell(f"worker {worker}", what)
+    def doing(self, worker: int, what: str, done: int = 0, total: int | None = None) -> None:
+        """What a worker does now, in words, and how far it is with it."""
+        self.tell(f"worker {worker}", what, done, total)
 
 
 class JobStderr(Stderr):

@@ -92,14 +92,18 @@ class Progress:
         self.failed += failed
         self._done_before += pictures
 
-    def tell(self, who: str, what: str) -> None:
-        """What one of several that work does now: a line of its own below the bar, or the end of the next line."""
-        self._doing[who] = what
+    def tell(self, who: str, what: str, done: int = 0, total: int | None = None) -> None:
+        """What one of several that work does now: a bar of its own below the other, or the end of the next line.
+
+        There is no bar where it is at nothing that can be counted, of which ``total`` is None.
+        """
+        self._doing[who] = what if total is None else f"{what}: {done:,} of {total:,}"
         if self._bar is None:
             return
         if who not in self._lines:
-            self._lines[who] = self._bar.add_task("", total=None, failed="", visible=True)
-        self._bar.update(self._lines[who], failed=f"[dim]{visible(f'{who}: {what}')}")
+            self._lines[who] = self._bar.add_task("", total=None, failed="", visible=False)
+        text = f"[dim]{visible(f'{who}: {what}')}"
+        self._bar.update(self._lines[who], failed=text, completed=done, total=total, visible=total is not None)
 
     def report(self, message: str) -> None:
         """A line above the progress."""

@@ -248,8 +248,8 @@ class _Run:
                 self._see(worker)
             if worker.look is None and worker.shard is not None:
                 worker.look = worker.actor.doing.options(concurrency_group=BESIDE).remote()
-            far = f": {worker.doing.done:,} of {worker.doing.size:,}" if worker.doing.size else ""
-            self.counter.doing(worker.number, f"{worker.where}: {worker.doing.words}{far}")
+            doing = worker.doing
+            self.counter.doing(worker.number, f"{worker.where}: {doing.words}", doing.done, doing.size or None)
 
     def _see(self, worker: _Hired) -> None:
         ready, _ = self.cluster.ray.wait([worker.look], timeout=0)

@@ -38,8 +38,8 @@ class JobCounter(Protocol):
     def skip(self, pictures: int, *, failed: int = 0) -> None:
         """So many more were done before; or fewer, if the number is negative, since a worker took them with it."""
 
-    def doing(self, worker: int, what: str) -> None:
-        """What a worker does now, in words."""
+    def doing(self, worker: int, what: str, done: int = 0, total: int | None = None) -> None:
+        """What a worker does now, in words, and how far it is with it."""
 
 
 class JobWatch(Protocol):
@@ -277,7 +277,7 @@ class _Run:
         self._tell_doing(worker)
 
     def _tell_doing(self, worker: _Process) -> None:
-        self.counter.doing(worker.number, f"shard {worker.shard}: {worker.done:,} of {worker.size:,}")
+        self.counter.doing(worker.number, f"shard {worker.shard}", worker.done, worker.size)
 
     def _shard_over(self, worker: _Process, how: str) -> None:
         shard = worker.shard
