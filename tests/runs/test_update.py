@@ -120,7 +120,10 @@ def test_an_unchanged_folder_is_left_as_it_is_and_loads_no_network(
     assert files == {file: file.stat().st_mtime_ns for file in folder.glob("out.*")}
     assert len(files) == 3
     assert done.stderr.splitlines()[0].startswith("p/5a.png: This is no picture")
-    assert done.stderr.splitlines()[1] == f"nothing new: {output} has the results of all 10 inputs"
+    assert (
+        done.stderr.splitlines()[1]
+        == f"nothing new: {output} has the results of all 10 inputs, of which 2 could not be read"
+    )
 
 
 @every_format
@@ -665,7 +668,10 @@ def test_where_nothing_may_be_written_an_update_fails_only_if_there_is_something
     with read_only():
         done = update("out.jsonl", "p", "notes.png")
     assert done.exit_code == 1
-    assert done.stderr.splitlines()[-1] == "nothing new: out.jsonl has the results of all 9 inputs"
+    assert (
+        done.stderr.splitlines()[-1]
+        == "nothing new: out.jsonl has the results of all 9 inputs, of which 1 could not be read"
+    )
     for name, brightness in (("p/9.png", 9), ("notes.png", 4), ("p/0.png", None)):
         if brightness is None:
             Path(name).unlink()

@@ -131,3 +131,41 @@ def test_a_second_member_of_one_name_stays_a_record_while_nothing_changes() -> N
     assert b"UnreadableMember" in before
     assert "nothing new" in update(place)
     assert Path("out.jsonl").read_bytes() == before == fresh(place)
+
+
+@pytest.mark.filterwarnings("ignore:Duplicate name")
+@pytest.mark.parametrize("suffix", [".zip", ".tar"])
+def test_a_second_member_of_a_name_stays_a_record_of_its_own(suffix: str) -> None:
+    place = put(f"p{suffix}", packed(suffix, [("a.png", A), ("a.png", B), ("b.png", B)]))
+    put("c.png", C)
+    update(place)
+    assert update(place, "c.png") == "labelled 1 new; kept 2; could not read 1"
+    whole = fresh(place, "c.png")
+    assert Path("out.jsonl").read_bytes() == whole
+    assert update(place, "c.png").startswith("nothing new")
+    assert Path("out.jsonl").read_bytes() == whole
+
+
+def test_an_archive_that_is_none_any_more_is_told_as_a_run_tells_it() -> None:
+    place = put("p.zip", packed(".zip", [("a.png", A)]))
+    put("c.png", C)
+    update(place, "c.png")
+    for content in (b"", b"version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n"):
+        put(place, content)
+        update(place, "c.png")
+        kept = Path("out.jsonl").read_bytes().splitlines()
+        assert set(fresh(place, "c.png").splitlines()) <= set(kept)
+
+
+def test_a_table_that_no_run_has_written_is_not_overwritten() -> None:
+    import pyarrow.parquet
+
+    put("photos/c.png", C)
+    pyarrow.parquet.write_table(pyarrow.table({"image": [C, A]}), "photos/data.parquet")
+    content = Path("photos/data.parquet").read_bytes()
+    refused = run("photos", "-o", "photos/data.parquet")
+    assert refused.exit_code == 2
+    assert "photos/data.parquet is a table that vithybrid has not written" in refused.stderr
+    assert Path("photos/data.parquet").read_bytes() == content
+    assert run("photos", "-o", "photos/labels.parquet").exit_code == 0
+    assert run("photos", "-o", "photos/labels.parquet").exit_code == 0

@@ -10,13 +10,14 @@ from enum import Enum
 from pathlib import Path
 from typing import BinaryIO, Self
 
-from vithybrid_cli.errors import NonFiniteLogits
+from vithybrid_cli.errors import NonFiniteLogits, UnreadableMember
 from vithybrid_cli.items import Stamp
 from vithybrid_cli.output.read_back import WrittenResult, is_closed, path_in, read_back
 from vithybrid_cli.runs.journal import JournalEntry, journal_file, journal_text, read_journal
 from vithybrid_cli.runs.record import EarlierRun
 from vithybrid_cli.runs.stamps import crc, read_stamps, stamp_file
 
+_AGAIN = "\0"  # ends what stands for a record of another picture under a name that was there before
 _NONE = -1  # where a picture without a result begins
 _IN_JOURNAL = -1  # where a result ends that is in the journal
 _NOT_KEPT = Stamp(-2, -2)
@@ -57,9 +58,12 @@ class Known:
     def __len__(self) -> int:
         return len(self._paths)
 
-    def number(self, path: str) -> int:
-        """The number of this path; the next one if it has none."""
-        number = self._numbers.setdefault(path, len(self._paths))
+    def number(self, path: str, *, again: bool = False) -> int:
+        """The number of this path; the next one if it has none.
+
+        ``again``: it is that of a second member of the name, which is a record of its own.
+        """
+        number = self._numbers.setdefault(path + _AGAIN if again else path, len(self._paths))
         if number == len(self._paths):
             self._paths.append(path)
             for column, value in zip(self._columns, (_NONE, _NONE, *_NOT_KEPT), strict=True):
@@ -110,7 +114,7 @@ class Known:
 
     def add(self, entry: JournalEntry) -> None:
         """A result in the journal takes the place of what was known."""
-        number = self.number(entry.path)
+        number = self.number(entry.path.removesuffix(_AGAIN), again=entry.path.endswith(_AGAIN))
         self._size[number], self._mtime_ns[number] = entry.stamp
         self._begin[number], self._end[number] = entry.begin, _IN_JOURNAL
         self._failed[number] = _failure(entry.error)
@@ -132,6 +136,11 @@ class Known:
                 return journal_text(journal[0], begin)
 
             yield text
+
+    def key(self, number: int) -> str:
+        """What the journal calls this number."""
+        path = self.path(number)
+        return path if self._numbers[path] == number else path + _AGAIN
 
     @property
     def _columns(self) -> tuple["array[int]", ...]:
@@ -173,7 +182,8 @@ class Known:
         if path is None:  # it may be of either of two
             self.in_file.append(_NONE)
             return
-        number = self.number(path)
+        again = not stamped and result.error == UnreadableMember.__name__ and self._has_labels_or_error(path)
+        number = self.number(path, again=again)
         self.in_file.append(number)
         if stamped:
             bound[number] = True
@@ -181,6 +191,11 @@ class Known:
             return
         self._begin[number], self._end[number] = result.begin, result.end
         self._failed[number] = _failure(result.error)
+
+    def _has_labels_or_error(self, path: str) -> bool:
+        """Whether there is a result of this path already."""
+        number = self._numbers.get(path, -1)
+        return number >= 0 and self.has_result(number)
 
     def _exact_paths(self) -> dict[str, str | None]:
         """The path of each that the format writes otherwise; None if it writes two alike."""

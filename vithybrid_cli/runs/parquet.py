@@ -9,7 +9,8 @@ from typing import BinaryIO, Protocol, TypeVar
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output.destination import DISK_ERRORS, is_plain_file, opened, unwritable
 from vithybrid_cli.output.formats import Writer
-from vithybrid_cli.output.parquet import require_parquet
+from vithybrid_cli.output.parquet import how_made, require_parquet
+from vithybrid_cli.output.read_back import DamagedOutput
 from vithybrid_cli.output.write_results import replacing
 from vithybrid_cli.results import Outcome
 from vithybrid_cli.runs.beside import forget_run
@@ -29,10 +30,25 @@ class FooterWriter(Writer[Result], Protocol[Result]):
 
 
 def require_parquet_place(output: Path | None) -> None:
-    """Raise UsageError where Parquet cannot be written at all: its library is missing, or stdout is a terminal."""
+    """Raise UsageError where Parquet cannot be written: its library is missing, stdout is a terminal, or a table there.
+
+    A table that no run has written is somebody's data, perhaps even an input.
+    """
     require_parquet()
+    if output is not None and is_plain_file(output) and output.exists() and output.stat().st_size:
+        _require_results(output)
     if output is None and sys.stdout is not None and sys.stdout.isatty():
         raise _for_people("Stdout")
+
+
+def _require_results(output: Path) -> None:
+    try:
+        made = how_made(output)
+    except (UsageError, DamagedOutput, OSError):  # no table at all: as any other file it is written over
+        return
+    if not made:
+        cause = f"{output} is a table that vithybrid has not written, and it would be overwritten."
+        raise UsageError(cause, "Give another {output}.")
 
 
 def _for_people(where: object) -> UsageError:

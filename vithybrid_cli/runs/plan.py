@@ -10,10 +10,11 @@ from itertools import islice, takewhile
 from typing import Self
 
 from vithybrid_cli.images.local import LocalFile
-from vithybrid_cli.items import NO_FILE, Failure, Item
+from vithybrid_cli.items import ANOTHERS, NO_FILE, UNSTAMPED, Failure, Item
 from vithybrid_cli.runs.known import Known, State
 from vithybrid_cli.sources.containers import is_member_name, kind_of_container, place_of
 from vithybrid_cli.sources.pattern import covers, fixed_folder, is_pattern
+from vithybrid_cli.sources.remote.addresses import is_address
 
 
 @dataclass(slots=True)
@@ -35,7 +36,9 @@ class Done:
 class Plan:
     """The ``order`` of the results by number; the paths to label, and those to look at since they had an error.
 
-    ``kept`` and ``dropped`` count results; ``reached`` says whether any input leads to a file. ``emptied`` are inputs
+    ``failures`` are, by number, items that cannot be read, as is known without opening them.
+    ``kept`` and ``dropped`` count results; ``reached`` says whether any input leads to a file; ``unasked``
+    counts those that are kept of addresses, which are not asked. ``emptied`` are inputs
     below which there are no pictures now, and how many results of theirs are kept.
     """
 
@@ -43,9 +46,11 @@ class Plan:
     order: "array[int]" = field(default_factory=lambda: array("q"))
     to_label: list[str] = field(default_factory=list)
     to_retry: list[str] = field(default_factory=list)
+    failures: dict[int, Failure] = field(default_factory=dict)
     kept: int = 0
     dropped: int = 0
     reached: bool = False
+    unasked: int = 0
     emptied: list[tuple[str, int]] = field(default_factory=list)
 
     @classmethod
@@ -60,7 +65,7 @@ class Plan:
         met = _Met(known)
         for item in items:
             plan._keep_emptied(met, emptied)
-            number = known.number(item.name)
+            number = known.number(item.name, again=item.stamp() == ANOTHERS)
             if met.is_new(number):
                 met.set(number, keeps=plan._add(number, item, strict=strict))
                 if _is_closed(item):
@@ -100,7 +105,10 @@ class Plan:
         match self.known.state(number, stamp):
             case State.KNOWN:
                 self.known.keep(number, stamp)
+                self.unasked += stamp == UNSTAMPED and is_address(item.name)
                 return True
+            case _ if isinstance(item, Failure) and (not strict or stamp == ANOTHERS):
+                self.failures[number] = item
             case State.FAILED if not strict:
                 self.to_retry.append(item.name)
             case _:

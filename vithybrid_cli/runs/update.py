@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from vithybrid_cli import atomic
 from vithybrid_cli.errors import ImageError, UsageError, option
+from vithybrid_cli.items import ANOTHERS, Stamp
 from vithybrid_cli.output import Writer, open_text_writer
 from vithybrid_cli.output.destination import DISK_ERRORS, held, require_writable, unwritable
 from vithybrid_cli.output.read_back import DamagedOutput
@@ -69,6 +70,9 @@ class Update:
             plan = self._planned(survey)
             if plan.known.unstamped:
                 self.watch.say(_unstamped(plan.known.unstamped))
+            if plan.unasked:
+                results = "1 result" if plan.unasked == 1 else f"{plan.unasked:,} results"
+                self.watch.say(f"{results} of addresses kept; whether they have changed there is not asked")
             for text, count in plan.emptied:
                 if count:
                     self.watch.say(_emptied(text, count))
@@ -85,9 +89,11 @@ class Update:
             unchanged = plan.is_written
             self._write(plan)
         tell_survey(survey, self.watch)
-        all_there = f"nothing new: {all_there_in(self.output, len(plan.order))}"
+        tally = _tally(plan)
+        failed = f", of which {tally.failed:,} could not be read" if tally.failed else ""
+        all_there = f"nothing new: {all_there_in(self.output, len(plan.order))}{failed}"
         self.watch.say(all_there if unchanged else plan.summary(self.done))
-        return _tally(plan)
+        return tally
 
     def _planned(self, survey: Survey) -> Plan:
         try:
@@ -116,6 +122,10 @@ class Update:
         stamped = Stamped()
         with self._journal() as journal, plan.known.texts() as texts:
             writer = _JournalWriter(plan.known, journal, stamped, texts, self.done)
+            for number, failure in plan.failures.items():
+                result = ImageResult(failure.name, error=failure.error)
+                writer.keep(number, result, failure.stamp())
+                self.watch.failure(result)
             paths = [*plan.to_label, *self._readable_again(plan, stamped, writer)]
             if paths:
                 self._require_writable()
@@ -191,14 +201,18 @@ class _JournalWriter(Writer[ImageResult]):
 
     def write(self, result: ImageResult) -> None:
         """Keep all that is known about one picture."""
-        known, stamp, text = self._known, self._stamped.next(), self._format.text(result)
-        number = known.number(result.path)
+        self.keep(self._known.number(result.path), result, self._stamped.next())
+
+    def keep(self, number: int, result: ImageResult, stamp: Stamp) -> None:
+        """Keep the result of this number."""
+        known, text = self._known, self._format.text(result)
         self._done.add(known.state(number, stamp), failed=result.error is not None)
         if known.has_result(number) and self._texts(number) == text:
-            known.confirm(number, stamp)
+            if stamp != ANOTHERS:
+                known.confirm(number, stamp)
         else:
             error = None if result.error is None else type(result.error).__name__
-            known.add(self._journal.add(result.path, stamp, text, error))
+            known.add(self._journal.add(known.key(number), stamp, text, error))
 
     def close(self) -> None:
         """Nothing ends a journal."""
@@ -219,7 +233,7 @@ def _rewrite(plan: Plan) -> None:
         for number in plan.order:
             if known.has_result(number):
                 writer.put(text := texts(number))
-                if stamp := known.stamp(number):
+                if (stamp := known.stamp(number)) and stamp != ANOTHERS:
                     stamps.write(stamp_line(known.path(number), stamp, crc(text.encode())))
 
 

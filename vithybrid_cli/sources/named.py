@@ -93,12 +93,12 @@ class _Whole:
         return 0
 
     def open(self) -> BinaryIO:
-        """Raises what is wrong with it; NotAFile where that is nothing."""
+        """What stands in its place among the items, whose error is raised; NotAFile where there is nothing wrong."""
         last = None
         for item in self.kind.open(self.name, replace(self.wanted, survey=Survey())).items():
             last = item
-        if isinstance(last, Failure) and last.name == self.name:
-            raise last.error
+        if last is not None and last.name == self.name:
+            return last.open()
         raise NotAFile(
             "This is no picture, but what holds pictures.", "Give its members, as `find_pictures` and the commands do."
         )

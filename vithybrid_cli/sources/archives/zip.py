@@ -10,7 +10,7 @@ from functools import partial
 from itertools import pairwise
 from typing import BinaryIO
 
-from vithybrid_cli.errors import DamagedArchive, ImageError, UnreadableMember
+from vithybrid_cli.errors import DamagedArchive, FetchFailed, ImageError, UnreadableMember
 from vithybrid_cli.images.content import BEGINNING, described
 from vithybrid_cli.items import ANOTHERS, NO_FILE, Failure, Item, Stamp
 from vithybrid_cli.sources.archives import members
@@ -41,10 +41,8 @@ class ZipArchive:
     def __init__(self, file: Readable, wanted: Wanted) -> None:
         """Raises ImageError for what is none."""
         if not file.anywhere:
-            cause = (
-                f"{file.path} can be read from its beginning alone, and what a ZIP archive holds is said at its end."
-            )
-            raise DamagedArchive(cause, "Download it, and give the file.")
+            cause = "A ZIP archive is read from its end, and its server gives no parts of a file."
+            raise FetchFailed(cause, "Download it, and give the file.")
         self._file, self._wanted = file, wanted
         self._directory = find_directory(self._file)
         self._index: Index | None = None

@@ -81,7 +81,7 @@ def offline_error() -> FetchFailed:
 def require(name: str, *, offline: bool) -> None:
     """Raise UsageError if no connection may be opened, or a package is missing, before anything is fetched."""
     if offline:
-        raise UsageError(*_OFFLINE)
+        raise UsageError(f"{without_credentials(name)} cannot be read offline.", _OFFLINE[1])
     if is_web(name):
         require_aiohttp()
     else:

@@ -21,11 +21,15 @@ _WORDS = re.compile(r"[\w ,.:/'()\-]{3,120}")
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why an attempt failed, whether another one may succeed, and the pause that the server asks for."""
+    """Why an attempt failed, whether another one may succeed, and the pause that the server asks for.
+
+    ``silent``: it took long to find out, so that it is tried less often.
+    """
 
     error: FetchFailed
     passing: bool = False
     pause: float | None = None
+    silent: bool = False
 
 
 class Failed(Exception):
@@ -105,7 +109,7 @@ def _broken(error: BaseException) -> Failure:
         case aiohttp.ConnectionTimeoutError():
             return _passing("No connection was made in time.", "Check the address and the network.")
         case TimeoutError() | asyncio.TimeoutError():
-            return _passing("Its server sent nothing for too long.", _LATER)
+            return Failure(FetchFailed("Its server sent nothing for too long.", _LATER), passing=True, silent=True)
         case aiohttp.ClientPayloadError():
             return _passing("The connection ended before the picture did.", _LATER)
         case aiohttp.ClientConnectorError() if error.os_error.errno:

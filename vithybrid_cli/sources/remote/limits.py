@@ -11,7 +11,8 @@ class Limits:
     ``connections`` are open at once, to one host or to many; ``ahead`` pictures are fetched or being fetched before
     their turn, and what they have in memory is ``held`` bytes at most. A connection has to be made in ``connect``, and
     a byte to arrive every ``idle``. After ``slow_after``, ``least_rate`` bytes a second have to have arrived on
-    average, and no picture takes longer than ``whole``. What may pass is tried ``attempts`` times, with a pause of
+    average, and no picture takes longer than ``whole``. What may pass is tried ``attempts`` times (a server that sent
+    nothing ``silent_attempts`` times), with a pause of
     about ``pause`` that doubles; if a server asks for a pause of its own, up to ``longest_pause``. As many as
     ``redirects`` are followed.
     """
@@ -25,6 +26,7 @@ class Limits:
     least_rate: int = 1024
     whole: float = 1800.0
     attempts: int = 4
+    silent_attempts: int = 2
     pause: float = 0.5
     longest_pause: float = 60.0
     redirects: int = 10

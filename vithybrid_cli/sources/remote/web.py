@@ -1,6 +1,7 @@
 """Bytes are fetched by HTTP, in an event loop: with limits of time and size, and again where a failure may pass."""
 
 import asyncio
+import logging
 import random
 import re
 from collections.abc import Awaitable, Callable, Iterator
@@ -22,6 +23,7 @@ if TYPE_CHECKING:
     import yarl
 
 USER_AGENT = f"vithybrid/{__version__}"
+_log = logging.getLogger(__name__)
 _READ = (200, 203)
 _SPARE = 65536  # bytes of a page that says what is wrong, which are read so that the connection can be used again
 # RFC 3986: what stands in a URL that is written as it is sent.
@@ -82,7 +84,7 @@ class Web:
                 return await self._once(target, taken, max_bytes, part)
             except Failed as failed:
                 await taken.give_back()
-                await self._pause(failed.failure, attempt)
+                await self._pause(failed.failure, attempt, target.host)
             except BaseException:
                 await taken.give_back()
                 raise
@@ -109,14 +111,17 @@ class Web:
                 failure = failed.failure
             except (aiohttp.ClientError, OSError) as error:
                 failure = failures.of_web(error)
-            await self._pause(failure, attempt)
+            await self._pause(failure, attempt, url.host)
         raise AssertionError("the last attempt has raised")
 
-    async def _pause(self, failure: Failure, attempt: int) -> None:
+    async def _pause(self, failure: Failure, attempt: int, host: str | None) -> None:
         """Wait before the next attempt. Raises the error if there is none."""
         limits = self.limits
-        if not failure.passing or attempt == limits.attempts or (failure.pause or 0) > limits.longest_pause:
+        attempts = limits.silent_attempts if failure.silent else limits.attempts
+        if not failure.passing or attempt >= attempts or (failure.pause or 0) > limits.longest_pause:
             raise failure.error
+        if failure.silent:
+            _log.info("%s sent nothing for %g seconds, and is asked once more.", host, limits.idle)
         usual = limits.pause * 2 ** (attempt - 1) * random.uniform(0.5, 1.5)
         await asyncio.sleep(max(usual, failure.pause or 0))
 
