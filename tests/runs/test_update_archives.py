@@ -169,3 +169,13 @@ def test_a_table_that_no_run_has_written_is_not_overwritten() -> None:
     assert Path("photos/data.parquet").read_bytes() == content
     assert run("photos", "-o", "photos/labels.parquet").exit_code == 0
     assert run("photos", "-o", "photos/labels.parquet").exit_code == 0
+
+
+def test_a_run_that_goes_on_says_which_members_were_replaced_meanwhile() -> None:
+    place = put("p.zip", packed(".zip", [("a.png", A), ("b.png", B), ("c.png", C)]))
+    put("d.png", A)
+    run("d.png", place, "-o", "out.jsonl")
+    assert "replaced" not in run("d.png", place, "-o", "out.jsonl", "--resume").stderr
+    put(place, packed(".zip", [("a.png", A), ("b.png", C), ("c.png", B)]))
+    said = run("d.png", place, "-o", "out.jsonl", "--resume").stderr
+    assert "2 members or rows of the inputs were replaced since; --update labels them anew" in said

@@ -62,9 +62,9 @@ def test_a_file_beside_a_picture_says_its_label(tmp_path: Path, suffix: str) -> 
     source = open_labelled([str(tmp_path / f"s-{{0..1}}.{suffix}")], AS_USUAL)
     survey = Survey()
     assert source.names == ("0", "3", "7", "émeu")
-    pairs = [("000.jpg", "3"), ("001.jpg", "émeu"), ("a/003.png", "7"), ("000.seg.png", "0"), ("000.jpg", "0")]
+    pairs = [("000.jpg", "3"), ("001.jpg", "émeu"), ("a/003.png", "7"), ("000.jpg", "0")]
     assert found(source, survey) == pairs
-    assert survey.line() == "left out: 1 picture without a label"
+    assert survey.line() == "left out: 2 pictures without a label"
 
 
 def test_a_json_beside_a_picture_says_its_label_where_there_is_no_cls(tmp_path: Path) -> None:

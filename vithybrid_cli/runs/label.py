@@ -15,7 +15,7 @@ from vithybrid_cli.runs.model import recorded_checkpoint, require_apart_from_mod
 from vithybrid_cli.runs.parquet import require_parquet_place
 from vithybrid_cli.runs.place import open_place
 from vithybrid_cli.runs.record import RunRecord, is_begun, open_record
-from vithybrid_cli.runs.resume import ResumePoint, resume_point
+from vithybrid_cli.runs.resume import ResumePoint, resume_point, tell_replaced
 from vithybrid_cli.runs.stamps import Stamped
 from vithybrid_cli.runs.update import Update
 from vithybrid_cli.runs.watch import Begin, Tally, Watch, tell_survey
@@ -55,6 +55,7 @@ def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
         ).run()
     survey = Survey()
     start = resume_point(record, sources.items(survey), strict=what.strict)
+    tell_replaced(start, watch)
     if start.complete:
         tally = _finish(record, start, watch)
         tell_survey(survey, watch)

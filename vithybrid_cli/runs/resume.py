@@ -2,15 +2,18 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, dropwhile, islice
 from pathlib import Path
 from typing import NamedTuple
 
-from vithybrid_cli.errors import UsageError
-from vithybrid_cli.items import Item
+from vithybrid_cli.errors import UsageError, option
+from vithybrid_cli.images.local import LocalFile
+from vithybrid_cli.items import ANOTHERS, Item, Stamp
 from vithybrid_cli.output.read_back import DamagedOutput, WrittenResult, is_closed, path_in, read_back
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.runs.record import EarlierRun, RunRecord, lines_file
+from vithybrid_cli.runs.stamps import read_stamps, stamp_file
+from vithybrid_cli.runs.watch import Watch
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,6 +21,7 @@ class ResumePoint:
     """Where a run continues: the ``items`` still to label, after ``done`` results, of which some ``failed``.
 
     Those are the first ``end`` bytes of the file. ``complete``: no input is left; ``closed``: the file needs no end.
+    ``replaced`` counts results of members and rows that are others now.
     """
 
     items: Iterator[Item]
@@ -26,6 +30,15 @@ class ResumePoint:
     end: int = 0
     complete: bool = False
     closed: bool = False
+    replaced: int = 0
+
+
+def tell_replaced(start: ResumePoint, watch: Watch) -> None:
+    """Say that some results are of what was there before, if that is known."""
+    if start.replaced:
+        one = start.replaced == 1
+        what = "1 member or row of the inputs was" if one else f"{start.replaced:,} members or rows of the inputs were"
+        watch.warn(f"{what} replaced since; {option('update')} labels {'it' if one else 'them'} anew")
 
 
 def resume_point(record: RunRecord, items: Iterator[Item], *, strict: bool) -> ResumePoint:
@@ -46,7 +59,7 @@ def resume_point(record: RunRecord, items: Iterator[Item], *, strict: bool) -> R
 
 
 def _resume_point(output: Path, earlier: EarlierRun, items: Iterator[Item], *, strict: bool) -> ResumePoint:
-    read = _Read(Batches(earlier.batch_size))
+    read, stamps, replaced = _Read(Batches(earlier.batch_size)), _Stamps(output), 0
     with (lines_file(output) if earlier.has_matrix else output).open("rb") as stream:
         results = read_back(earlier.output_format, stream, earlier.top_k)
         for result in _with_rows(results, output) if earlier.has_matrix else results:
@@ -56,12 +69,32 @@ def _resume_point(output: Path, earlier: EarlierRun, items: Iterator[Item], *, s
             if strict and result.error is not None:
                 return ResumePoint(chain(read.again, [item], items), *read.kept)
             read.add(item, result)
+            replaced += stamps.replaced(item)
         following = next(items, None)
         if following is None and read.whole.done:
             closed = is_closed(earlier.output_format, stream, read.whole.end) and not earlier.has_matrix
-            return ResumePoint(items, *read.whole, complete=True, closed=closed)
+            return ResumePoint(items, *read.whole, complete=True, closed=closed, replaced=replaced)
     rest = items if following is None else chain([following], items)
-    return ResumePoint(chain(read.again, rest), *read.kept)
+    return ResumePoint(chain(read.again, rest), *read.kept, replaced=replaced)
+
+
+class _Stamps:
+    """The stamps beside a file, in the order of its results; from the first that is not as expected on, none.
+
+    Files are not asked for theirs: on a disk of the network that would take longer than some labels do.
+    """
+
+    def __init__(self, output: Path) -> None:
+        self._stamps = read_stamps(stamp_file(output))
+
+    def replaced(self, item: Item) -> bool:
+        """Whether the next stamp is of another picture of this name, as far as that costs nothing to know."""
+        if isinstance(item, LocalFile) or (stamp := item.stamp()) == ANOTHERS:
+            return False
+        return any(path == item.name and kept != stamp for path, kept, _ in islice(self._stamps_to(item.name), 1))
+
+    def _stamps_to(self, name: str) -> Iterator[tuple[str, Stamp, int]]:
+        return dropwhile(lambda found: found[0] != name, self._stamps)
 
 
 def _with_rows(results: Iterator[WrittenResult], matrix: Path) -> Iterator[WrittenResult]:

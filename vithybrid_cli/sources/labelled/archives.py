@@ -179,8 +179,11 @@ def _suffix(base: str) -> str:
 
 
 def _sample(place: Place, member: Parts) -> tuple[str, str]:
-    """What files of one sample share: the archive, and the name up to its first dot."""
-    return place.path, "/".join((*member[:-1], member[-1].partition(".")[0]))
+    """What a picture and its label share: the archive, and the name up to its last dot.
+
+    So what else a sample has, as ``000.seg.png`` beside ``000.jpg`` and ``000.cls``, is not labelled.
+    """
+    return place.path, "/".join((*member[:-1], member[-1].rpartition(".")[0]))
 
 
 def _around(folders: Counter[Parts]) -> int:
