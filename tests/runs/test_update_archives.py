@@ -144,6 +144,9 @@ def test_a_second_member_of_a_name_stays_a_record_of_its_own(suffix: str) -> Non
     assert Path("out.jsonl").read_bytes() == whole
     assert update(place, "c.png").startswith("nothing new")
     assert Path("out.jsonl").read_bytes() == whole
+    put(place, packed(suffix, [("b.png", B), ("b.png", B), ("a.png", picture(3, side=40)), ("a.png", A)]))
+    update(place, "c.png")
+    assert Path("out.jsonl").read_bytes() == fresh(place, "c.png")
 
 
 def test_an_archive_that_is_none_any_more_is_told_as_a_run_tells_it() -> None:

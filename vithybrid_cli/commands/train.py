@@ -1,6 +1,7 @@
 """``vithybrid train``: labelled pictures become a checkpoint."""
 
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -11,7 +12,7 @@ from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
-from vithybrid_cli.errors import UsageError
+from vithybrid_cli.errors import UsageError, option
 from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import BUILT_IN
 from vithybrid_cli.output import default_format
@@ -127,6 +128,8 @@ def train(
             run.resume()
         if run.epochs_done < epochs:
             _tell(data, measured, watch)
+        else:
+            watch.say(f"nothing left to train: {output} is trained for {_epochs(epochs)}")
         all_read = _train(run, watch, progress=not (quiet or no_progress))
         if held_out is not None:
             source = open_labelled([held_out], what, label_column, offline=offline)
@@ -185,7 +188,11 @@ def _train(run: "TrainingRun", watch: Stderr, *, progress: bool) -> bool:
     """Train to the end, with a line for each epoch and the progress within it; whether all pictures could be read."""
     unreadable: set[str] = set()
     total = (run.recipe.epochs - run.epochs_done) * run.trainer.steps_per_epoch * run.recipe.batch_size
-    with closing(run.steps()) as steps, watch.showing(Progress(enabled=progress, total=total)) as shown:
+    with (
+        _interrupt_told(run, watch),
+        closing(run.steps()) as steps,
+        watch.showing(Progress(enabled=progress, total=total)) as shown,
+    ):
         for step in steps:
             shown.advance(pictures=step.pictures + len(step.unreadable))
             for path in step.unreadable:
@@ -195,6 +202,26 @@ def _train(run: "TrainingRun", watch: Stderr, *, progress: bool) -> bool:
             if step.step == step.steps:
                 watch.say(f"epoch {step.epoch + 1} of {run.recipe.epochs}: loss {step.loss:.4f}")
     return not unreadable
+
+
+@contextmanager
+def _interrupt_told(run: "TrainingRun", watch: Stderr) -> Iterator[None]:
+    """Say after an interrupt what is there, and how to go on."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        done = f"{run.epochs_done} of {_epochs(run.recipe.epochs)}"
+        goes_on = f"{option('resume')} goes on from there"
+        watch.say(
+            f"interrupted after {done}, which are in {run.out}; {goes_on}"
+            if run.epochs_done
+            else f"interrupted within the first epoch, so nothing is written; {option('resume')} begins anew"
+        )
+        raise
+
+
+def _epochs(count: int) -> str:
+    return "1 epoch" if count == 1 else f"{count:,} epochs"
 
 
 def _evaluate(output: Path, held_out: Labelled, device: str, watch: Stderr) -> bool:
