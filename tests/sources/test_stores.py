@@ -9,10 +9,12 @@ from types import SimpleNamespace
 from typing import Any
 
 import fsspec
+import huggingface_hub
 import pytest
 import s3fs
 from hub_server import Hub, client_pointed_at
 from huggingface_hub import constants
+from packaging.version import Version
 from web_server import Asked, WebServer, web_server
 
 from vithybrid_cli.errors import FetchFailed
@@ -177,6 +179,10 @@ def test_what_a_bucket_lacks_is_said(bucket: str, monkeypatch: pytest.MonkeyPatc
             item.open()
 
 
+@pytest.mark.skipif(
+    Version(huggingface_hub.__version__) < Version("1.0"),
+    reason="older clients ask for what the loopback hub does not have",
+)
 def test_pictures_of_a_data_set_on_the_hub_are_found_and_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with web_server() as server, client_pointed_at(Hub(server.url, server.url), tmp_path, monkeypatch):
         _serve_data_set(server)
