@@ -8,7 +8,7 @@ PEERS := .venv-peers/bin
 LOWEST := .venv-lowest/bin
 DATA ?= data/cifar10
 
-.PHONY: demo docs test test-full test-peers test-lowest test-cluster test-gpu bench gpu lint fix tiny clean
+.PHONY: demo docs test test-full test-peers test-lowest test-cluster test-browser test-gpu bench gpu lint fix tiny clean
 
 demo: .venv/installed
 	$(BIN)/vithybrid classify examples/*.jpg examples/*.png -m tiny -k 3 --format table
@@ -44,6 +44,10 @@ test-full: .venv/developer
 # cores that takes about 10 minutes.
 test-cluster: .venv/developer
 	$(BIN)/python -m pytest -m cluster
+
+# The pages in a real browser, which has to be there: Chromium, as Debian's package `chromium` has it.
+test-browser: .venv/browser
+	$(BIN)/python -m pytest -m browser
 
 # What only an NVIDIA GPU can show; without one, each test is skipped and says so.
 test-gpu: .venv/developer
@@ -98,6 +102,10 @@ EXTRAS := .[heif,openvino,parquet,raw,ray,remote,zstd]
 
 .venv/developer: .venv/installed
 	$(BIN)/pip install --quiet --constraint constraints.txt --editable '$(EXTRAS)' $(DEVELOPER)
+	touch $@
+
+.venv/browser: .venv/developer
+	$(BIN)/pip install --quiet --constraint constraints.txt axe-playwright-python playwright
 	touch $@
 
 .venv-lowest/installed: pyproject.toml constraints-lowest.txt

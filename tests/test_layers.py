@@ -13,8 +13,8 @@ LAYERS = (
     ("atomic", "choices", "cores", "errors", "items", "locks", "settings", "user_cache"),
     ("hub", "images", "model", "results"),
     ("checkpoints", "output", "sources"),
-    ("engines", "evaluation"),
-    ("pipeline", "training"),
+    ("actions", "engines", "evaluation"),
+    ("explain", "pipeline", "report", "training"),
     ("bench", "runs"),
     ("jobs",),
     ("commands",),
@@ -41,6 +41,7 @@ TORCH_ROOMS = (
     "engines/torch_engine.py",
     "engines/torch_features.py",
     "engines/torch_self_test.py",
+    "explain/",
     "training/",
 )
 

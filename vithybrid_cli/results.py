@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import ImageError
+from vithybrid_cli.items import Item
 
 if TYPE_CHECKING:
     import numpy as np
@@ -42,12 +43,36 @@ class Prediction:
 
 
 @dataclass(frozen=True, slots=True)
+class Answer:
+    """The one label that stands for a picture: a prediction's, or what a rule put in place of a guess.
+
+    ``index`` is the class index; None for what is no class of the model, as ``unsure`` or an ancestor of several.
+    """
+
+    label: str
+    score: float
+    index: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class ImageResult:
-    """The result for one picture: its predictions, best first, or the error that prevented them."""
+    """The result for one picture: its predictions, best first, or the error that prevented them.
+
+    ``instead`` is what a rule put in place of the best prediction, which stays among the predictions.
+    """
 
     path: str
     predictions: tuple[Prediction, ...] = ()
     error: ImageError | None = None
+    instead: Answer | None = None
+
+    @property
+    def answer(self) -> Answer | None:
+        """The label of the picture; None where there is an error, or no prediction reached the threshold."""
+        if self.instead is not None or not self.predictions:
+            return self.instead
+        best = self.predictions[0]
+        return Answer(best.label, best.score, best.index)
 
     def record(self) -> dict[str, Any]:
         """The result as plain values, in the shape of the JSON output."""
@@ -71,6 +96,18 @@ class EmbeddingResult:
             return _error_record(self.path, self.error)
         numbers = [] if self.embedding is None else [float(str(number)) for number in self.embedding]
         return {"path": self.path, "embedding": numbers}
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """A result and its picture as it is now.
+
+    ``changed`` says whether the picture is another one than the result was made of; None where nothing tells.
+    """
+
+    result: ImageResult
+    item: Item
+    changed: bool | None
 
 
 def _error_record(path: str, error: ImageError) -> dict[str, Any]:

@@ -79,6 +79,18 @@ MaxBytes = Annotated[
         help="Refuse pictures of more bytes in archives, in tables and at addresses.",
     ),
 ]
+Results = Annotated[
+    Path,
+    typer.Argument(metavar="RESULTS", help="A file that `vithybrid classify` wrote: json, jsonl, csv, tsv or parquet."),
+]
+Root = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="DIR",
+        help="The folder at which relative paths in RESULTS begin, if they were written elsewhere.",
+        show_default="the current folder",
+    ),
+]
 Revision = Annotated[
     str | None,
     typer.Option(metavar="NAME", rich_help_panel=MODEL_PANEL, help="Branch, tag or commit of the model on the hub."),
