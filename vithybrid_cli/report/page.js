@@ -1,1 +1,175 @@
+// The page of results: what was chosen decides what is shown, and is kept in the fragment of the address.
 
+class Page {
+  #results = readResults();
+  #orders = new Orders(this.#results.entries);
+  #chosen = NOTHING_CHOSEN;
+  #shown = [];
+  #parts = Object.fromEntries(
+    ["clear", "clear-empty", "count", "empty", "empty-text", "filters", "kinds", "search", "select-all", "show-filters", "sort"].map(
+      (id) => [id, document.getElementById(id)],
+    ),
+  );
+  #selection = new Selection({ onChange: () => this.#showSelection() });
+  #selectionBar = new SelectionBar(this.#selection, { shown: () => this.#shown });
+  #bars = new LabelBars(this.#results, { onChoose: (name) => this.#toggleLabel(name) });
+  #scores = new ScoreRange(this.#results, { onChange: (range) => this.#change(range, { isStep: false }) });
+  #grid = new Grid(document.getElementById("grid"), {
+    selection: this.#selection,
+    scale: this.#results.scale,
+    onOpen: (entry) => this.#change({ open: entry.number }),
+  });
+  #large = new LargePicture({
+    scale: this.#results.scale,
+    selection: this.#selection,
+    onStep: (by) => this.#step(by),
+    onClose: () => this.#close(),
+  });
+
+  constructor() {
+    this.#makeKinds();
+    this.#listen();
+    this.#restore();
+  }
+
+  #makeKinds() {
+    for (const [kind, { name, has }] of Object.entries(KINDS)) {
+      const count = this.#results.entries.filter(has).length;
+      if (count === 0 && kind !== "all") continue;
+      const button = create("button", { type: "button", className: "button", value: kind }, `${name} `);
+      button.append(create("span", { className: "number", textContent: countText(count) }));
+      button.addEventListener("click", () => this.#change({ kind }));
+      this.#parts.kinds.append(button);
+    }
+  }
+
+  #listen() {
+    const parts = this.#parts;
+    parts.search.addEventListener("input", () => this.#change({ search: parts.search.value }, { isStep: false }));
+    parts.search.addEventListener("keydown", (event) => this.#onSearchKey(event));
+    parts.sort.addEventListener("change", () => this.#change({ sort: parts.sort.value }));
+    parts.clear.addEventListener("click", () => this.#clear());
+    parts["clear-empty"].addEventListener("click", () => this.#clear());
+    parts["show-filters"].addEventListener("click", () => this.#toggleFilters());
+    document.addEventListener("keydown", (event) => this.#onKey(event));
+    addEventListener("popstate", () => this.#restore());
+  }
+
+  /** Take over what the address says. */
+  #restore() {
+    this.#chosen = chosenIn(location.hash, this.#results);
+    this.#show();
+  }
+
+  /** Change what is chosen. A step is what the browser's back button takes back. */
+  #change(changes, { isStep = true } = {}) {
+    this.#chosen = { ...this.#chosen, ...changes };
+    const fragment = fragmentOf(this.#chosen);
+    const address = fragment ? `#${fragment}` : location.href.split("#")[0];
+    if (isStep) history.pushState({ isOpened: Boolean(changes.open) }, "", address);
+    else history.replaceState(history.state, "", address);
+    this.#show();
+  }
+
+  #toggleLabel(name) {
+    const { labels } = this.#chosen;
+    this.#change({ labels: labels.includes(name) ? labels.filter((other) => other !== name) : [...labels, name] });
+  }
+
+  #clear() {
+    this.#change({ ...NOTHING_CHOSEN, sort: this.#chosen.sort });
+    this.#parts.search.focus();
+  }
+
+  #show() {
+    this.#showEntries();
+    this.#showChosen();
+    this.#showLarge();
+  }
+
+  #showEntries() {
+    const { shown, counts } = choose(this.#orders.get(this.#chosen.sort), this.#chosen);
+    const isSame = shown.length === this.#shown.length && shown.every((entry, at) => entry === this.#shown[at]);
+    this.#shown = shown;
+    this.#bars.show(counts, this.#chosen.labels);
+    if (!isSame) this.#grid.show(shown);
+  }
+
+  #showChosen() {
+    const parts = this.#parts;
+    const chosen = this.#chosen;
+    if (parts.search.value !== chosen.search) parts.search.value = chosen.search;
+    parts.sort.value = chosen.sort;
+    for (const button of parts.kinds.children) button.setAttribute("aria-pressed", String(button.value === chosen.kind));
+    this.#scores.show(chosen);
+    parts.clear.hidden = !isFiltered(chosen);
+    this.#showCount();
+  }
+
+  #showCount() {
+    const parts = this.#parts;
+    const [shown, all] = [this.#shown.length, this.#results.entries.length];
+    const pictures = all === 1 ? "picture" : "pictures";
+    parts.count.textContent = shown === all ? `${countText(all)} ${pictures}` : `${countText(shown)} of ${countText(all)} ${pictures}`;
+    parts.empty.hidden = shown > 0;
+    parts["empty-text"].textContent = all === 0 ? "There are no pictures." : "No picture is like that.";
+    parts["clear-empty"].hidden = !isFiltered(this.#chosen);
+    parts["select-all"].hidden = shown === 0;
+  }
+
+  #showLarge() {
+    const { open } = this.#chosen;
+    if (open === null) {
+      this.#large.hide();
+      return;
+    }
+    const entry = this.#results.entries[open];
+    this.#large.show(entry, this.#shown.indexOf(entry), this.#shown.length);
+  }
+
+  #showSelection() {
+    this.#selectionBar.show();
+    this.#grid.showSelection();
+    this.#large.showSelection();
+  }
+
+  #step(by) {
+    const entry = this.#shown[this.#shown.indexOf(this.#results.entries[this.#chosen.open]) + by];
+    if (!entry || !this.#shown.includes(this.#results.entries[this.#chosen.open])) return;
+    this.#change({ open: entry.number }, { isStep: false });
+    this.#grid.activate(entry);
+  }
+
+  /** The large picture was closed: where opening it was a step, that is taken back. */
+  #close() {
+    const entry = this.#results.entries[this.#chosen.open];
+    if (history.state?.isOpened) history.back();
+    else this.#change({ open: null }, { isStep: false });
+    this.#grid.activate(entry);
+    this.#grid.focus();
+  }
+
+  #toggleFilters() {
+    const isShown = this.#parts.filters.classList.toggle("shown");
+    this.#parts["show-filters"].setAttribute("aria-expanded", String(isShown));
+    if (isShown) this.#parts.search.focus();
+  }
+
+  #onSearchKey(event) {
+    if (event.key !== "Escape" && event.key !== "Enter" && event.key !== "ArrowDown") return;
+    event.preventDefault();
+    if (event.key === "Escape" && this.#chosen.search) this.#change({ search: "" }, { isStep: false });
+    else this.#grid.focus();
+  }
+
+  #onKey(event) {
+    const isTyped = event.target.closest("input, textarea, select, dialog");
+    if (event.key !== "/" || isTyped || event.ctrlKey || event.metaKey || event.altKey) return;
+    event.preventDefault();
+    if (!this.#parts.search.checkVisibility()) this.#toggleFilters();
+    this.#parts.search.focus();
+    this.#parts.search.select();
+  }
+}
+
+new Page();

@@ -1,0 +1,108 @@
+// The entries that the page holds, and how they are said.
+
+// As `visible` of vithybrid_cli/output/escape.py: what would change lines or the writing direction is shown as its code.
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]|\p{Surrogate}/gu;
+
+/** `text` on one line, with everything in it to be seen. */
+function visible(text) {
+  return text.replace(UNSEEN, (unseen) => `\\u${unseen.charCodeAt(0).toString(16).padStart(4, "0")}`);
+}
+
+/** The name of a file, or of a member of an archive, without its folders. */
+function fileName(path) {
+  if (path.startsWith("data:")) return path.slice(0, 60);
+  const member = path.includes("::") ? path.slice(0, path.indexOf("::")) : path;
+  return member.split(/[\\/]/).findLast((part) => part) ?? path;
+}
+
+/** The entries in the order in which they were labelled, their labels, and what kind of numbers the scores are. */
+function readResults() {
+  const labels = [];
+  const entries = [];
+  for (let block = 0; document.getElementById(`entries-${block}`); block += 1) {
+    const read = readData(`entries-${block}`);
+    for (const [index, text] of read.labels) labels.push({ index, text, name: visible(text) });
+    for (const record of read.entries) entries.push(entryOf(record, entries.length, labels));
+  }
+  nameApart(labels);
+  return { entries, labels, scale: scaleOf(entries) };
+}
+
+function entryOf(record, number, labels) {
+  const [label, score] = record.answer ?? [];
+  const predictions = [];
+  for (let at = 0; at < (record.predictions?.length ?? 0); at += 2) {
+    predictions.push({ label: labels[record.predictions[at]], score: record.predictions[at + 1] });
+  }
+  return {
+    number,
+    path: record.path,
+    searched: searchable(record.path),
+    label: labels[label] ?? null,
+    score: score ?? null,
+    predictions,
+    error: record.error ?? null,
+    notes: record.notes ?? [],
+    thumbnail: record.thumbnail ?? null,
+    original: record.original ?? null,
+  };
+}
+
+/** Text as it is compared: an é is the same in one sign or in two, as file systems have it. */
+function searchable(text) {
+  return text.normalize("NFC").toLowerCase();
+}
+
+/** Two classes may have one text ("crane"): their names have the index with it. */
+function nameApart(labels) {
+  const counts = Map.groupBy(labels, (label) => label.name);
+  for (const label of labels) {
+    if (counts.get(label.name).length > 1) label.name = `${label.name} (${label.index ?? "no class"})`;
+  }
+}
+
+/** The span of the scores, which is that of probabilities where all of them can be ones. */
+function scaleOf(entries) {
+  let [low, high] = [0, 1];
+  for (const { score, predictions } of entries) {
+    for (const each of [score ?? 0, predictions[0]?.score ?? 0, predictions.at(-1)?.score ?? 0]) {
+      low = Math.min(low, each);
+      high = Math.max(high, each);
+    }
+  }
+  const isProbability = low === 0 && high === 1;
+  return {
+    low,
+    high,
+    isProbability,
+    text: (score) => scoreText(score, isProbability),
+    part: (score) => (score - low) / (high - low),
+  };
+}
+
+/** The label of an entry as text, or what it has in its place. */
+function labelText(entry) {
+  return entry.label?.name ?? (entry.error ? entry.error[0] : "No label");
+}
+
+/** An image of the entry's thumbnail, or a sign that there is none. */
+function pictureOf(entry) {
+  const { thumbnail } = entry;
+  if (!thumbnail) return noPicture();
+  const image = Array.isArray(thumbnail)
+    ? thumbnailImage(document.getElementById(`thumbnail-${entry.number}`).textContent, ...thumbnail)
+    : thumbnailImage(thumbnail);
+  image.addEventListener("error", () => image.replaceWith(noPicture()));
+  return image;
+}
+
+function noPicture() {
+  return document.getElementById("no-picture").content.cloneNode(true);
+}
+
+/** The entry in the shape in which `classify` writes results. */
+function recordOf(entry) {
+  if (entry.error) return { path: entry.path, error: { type: entry.error[0], message: entry.error[1] } };
+  const plain = ({ label, score }) => ({ index: label.index, label: label.text, score });
+  return { path: entry.path, predictions: entry.predictions.map(plain) };
+}

@@ -1,0 +1,66 @@
+// The range of scores: a histogram of all of them, and the two ends below it.
+
+const BINS = 40;
+const STEPS = 100; // of the whole range
+
+class ScoreRange {
+  #parts = {
+    all: document.getElementById("scores"),
+    histogram: document.getElementById("histogram"),
+    least: document.getElementById("least"),
+    most: document.getElementById("most"),
+    text: document.getElementById("scores-text"),
+  };
+  #scale;
+
+  constructor({ entries, scale }, { onChange }) {
+    this.#scale = scale;
+    const scores = entries.filter((entry) => entry.score !== null).map((entry) => entry.score);
+    const { all, histogram, least, most } = this.#parts;
+    all.hidden = scores.length < 2;
+    histogram.append(...this.#bins(scores));
+    for (const end of [least, most]) {
+      end.max = String(STEPS);
+      end.addEventListener("input", () => onChange(this.#chosenWith(end)));
+    }
+  }
+
+  show({ least, most }) {
+    const parts = this.#parts;
+    parts.least.value = String(least === null ? 0 : this.#step(least));
+    parts.most.value = String(most === null ? STEPS : this.#step(most));
+    const texts = [this.#scale.text(least ?? this.#scale.low), this.#scale.text(most ?? this.#scale.high)];
+    [parts.least.ariaValueText, parts.most.ariaValueText] = texts;
+    parts.text.textContent = texts.join(" – ");
+    const [from, to] = [Number(parts.least.value) / STEPS, Number(parts.most.value) / STEPS];
+    for (const [bin, bar] of [...parts.histogram.children].entries()) {
+      bar.classList.toggle("outside", (bin + 1) / BINS <= from || bin / BINS >= to);
+    }
+  }
+
+  #bins(scores) {
+    const counts = new Array(BINS).fill(0);
+    for (const score of scores) counts[Math.min(BINS - 1, Math.floor(this.#scale.part(score) * BINS))] += 1;
+    const most = Math.max(1, ...counts);
+    return counts.map((count) => {
+      const bar = create("span");
+      bar.style.height = count ? `${4 + (96 * count) / most}%` : "0";
+      return bar;
+    });
+  }
+
+  #step(score) {
+    return Math.round(Math.min(1, Math.max(0, this.#scale.part(score))) * STEPS);
+  }
+
+  /** The range after one end was moved; it pushes the other one on. An end at the end of its way bounds nothing. */
+  #chosenWith(moved) {
+    const { least, most } = this.#parts;
+    if (Number(least.value) > Number(most.value)) (moved === least ? most : least).value = moved.value;
+    const score = (end) => Number((this.#scale.low + ((this.#scale.high - this.#scale.low) * end.value) / STEPS).toPrecision(6));
+    return {
+      least: Number(least.value) === 0 ? null : score(least),
+      most: Number(most.value) === STEPS ? null : score(most),
+    };
+  }
+}
