@@ -1,15 +1,21 @@
 """What several test files share: equal surroundings on every machine, reference checkpoints, and other libraries."""
 
 import os
+import shutil
 import signal
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 from PIL import Image
 from places import GOLDENS, PEER_SCRIPTS
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 # One thread: the networks here are so small that several, here and in the programs that tests start, only wait for each
 # other, and results do not depend on the machine. What measures time says otherwise for itself.
@@ -86,3 +92,16 @@ def peers(request: pytest.FixtureRequest) -> Peers:
         "name the Python that has transformers and timm: --peers=.venv-peers/bin/python, or `make test-peers`"
     )
     return Peers(Path(python).absolute())  # not resolved: a link into a virtual environment is what makes it one
+
+
+@pytest.fixture(scope="session")
+def chromium() -> Iterator["Browser"]:
+    """The system's Chromium, without a window; tests of the mark ``browser`` open pages in it."""
+    program = shutil.which("chromium")
+    if program is None:
+        pytest.skip("there is no Chromium, as Debian's package `chromium` has it")
+    api = pytest.importorskip("playwright.sync_api")
+    with api.sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=program)
+        yield browser
+        browser.close()

@@ -82,7 +82,12 @@ function scaleOf(entries) {
 
 /** The label of an entry as text, or what it has in its place. */
 function labelText(entry) {
-  return entry.label?.name ?? (entry.error ? entry.error[0] : "No label");
+  return entry.label?.name ?? (entry.error ? words(entry.error[0]) : "No label");
+}
+
+/** The name of an error's type as words: `UnreadableImage` is "Unreadable image". */
+function words(name) {
+  return visible(name).replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);
 }
 
 /** An image of the entry's thumbnail, or a sign that there is none. */

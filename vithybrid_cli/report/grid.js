@@ -1,7 +1,10 @@
 // A grid of cells of one size, of which only those near the view exist.
 // Keys as in https://www.w3.org/WAI/ARIA/apg/patterns/grid/
 
-const LEAST_WIDTH = 150; // of a cell, CSS pixels: two beside each other on the smallest phones
+// In CSS pixels.
+const LEAST_WIDTH = 172; // of a cell
+const LEAST_WIDTH_ON_PHONES = 140; // so that two are beside each other
+const PHONE = 500;
 const GAP = 12;
 const CAPTION = 56; // below the square picture of a cell
 const ROWS_AROUND = 3; // that exist above and below the view
@@ -12,6 +15,7 @@ class Grid {
   #entries = [];
   #rows = new Map(); // row → its element
   #columns = 1;
+  #room = 0; // the width for all columns
   #rowHeight = 1; // with the gap below
   #active = 0; // the position that has the focus, or gets it
   #anchor = null; // where the range begins that Shift extends
@@ -32,22 +36,21 @@ class Grid {
     grid.addEventListener("mousedown", (event) => {
       if (event.shiftKey) event.preventDefault(); // no text is marked while a range is chosen
     });
-    new ResizeObserver(() => this.#lay()).observe(grid);
+    new ResizeObserver(() => this.#onResize()).observe(grid);
   }
 
   /** Show these entries; the one that was active stays so if it is among them. */
   show(entries) {
     const active = this.#entries[this.#active];
-    const hadFocus = this.#grid.contains(document.activeElement);
+    const hadFocus = this.#hasFocus();
     this.#entries = entries;
     this.#active = Math.max(0, active ? entries.indexOf(active) : 0);
     this.#anchor = null;
-    this.#empty();
     this.#grid.hidden = entries.length === 0;
     this.#grid.scrollTop = 0;
     this.#lay();
     if (this.#active > 0) this.#reveal(this.#active);
-    if (hadFocus && entries.length) this.focus(this.#active);
+    if (hadFocus) this.focus();
   }
 
   /** Give the focus to the cell at a position, or to the active one. */
@@ -79,28 +82,42 @@ class Grid {
     return Math.ceil(this.#entries.length / this.#columns);
   }
 
-  /** Find how many columns there is room for, and keep the first row in view where it was. */
-  #lay() {
-    if (this.#grid.hidden || !this.#canvas.clientWidth) return;
+  #hasFocus() {
+    return this.#grid.contains(document.activeElement);
+  }
+
+  /** Another width moves every cell: the first one in view stays there, and the one with the focus keeps it. */
+  #onResize() {
+    if (this.#canvas.clientWidth === this.#room) {
+      this.#fill();
+      return;
+    }
+    const hadFocus = this.#hasFocus();
     const first = Math.floor(this.#grid.scrollTop / this.#rowHeight) * this.#columns;
-    const columns = Math.max(1, Math.floor((this.#canvas.clientWidth + GAP) / (LEAST_WIDTH + GAP)));
-    const moved = columns !== this.#columns;
-    const width = Math.floor((this.#canvas.clientWidth - GAP * (columns - 1)) / columns);
+    this.#lay();
+    this.#grid.scrollTop = Math.floor(first / this.#columns) * this.#rowHeight;
+    this.#fill();
+    if (hadFocus) this.focus();
+  }
+
+  /** Make all rows anew, of as many columns as there is room for. */
+  #lay() {
+    const room = this.#canvas.clientWidth;
+    if (this.#grid.hidden || !room) return;
+    const least = room < PHONE ? LEAST_WIDTH_ON_PHONES : LEAST_WIDTH;
+    const columns = Math.max(1, Math.floor((room + GAP) / (least + GAP)));
+    const width = Math.floor((room - GAP * (columns - 1)) / columns);
+    this.#room = room;
     this.#columns = columns;
     this.#rowHeight = width + CAPTION + GAP;
-    this.#empty();
+    this.#rows.clear();
+    this.#canvas.replaceChildren();
     this.#grid.setAttribute("aria-rowcount", String(this.#rowCount));
     this.#grid.setAttribute("aria-colcount", String(columns));
     this.#canvas.style.height = `${Math.max(0, this.#rowCount * this.#rowHeight - GAP)}px`;
     this.#canvas.style.setProperty("--cell-width", `${width}px`);
     this.#canvas.style.setProperty("--cell-height", `${this.#rowHeight - GAP}px`);
-    if (moved) this.#grid.scrollTop = Math.floor(first / columns) * this.#rowHeight;
     this.#fill();
-  }
-
-  #empty() {
-    this.#rows.clear();
-    this.#canvas.replaceChildren();
   }
 
   /** Make the rows near the view, and drop the others but the one that has the focus. */

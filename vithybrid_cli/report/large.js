@@ -1,5 +1,15 @@
 // One picture large, with all its labels; the arrow keys lead to its neighbours.
 
+const STRETCH = 2.5; // at most: a thumbnail shows no more by being larger
+const STRETCH_OF_TINY = 12;
+
+/** Keep an image from being stretched until nothing can be seen in it. */
+function limitSize(image) {
+  const stretch = image.classList.contains("tiny") ? STRETCH_OF_TINY : STRETCH;
+  image.style.maxWidth = `${stretch * image.naturalWidth}px`;
+  image.style.maxHeight = `${stretch * image.naturalHeight}px`;
+}
+
 class LargePicture {
   #dialog = document.getElementById("large");
   #parts = Object.fromEntries(
@@ -33,6 +43,7 @@ class LargePicture {
     this.#entry = entry;
     const parts = this.#parts;
     parts.picture.replaceChildren(pictureOf(entry));
+    parts.picture.querySelector("img")?.addEventListener("load", (event) => limitSize(event.target));
     parts.label.textContent = labelText(entry);
     parts.label.classList.toggle("wrong", entry.error !== null);
     parts.path.textContent = visible(entry.path);

@@ -34,7 +34,7 @@ class Selection {
 
 class SelectionBar {
   #parts = {
-    actions: document.getElementById("actions"),
+    bar: document.getElementById("selection"),
     copied: document.getElementById("copied"),
     count: document.getElementById("selected-count"),
   };
@@ -51,10 +51,10 @@ class SelectionBar {
   }
 
   show() {
-    const { actions, copied, count } = this.#parts;
+    const { bar, copied, count } = this.#parts;
     const { size } = this.#selection;
-    actions.hidden = size === 0;
-    count.textContent = size ? `${countText(size)} selected` : "";
+    bar.hidden = size === 0;
+    count.textContent = `${countText(size)} selected`;
     copied.textContent = "";
   }
 
