@@ -25,7 +25,7 @@ FROM_A_FOLDER = {
     "shards",
     "archives",
 }  # `evaluate` reads labelled folders instead, and all of them
-ONLY_LABELS = {"top_k", "threshold", "activation"}
+ONLY_LABELS = {"top_k", "threshold", "activation", "unsure", "rollup"}
 
 
 ONE_FILE = {"resume", "update"}  # of an earlier run

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import ImageError
@@ -13,6 +13,9 @@ from vithybrid_cli.items import Item
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
+
+
+UNSURE: Final = "unsure"  # the answer in place of a guess
 
 
 class Outcome(Protocol):
@@ -39,7 +42,7 @@ class Prediction:
     @property
     def rounded(self) -> float:
         """The score as it is written: with six decimals, and no sign before a zero."""
-        return round(self.score, 6) + 0.0
+        return _rounded(self.score)
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,18 +56,34 @@ class Answer:
     score: float
     index: int | None
 
+    @property
+    def rounded(self) -> float:
+        """The score as it is written."""
+        return _rounded(self.score)
+
+    @property
+    def is_unsure(self) -> bool:
+        """Whether it stands in place of a guess; the score is that of the guess then."""
+        return self.index is None and self.label == UNSURE
+
 
 @dataclass(frozen=True, slots=True)
 class ImageResult:
     """The result for one picture: its predictions, best first, or the error that prevented them.
 
-    ``instead`` is what a rule put in place of the best prediction, which stays among the predictions.
+    ``instead`` is what a rule put in place of the best prediction, which stays among the predictions. ``ruled`` says
+    that a rule was asked for, so that the record tells the answer, be it the best prediction or another.
     """
 
     path: str
     predictions: tuple[Prediction, ...] = ()
     error: ImageError | None = None
     instead: Answer | None = None
+    ruled: bool = False
+
+    def __post_init__(self) -> None:
+        if self.instead is not None:
+            object.__setattr__(self, "ruled", True)
 
     @property
     def answer(self) -> Answer | None:
@@ -79,7 +98,13 @@ class ImageResult:
         if self.error is not None:
             return _error_record(self.path, self.error)
         predictions = [{"index": p.index, "label": p.label, "score": p.rounded} for p in self.predictions]
-        return {"path": self.path, "predictions": predictions}
+        return {"path": self.path, **self._told(), "predictions": predictions}
+
+    def _told(self) -> dict[str, Any]:
+        if not self.ruled:
+            return {}
+        answer = self.answer
+        return {"label": answer and answer.label, "score": answer and answer.rounded}
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # comparing arrays gives arrays
@@ -108,6 +133,10 @@ class Pictured:
     result: ImageResult
     item: Item
     changed: bool | None
+
+
+def _rounded(score: float) -> float:
+    return round(score, 6) + 0.0
 
 
 def _error_record(path: str, error: ImageError) -> dict[str, Any]:

@@ -16,6 +16,10 @@ DEFAULT_MAX_BYTES: Final = 256 * 2**20  # of one picture in a container or at an
 
 DEFAULT_DECODE_TIMEOUT: Final = 60.0  # seconds; far above what the largest pictures take on a slow disk
 
+RULES: Final = ("unsure", "rollup")  # what may take the place of a label; a record names only those that were asked for
+
+Choice = tuple[int, float | None, str, float | None, float | None]
+
 _DECIDING, _OPEN = "deciding", "open"
 _LEFT_OPEN = (None, "auto")
 
@@ -109,7 +113,10 @@ class Reading:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Writing:
-    """What is written, and where; without ``output`` that is stdout."""
+    """What is written, and where; without ``output`` that is stdout.
+
+    ``unsure`` is the score below which there is no answer, ``rollup`` the one that an answer or its ancestor reaches.
+    """
 
     output: Path | None = None
     format: str | None = None
@@ -118,9 +125,18 @@ class Writing:
     top_k: int = deciding(5)
     threshold: float | None = deciding(None)
     activation: str = deciding("auto", left_open=True)
+    unsure: float | None = deciding(None)
+    rollup: float | None = deciding(None)
+
+    @property
+    def choice(self) -> "Choice":
+        """What chooses labels and scores, in the order in which `Classifier.result` takes it."""
+        return self.top_k, self.threshold, self.activation, self.unsure, self.rollup
 
 
 def decisions(*settings: Running | Decoding | Reading | Writing) -> dict[str, Any]:
-    """The deciding fields of these settings by name, but for those that are left open."""
+    """The deciding fields of these settings by name, but for those that are left open, and rules that are not there."""
     found = [(item, getattr(group, item.name)) for group in settings for item in fields(group) if item.metadata]
-    return {item.name: value for item, value in found if not (item.metadata[_OPEN] and value in _LEFT_OPEN)}
+    unsaid = {item.name for item, value in found if item.name in RULES and value is None}
+    unsaid |= {item.name for item, value in found if item.metadata[_OPEN] and value in _LEFT_OPEN}
+    return {item.name: value for item, value in found if item.name not in unsaid}

@@ -35,6 +35,8 @@ def classify(
             "none for the outputs themselves. auto: as the model's config says."
         ),
     ] = Activation.AUTO,
+    unsure: options.Unsure = None,
+    rollup: options.Rollup = None,
     output_format: options.OutputFormat = None,
     output: options.Output = None,
     resume: Annotated[
@@ -96,6 +98,8 @@ def classify(
 
       vithybrid classify photos/ -o labels.csv --update
 
+      vithybrid classify photos/ --rollup 0.8 --unsure 0.5
+
       find . -name '*.jpg' -print0 | vithybrid classify - -0 -k 1 | jq .
     """
     what = Reading(
@@ -140,6 +144,8 @@ def classify(
         top_k=top_k,
         threshold=threshold,
         activation=activation,
+        unsure=unsure,
+        rollup=rollup,
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         tally = label(what, how, where, watch)

@@ -92,6 +92,8 @@ def plan(
             "none for the outputs themselves. auto: as the model's config says."
         ),
     ] = Activation.AUTO,
+    unsure: options.Unsure = None,
+    rollup: options.Rollup = None,
     files_from: options.FilesFrom = None,
     null: options.Null = False,
     exclude: options.Exclude = None,
@@ -163,7 +165,7 @@ def plan(
         batch_size=batch_size,
         threads=threads,
     )
-    where = Writing(top_k=top_k, threshold=threshold, activation=activation)
+    where = Writing(top_k=top_k, threshold=threshold, activation=activation, unsure=unsure, rollup=rollup)
     with Stderr(quiet=quiet) as watch:
         planned = make(what, how, where, job, watch, shard_size=shard_size)
         some, pictures = counted(planned.shards, "shard"), counted(planned.inputs, "picture")

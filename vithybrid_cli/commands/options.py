@@ -32,6 +32,23 @@ Inputs = Annotated[
         show_default=False,
     ),
 ]
+Unsure = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SCORE",
+        help="Answer `unsure` where no label reaches this score; the labels stay in the results.",
+        show_default=False,
+    ),
+]
+Rollup = Annotated[
+    float | None,
+    typer.Option(
+        metavar="SCORE",
+        help="For ImageNet's labels: where none reaches this score, answer the first ancestor in WordNet whose labels "
+        "reach it together, as `dog` for several breeds.",
+        show_default=False,
+    ),
+]
 FilesFrom = Annotated[
     Path | None,
     typer.Option(metavar="FILE", help="Read paths from this file, one per line; - is stdin.", show_default=False),

@@ -53,6 +53,28 @@ def wordnet_finder(labels: Sequence[str]) -> Callable[[str], Sequence[int]]:
     return find
 
 
+def wordnet_ids(labels: Sequence[str]) -> tuple[str | None, ...]:
+    """The WordNet id of each label of a model, if it is one that ImageNet has; else None.
+
+    Labels that are ids, or begin with them, say so themselves, and those of one of ImageNet's lists have that list's.
+    Of others the whole label has to be what ImageNet calls one id, and no other.
+    """
+    found = class_list(len(labels))
+    if found is not None and _agree(labels, found.labels):
+        return found.wnids
+    called = _positions(map(_whole, wordnet_labels().values()))
+    ids = tuple(wordnet_labels())
+
+    def identified(label: str) -> str | None:
+        wnid, [whole] = wordnet_id(label), _whole(label)
+        if wnid is not None:
+            return wnid if wnid in wordnet_labels() else None
+        same = called.get(whole, ())
+        return ids[same[0]] if len(same) == 1 else None
+
+    return tuple(map(identified, labels))
+
+
 def _by_name(labels: Sequence[str], names: Callable[[str], Iterable[str]]) -> Callable[[str], Sequence[int]]:
     positions = _positions(map(names, labels))
     return lambda label: sorted({index for name in names(label) for index in positions.get(name, ())})

@@ -18,6 +18,7 @@ LAYOUT: Final = 1  # of the folder; another number is of a program that this one
 FILE: Final = "job.json"  # the last to be written: where it is, there is a whole plan
 NAMES, RESULTS, WORKING, WORKERS, AGAIN = "names", "results", "working", "workers", "again"
 _OF_INPUTS = ("inputs", "shards", "archives", "files_from", "null", "exclude", "strict")  # what the names stand for
+_OF_RESULTS = ("top_k", "threshold", "activation", "unsure", "rollup")
 
 _PLAN = "Make one with `vithybrid job plan`."
 _SHARD = re.compile(r"(\d{6,})(?:\.jsonl)?")
@@ -91,7 +92,7 @@ class Job:
     def content(self) -> bytes:
         """What ``job.json`` holds."""
         reading = {name: value for name, value in asdict(self.reading).items() if name not in _OF_INPUTS}
-        writing = {name: getattr(self.writing, name) for name in ("top_k", "threshold", "activation")}
+        writing = {name: getattr(self.writing, name) for name in _OF_RESULTS}
         facts = {
             "layout": LAYOUT,
             "version": __version__,

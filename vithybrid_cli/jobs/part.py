@@ -9,7 +9,7 @@ from typing import BinaryIO, Self
 from vithybrid_cli.output.json_records import read_lines, to_json
 from vithybrid_cli.output.written import DamagedOutput
 
-_LABELLED = b'"predictions": ['
+_LABELLED = b'"predictions": [', b'"label": '  # what follows the path where there is no error
 
 
 class WrongResults(Exception):
@@ -51,7 +51,7 @@ def checked(stream: BinaryIO, names: Sequence[str]) -> Reached:
 def error_in(line: bytes, name: str) -> str | None:
     """The type of the error in a line, which is the result of that name; None if it has labels. Raises WrongResults."""
     begin = _beginning(name)
-    if line.startswith(begin + _LABELLED) and line.endswith(b"]}\n"):
+    if line.startswith(tuple(begin + labelled for labelled in _LABELLED)) and line.endswith(b"]}\n"):
         return None
     try:
         [result] = read_lines(iter_stream(line))

@@ -37,10 +37,9 @@ def plan(
 ) -> Job:
     """Make a job of all pictures of ``what``, in a new ``folder`` or prefix of a bucket.
 
-    Of ``where`` only what is said of a result counts: ``top_k``, ``threshold`` and ``activation``. The size of a shard
-    is rounded up to a multiple of the batch. Memory does not grow with the number of pictures. A plan that is broken
-    off leaves no job. Raises UsageError and ModelError as `vithybrid_cli.runs.label.label` does, and UsageError if the
-    folder is taken or cannot be written.
+    Of ``where`` only what chooses labels and scores counts. The size of a shard is rounded up to a multiple of the
+    batch. Memory does not grow with the number of pictures. A plan that is broken off leaves no job. Raises UsageError
+    and ModelError as `vithybrid_cli.runs.label.label` does, and UsageError if the folder is taken or cannot be written.
     """
     if shard_size < 1:
         raise UsageError(f"The shard size is {shard_size}.", "Give a {shard_size} of at least 1.")
@@ -167,7 +166,7 @@ def _require_possible(checkpoint: "Checkpoint", how: Running, where: Writing) ->
     from vithybrid_cli.pipeline.classifier import require_choice, require_head
 
     require_head(checkpoint, how.model)
-    require_choice(where.top_k, where.threshold, where.activation, checkpoint.activation)
+    require_choice(*where.choice, checkpoint.activation, checkpoint.config.labels)
 
 
 def _lasting_name(how: Running, checkpoint: "Checkpoint") -> str:

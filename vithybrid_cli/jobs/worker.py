@@ -178,13 +178,12 @@ class Worker:
         hands = Hands(job.folder, shard, self.tag, size, last)
         items = self._items(first, last, crashes, hands)
         outputs = classifier.outputs(items, self._reading)
-        choice = where.top_k, where.threshold, where.activation
         with closing(outputs), Interrupts() as interrupts, hands:
             batches = Batches(size)
             for _ in range(next_one - first):
                 next(outputs)
                 batches.add()
-            results = (classifier.result(path, output, *choice) for path, output in outputs)
+            results = (classifier.result(path, output, *where.choice) for path, output in outputs)
             writer = open_text_writer(Format.JSONL, stream)
             for number, result in enumerate(interrupts.between(results, batches), start=next_one):
                 text = writer.text(result)

@@ -1,9 +1,11 @@
 """Results as comma- or tab-separated values, written and read back, in long form: one row per prediction.
 
 A picture that could not be read has one row with its error. A picture without predictions, since nothing reached the
-threshold, has one row with neither: each path is there at least once. Values are exact, with quotes where needed
-(RFC 4180, but lines end with a plain newline), except for what would not be valid or safe: lone surrogates of
-undecodable file names are written as ``\\udcXX``, and on a terminal control characters are escaped too.
+threshold, has one row with neither: each path is there at least once. Where a rule was asked for the answer
+(``unsure``, ``rollup``), a row of rank 0 before the predictions has it, without an index if it is no class of the
+model. Values are exact, with quotes where needed (RFC 4180, but lines end with a plain newline), except for what would
+not be valid or safe: lone surrogates of undecodable file names are written as ``\\udcXX``, and on a terminal control
+characters are escaped too.
 """
 
 import csv
@@ -45,7 +47,7 @@ class RowWriter:
 
 
 class DelimitedWriter(TextWriter[ImageResult]):
-    """Rows of ``COLUMNS`` below a header; ``rank`` counts from 1 and ``score`` has six decimals.
+    """Rows of ``COLUMNS`` below a header; the ``rank`` of predictions counts from 1, and ``score`` has six decimals.
 
     ``continued``: the stream stands after a row, so there is a header.
     """
@@ -68,11 +70,27 @@ class DelimitedWriter(TextWriter[ImageResult]):
 def _rows(result: ImageResult) -> Iterator[tuple[str, ...]]:
     if result.error is not None:
         yield (result.path, "", "", "", "", type(result.error).__name__, str(result.error))
+    elif result.ruled:
+        yield _answer_row(result)
     elif not result.predictions:
         yield (result.path, "", "", "", "", "", "")
     for rank, prediction in enumerate(result.predictions, start=1):
         score = f"{prediction.rounded:.6f}"
         yield (result.path, str(rank), str(prediction.index), prediction.label, score, "", "")
+
+
+def _answer_row(result: ImageResult) -> tuple[str, ...]:
+    """The row of rank 0; nothing but the path in it where no prediction reached the threshold."""
+    answer = result.answer
+    if answer is None:
+        return (result.path, "0", "", "", "", "", "")
+    index = "" if answer.index is None else str(answer.index)
+    return (result.path, "0", index, answer.label, f"{answer.rounded:.6f}", "", "")
+
+
+def _begins(rank: str, before: str | None) -> bool:
+    """Whether a row of this rank is the first of a picture; ``before`` is the rank of the row before it."""
+    return rank in ("", "0") or (rank == "1" and before != "0")
 
 
 def read_rows(
@@ -84,18 +102,18 @@ def read_rows(
     if next(rows, COLUMNS) != COLUMNS:
         raise DamagedOutput("it does not begin with the header")
     last: WrittenResult | None = None
-    ranks = 0  # rows of the picture that is `last`
+    before: str | None = None  # the rank of the row before
     begin = end = lines.end
     for path, rank, _, _, _, error, _ in rows:
-        if rank in ("", "1"):
+        if first := _begins(rank, before):
             if last is not None:
                 yield last  # another picture begins, so this one has no more rows
-            ranks, begin = 0, end
+            begin = end
         end = lines.end
-        if rank != (str(ranks + 1) if rank else "") or (ranks and last is not None and path != last.path):
+        if not first and (not before or rank != str(int(before) + 1) or (last is not None and path != last.path)):
             raise DamagedOutput("a row does not follow the one before it")
-        last, ranks = WrittenResult(path, error or None, begin, end), ranks + 1
-        if not rank or ranks == top_k:
+        last, before = WrittenResult(path, error or None, begin, end), rank
+        if not rank or rank == str(top_k):
             yield last
             last = None
     if last is not None and whole is not None and whole(last):
@@ -155,12 +173,13 @@ def read_records(stream: BinaryIO, delimiter: str) -> Iterator[dict[str, Any]]:
     if header != COLUMNS:
         raise DamagedOutput("it does not begin with the header")
     count, last = 0, None
+    before: str | None = None
     for row in rows:
-        if last is not None and row[1] in ("", "1"):
+        if last is not None and _begins(row[1], before):
             yield last
             count, last = count + 1, None
-        last = _with_row(last, row)
-    if lines.cut and last is not None and last.get("predictions"):
+        last, before = _with_row(last, row), row[1]
+    if lines.cut and last is not None and (last.get("predictions") or "label" in last):
         raise CutOff(count)
     if last is not None:
         yield last
@@ -178,11 +197,26 @@ def _with_row(record: dict[str, Any] | None, row: Sequence[str]) -> dict[str, An
         record = {"path": path, "predictions": []}
         if not rank:
             return record
+        if rank == "0":
+            return _with_answer(record, row)
     ranks = len(record.get("predictions", ()))
     if path != record["path"] or "error" in record or rank != str(ranks + 1):
         raise DamagedOutput("a row does not follow the one before it")
     try:
         record["predictions"].append({"index": int(index), "label": label, "score": float(score)})
     except ValueError as error_:
-        raise DamagedOutput("a row has no numbers where they should be") from error_
+        raise _no_numbers() from error_
     return record
+
+
+def _with_answer(record: dict[str, Any], row: Sequence[str]) -> dict[str, Any]:
+    """The record of a picture with its row of rank 0."""
+    _, _, _, label, score, _, _ = row
+    try:
+        return record | ({"label": label, "score": float(score)} if score else {"label": None, "score": None})
+    except ValueError as error:
+        raise _no_numbers() from error
+
+
+def _no_numbers() -> DamagedOutput:
+    return DamagedOutput("a row has no numbers where they should be")

@@ -2,15 +2,17 @@
 
 ``path`` is a string, as csv has it: lone surrogates of undecodable file names are written as ``\\udcXX``. A row has
 either its ``predictions`` (list of struct of ``index``, ``label`` and ``score``) or its ``embedding`` (float32, all of
-one length), or else its ``error`` (struct of ``type`` and ``message``); the other is null. How the file was made is
-JSON under `KEY` in the metadata of its footer. Scores are doubles, since only these are read as the numbers of JSON.
+one length), or else its ``error`` (struct of ``type`` and ``message``); the other is null. Where a rule was asked for
+the answers (``unsure``, ``rollup``), these are ``label`` and ``score``, columns that other files do not have. How the
+file was made is JSON under `KEY` in the metadata of its footer. Scores are doubles, since only these are read as the
+numbers of JSON.
 
 A file without its footer is none, so it cannot be continued. Memory does not grow with the file: rows are kept until
 there are enough for a row group, which are cut by the results alone.
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
@@ -21,6 +23,7 @@ from vithybrid_cli.output.escape import valid
 from vithybrid_cli.output.formats import Writer
 from vithybrid_cli.output.written import DamagedOutput, NotResults
 from vithybrid_cli.results import EmbeddingResult, ImageResult, Outcome
+from vithybrid_cli.settings import RULES
 
 INSTALL = "pip install 'vithybrid-cli[parquet]'"
 MAGIC = b"PAR1"  # the first and the last bytes
@@ -45,20 +48,18 @@ def _pyarrow() -> Any:
 
 
 class _ParquetWriter(Writer[Result], Generic[Result]):
-    """Writes rows with the columns ``path``, one more, and ``error`` to a binary ``stream``, which stays open.
+    """Writes rows with the columns ``path``, some more, and ``error`` to a binary ``stream``, which stays open.
 
     ``about`` is how they were made: plain values. The footer is written when the writer is closed.
     """
 
-    column: str
-
-    def __init__(self, stream: BinaryIO, kind: Any, about: Mapping[str, object]) -> None:
-        """``kind`` is the type of the column in between. Raises UsageError where a library is missing."""
+    def __init__(self, stream: BinaryIO, between: Sequence[tuple[str, Any]], about: Mapping[str, object]) -> None:
+        """``between`` are the names and types of the columns there. Raises UsageError where a library is missing."""
         self._arrow = _pyarrow()
         import pyarrow.parquet
 
         error = self._arrow.struct([("type", self._arrow.string()), ("message", self._arrow.string())])
-        columns = [("path", self._arrow.string()), (self.column, kind), ("error", error)]
+        columns = [("path", self._arrow.string()), *between, ("error", error)]
         self._schema = self._arrow.schema(columns, metadata={KEY: json.dumps(about)})
         self._sink = _Sink(stream)
         self._writer = pyarrow.parquet.ParquetWriter(self._sink, self._schema, compression="zstd")
@@ -107,7 +108,7 @@ class _ParquetWriter(Writer[Result], Generic[Result]):
         errors = [None if result.error is None else _error(result.record()["error"]) for result in results]
         columns = [
             arrow.array([valid(result.path) for result in results], schema.field("path").type),
-            self._values(results),
+            *self._values(results),
             arrow.array(errors, schema.field("error").type),
         ]
         batch = arrow.RecordBatch.from_arrays(columns, schema=schema)
@@ -124,8 +125,8 @@ class _ParquetWriter(Writer[Result], Generic[Result]):
         """How much memory a result takes while it waits, in numbers."""
         raise NotImplementedError
 
-    def _values(self, results: list[Result]) -> Any:
-        """The column in between, as an array of Arrow."""
+    def _values(self, results: list[Result]) -> Sequence[Any]:
+        """The columns in between, as arrays of Arrow."""
         raise NotImplementedError
 
 
@@ -134,21 +135,32 @@ def _error(record: Mapping[str, str]) -> dict[str, str]:
 
 
 class ParquetWriter(_ParquetWriter[ImageResult]):
-    """Writes labels."""
-
-    column = "predictions"
+    """Writes labels, and answers if ``about`` says that a rule chose them."""
 
     def __init__(self, stream: BinaryIO, about: Mapping[str, object]) -> None:
         arrow = _pyarrow()
-        prediction = [("index", arrow.int32()), ("label", arrow.string()), ("score", arrow.float64())]
-        super().__init__(stream, arrow.list_(arrow.struct(prediction)), about)
+        answer = [("label", arrow.string()), ("score", arrow.float64())]
+        predictions = arrow.list_(arrow.struct([("index", arrow.int32()), *answer]))
+        self._ruled = any(rule in about for rule in RULES)
+        super().__init__(stream, [*(answer if self._ruled else ()), ("predictions", predictions)], about)
 
     def _count(self, result: ImageResult) -> int:
         return 1 + 4 * len(result.predictions)
 
-    def _values(self, results: list[ImageResult]) -> Any:
+    def _values(self, results: list[ImageResult]) -> Sequence[Any]:
         rows = [None if result.error is not None else _predictions(result) for result in results]
-        return self._arrow.array(rows, self._schema.field(self.column).type)
+        predictions = self._arrow.array(rows, self._schema.field("predictions").type)
+        return [*self._answers(results), predictions]
+
+    def _answers(self, results: list[ImageResult]) -> Sequence[Any]:
+        if not self._ruled:
+            if any(result.ruled for result in results):
+                raise ValueError("a rule chose answers, which what is said of the file does not tell")
+            return []
+        answers = [result.answer if result.ruled else None for result in results]
+        labels = [None if answer is None else valid(answer.label) for answer in answers]
+        scores = [None if answer is None else answer.rounded for answer in answers]
+        return [self._arrow.array(labels, self._arrow.string()), self._arrow.array(scores, self._arrow.float64())]
 
 
 def _predictions(result: ImageResult) -> list[dict[str, object]]:
@@ -158,24 +170,22 @@ def _predictions(result: ImageResult) -> list[dict[str, object]]:
 class ParquetFeatureWriter(_ParquetWriter[EmbeddingResult]):
     """Writes features of ``width`` numbers."""
 
-    column = "embedding"
-
     def __init__(self, stream: BinaryIO, width: int, about: Mapping[str, object]) -> None:
         arrow = _pyarrow()
-        super().__init__(stream, arrow.list_(arrow.float32(), width), about)
+        super().__init__(stream, [("embedding", arrow.list_(arrow.float32(), width))], about)
         self._width = width
 
     def _count(self, result: EmbeddingResult) -> int:
         return 1 + self._width
 
-    def _values(self, results: list[EmbeddingResult]) -> Any:
+    def _values(self, results: list[EmbeddingResult]) -> Sequence[Any]:
         import numpy as np
 
         none = np.zeros(self._width, np.float32)  # lies under a null
         matrix = np.stack([none if result.embedding is None else result.embedding for result in results])
         missing = self._arrow.array([result.embedding is None for result in results])
         numbers = self._arrow.array(matrix.astype(np.float32, copy=False).reshape(-1))
-        return self._arrow.FixedSizeListArray.from_arrays(numbers, self._width, mask=missing)
+        return [self._arrow.FixedSizeListArray.from_arrays(numbers, self._width, mask=missing)]
 
 
 class _Sink:
@@ -216,9 +226,10 @@ def read_table(file: Path) -> Iterator[dict[str, Any]]:
             raise NotResults("it holds features, and no labels")
         if missing := [name for name in ("path", "predictions", "error") if name not in names]:
             raise NotResults(f"it has no column {missing[0]}")
-        for batch in table.iter_batches(batch_size=1024, columns=["path", "predictions", "error"]):
+        answer = [name for name in ("label", "score") if {"label", "score"} <= set(names)]
+        for batch in table.iter_batches(batch_size=1024, columns=["path", *answer, "predictions", "error"]):
             for row in batch.to_pylist():
-                yield {name: value for name, value in row.items() if value is not None}
+                yield {name: value for name, value in row.items() if value is not None or name in answer}
 
 
 def how_made(file: Path) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from vithybrid_cli.output.formats import Format
 from vithybrid_cli.output.json_stream import objects
 from vithybrid_cli.output.parquet import MAGIC, read_table
 from vithybrid_cli.output.written import CutOff, DamagedOutput, NotResults
-from vithybrid_cli.results import ImageResult, Prediction
+from vithybrid_cli.results import Answer, ImageResult, Prediction
 
 _log = logging.getLogger(__name__)
 
@@ -121,7 +121,7 @@ def result_of(record: Any, number: int) -> ImageResult:
             return ImageResult(path, error=_error(error["type"], error["message"]))
         if predictions is None:
             raise KeyError("predictions")
-        return ImageResult(path, tuple(map(_prediction, predictions)))
+        return _labelled(path, tuple(map(_prediction, predictions)), record)
     except (ValueError, TypeError, KeyError, AttributeError, OverflowError) as error:
         if isinstance(record, dict) and ("embedding" in record or "row" in record):
             raise NotResults("it holds features, and no labels") from error
@@ -130,13 +130,36 @@ def result_of(record: Any, number: int) -> ImageResult:
         raise DamagedOutput(f"record {number:,} is no result") from error
 
 
+def _labelled(path: str, predictions: tuple[Prediction, ...], record: Any) -> ImageResult:
+    """The result with these predictions; where the record tells an answer that is another, that is in their place."""
+    if not ("label" in record and "score" in record):
+        return ImageResult(path, predictions)
+    label, score = record["label"], record["score"]
+    if label is None and score is None and not predictions:
+        return ImageResult(path, ruled=True)
+    answer = Answer(_text(label), _number(score), None)
+    if predictions and (predictions[0].label, predictions[0].score) == (answer.label, answer.score):
+        return ImageResult(path, predictions, ruled=True)
+    return ImageResult(path, predictions, instead=answer)
+
+
 def _prediction(record: Any) -> Prediction:
     index, label, score = record["index"], record["label"], record["score"]
-    if isinstance(index, bool) or not isinstance(index, int) or not isinstance(label, str):
-        raise TypeError("an index is a whole number, and a label is text")
+    if isinstance(index, bool) or not isinstance(index, int):
+        raise TypeError("an index is a whole number")
+    return Prediction(index, _text(label), _number(score))
+
+
+def _text(label: Any) -> str:
+    if not isinstance(label, str):
+        raise TypeError("a label is text")
+    return label
+
+
+def _number(score: Any) -> float:
     if isinstance(score, bool) or not isinstance(score, int | float) or not isfinite(score):
         raise TypeError("a score is a number")
-    return Prediction(index, label, float(score))
+    return float(score)
 
 
 def _error(kind: Any, message: Any) -> ImageError:

@@ -12,7 +12,7 @@ from rich.text import Text
 from vithybrid_cli.errors import ImageError
 from vithybrid_cli.output.formats import Writer
 from vithybrid_cli.output.terminal import Terminal, open_terminal
-from vithybrid_cli.results import ImageResult
+from vithybrid_cli.results import Answer, ImageResult
 
 GAP = "  "
 PERCENT = len("100.0%")
@@ -58,13 +58,27 @@ def _rows(terminal: Terminal, result: ImageResult, bar: int | None) -> Iterator[
     """For each line the part of fixed width, and the text that fills the rest; None for no bar, but plain numbers."""
     if result.error is not None:
         yield Text(), _reason(terminal, result.error)
-    elif not result.predictions:
+    elif not result.predictions and result.instead is None:
         yield Text(), Text("no label reaches the threshold", "dim")
+    if result.instead is not None:
+        yield _instead(terminal, result.instead, bar)
     repeated = Counter(prediction.label for prediction in result.predictions)
     for rank, prediction in enumerate(result.predictions):
         number = prediction.index if repeated[prediction.label] > 1 else None
         label = terminal.label(prediction.label, "bold" if rank == 0 else "", number)
-        yield _value(prediction.score) if bar is None else _score(terminal, prediction.score, bar), label
+        value = _value(prediction.score) if bar is None else _score(terminal, prediction.score, bar)
+        if result.instead is None:
+            yield value, label
+        else:  # told from it without colours, too
+            yield Text(value.plain + GAP, "dim"), Text(label.plain, "dim")
+
+
+def _instead(terminal: Terminal, answer: Answer, bar: int | None) -> tuple[Text, Text]:
+    """The line of what a rule put in place of the labels; ``unsure`` has no score, but the first label below it."""
+    value = _value(answer.score) if bar is None else _score(terminal, answer.score, bar)
+    if answer.is_unsure:
+        return Text(" " * value.cell_len), terminal.text(answer.label, "bold yellow")
+    return value, terminal.text(answer.label, "bold")
 
 
 def _reason(terminal: Terminal, error: ImageError) -> Text:

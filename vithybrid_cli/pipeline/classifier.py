@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import closing
+from functools import cached_property
 from math import isfinite
 from typing import TYPE_CHECKING
 
@@ -18,11 +19,13 @@ from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, engine_for, require_at_least_one
-from vithybrid_cli.results import ImageResult, best_predictions
+from vithybrid_cli.pipeline.rollup import Tree, instead, require_rules, tree_of
+from vithybrid_cli.results import ImageResult, best_predictions, scores
 from vithybrid_cli.settings import (
     DEFAULT_DECODE_TIMEOUT,
     DEFAULT_MAX_BYTES,
     DEFAULT_MAX_PIXELS,
+    Choice,
     Decoding,
     Reading,
     Running,
@@ -121,6 +124,8 @@ class Classifier(Pipeline):
         threshold: float | None = None,
         *,
         activation: str = "auto",
+        unsure: float | None = None,
+        rollup: float | None = None,
         batch_size: int | None = None,
         workers: int | None = None,
         column: str | None = None,
@@ -141,17 +146,21 @@ class Classifier(Pipeline):
         of paths, so results do not depend on how fast paths or disks are. ``column`` is the one of a table that has the
         pictures, and ``max_bytes`` how large one in an archive or a table may be.
         Each result has at most ``top_k`` labels, those with a score of at least ``threshold``. ``activation`` makes
-        scores of the network's outputs: ``softmax``, ``sigmoid``, ``none``, or what suits the model. ``fast_jpeg``
-        decodes large JPEG files at a part of their size, with slightly different pixels. ``raw_preview`` reads the
-        preview in a camera's raw file, ``allow_truncated`` what is there of a picture that is cut off at its end, and
-        ``background`` is a colour that transparent pictures are laid on. ``isolate`` decodes in processes instead of
-        threads, so that a picture that crashes its decoder, or takes longer than ``decode_timeout`` seconds, becomes an
-        error in its place. BENCHMARKS.md says what that costs.
+        scores of the network's outputs: ``softmax``, ``sigmoid``, ``none``, or what suits the model.
+        The ``answer`` of a result is its best label. Where that has a score below ``rollup``, the first ancestor in
+        WordNet whose labels reach it together takes its place ("dog" for several breeds); that is for ImageNet's labels
+        and a softmax. Where neither reaches ``unsure``, the answer is that word.
+        ``fast_jpeg`` decodes large JPEG files at a part of their size, with slightly different pixels. ``raw_preview``
+        reads the preview in a camera's raw file, ``allow_truncated`` what is there of a picture that is cut off at its
+        end, and ``background`` is a colour that transparent pictures are laid on. ``isolate`` decodes in processes
+        instead of threads, so that a picture that crashes its decoder, or takes longer than ``decode_timeout`` seconds,
+        becomes an error in its place. BENCHMARKS.md says what that costs.
         Raises UsageError at once for a ``top_k``, ``batch_size``, ``workers`` or ``max_pixels`` below 1, a
-        ``threshold`` that no score or each one reaches, a ``background`` that is no colour, and a ``decode_timeout``
-        that is not above 0.
+        ``threshold`` that no score or each one reaches, ``unsure`` and ``rollup`` that are no probabilities or not for
+        this model, a ``background`` that is no colour, and a ``decode_timeout`` that is not above 0.
         """
-        self.check_choice(top_k, threshold, activation)
+        choice = top_k, threshold, activation, unsure, rollup
+        self.check_choice(*choice)
         what = Reading(
             column=column,
             max_bytes=max_bytes,
@@ -167,11 +176,18 @@ class Classifier(Pipeline):
             decode_timeout=decode_timeout,
         )
         outputs = self.outputs(paths, what, batch_size=batch_size)
-        return self._results(outputs, top_k, threshold, activation)
+        return self._results(outputs, choice)
 
-    def check_choice(self, top_k: int, threshold: float | None, activation: str) -> None:
+    def check_choice(
+        self,
+        top_k: int,
+        threshold: float | None,
+        activation: str,
+        unsure: float | None = None,
+        rollup: float | None = None,
+    ) -> None:
         """Raise UsageError where `classify` would, for settings that choose labels and scores."""
-        require_choice(top_k, threshold, activation, self.activation)
+        require_choice(top_k, threshold, activation, unsure, rollup, self.activation, self.labels)
 
     def activation_for(self, name: str) -> Activation:
         """The activation of that name; the model's own for ``auto``. Raises UsageError for one that is not known."""
@@ -184,12 +200,19 @@ class Classifier(Pipeline):
         top_k: int = 5,
         threshold: float | None = None,
         activation: str = "auto",
+        unsure: float | None = None,
+        rollup: float | None = None,
     ) -> ImageResult:
         """What `classify` gives for a ``path`` with this output of `outputs`."""
         if isinstance(output, ImageError):
             return ImageResult(path, error=output)
         chosen = self.activation_for(activation)
-        return ImageResult(path, best_predictions(output, self.labels, top_k, threshold, chosen))
+        predictions = best_predictions(output, self.labels, top_k, threshold, chosen)
+        if unsure is None and rollup is None:
+            return ImageResult(path, predictions)
+        best, tree = int(output.argmax()), None if rollup is None else self._tree
+        found = instead(scores(output, chosen), best, unsure, rollup, tree)
+        return ImageResult(path, predictions, instead=found, ruled=True)
 
     def logits(self, pixel_values: torch.Tensor | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
         """Normalised pixels float32 [N, 3, H, W], as `preprocess` gives them → logits float32 [N, C].
@@ -206,12 +229,14 @@ class Classifier(Pipeline):
             raise UsageError(f"The pixel values have the shape {given}.", f"Give an array [N, {wanted}].")
         return self._torch().run_normalized(values)
 
-    def _results(
-        self, outputs: Generator[Output, None, None], top_k: int, threshold: float | None, activation: str
-    ) -> Generator[ImageResult, None, None]:
+    def _results(self, outputs: Generator[Output, None, None], choice: Choice) -> Generator[ImageResult, None, None]:
         with closing(outputs):
             for path, output in outputs:
-                yield self.result(path, output, top_k, threshold, activation)
+                yield self.result(path, output, *choice)
+
+    @cached_property
+    def _tree(self) -> Tree:
+        return tree_of(self.labels)
 
     def _torch(self) -> TorchEngine:
         from vithybrid_cli.engines.open import open_engine
@@ -249,10 +274,25 @@ def require_head(checkpoint: Checkpoint, model: str) -> None:
         )
 
 
-def require_choice(top_k: int, threshold: float | None, activation: str, suits: Activation) -> None:
-    """Raise UsageError for settings that choose labels and scores and make no sense for a model that this one suits."""
+def require_choice(
+    top_k: int,
+    threshold: float | None,
+    activation: str,
+    unsure: float | None,
+    rollup: float | None,
+    suits: Activation,
+    labels: Sequence[str],
+) -> None:
+    """Raise UsageError for settings that choose labels and scores and make no sense for a model with these ``labels``.
+
+    ``suits`` is the activation that suits it.
+    """
     require_at_least_one("top_k", top_k)
-    probable = _activation(activation, suits) is not Activation.NONE
+    chosen = _activation(activation, suits)
+    require_rules(unsure, rollup, chosen)
+    if rollup is not None:
+        tree_of(labels)
+    probable = chosen is not Activation.NONE
     if threshold is not None and not (0 <= threshold <= 1 if probable else isfinite(threshold)):
         kind, allowed = ("probability", "from 0 to 1") if probable else ("finite number", "that is one")
         raise UsageError(f"The threshold {threshold} is no {kind}.", f"Give a {{threshold}} {allowed}.")

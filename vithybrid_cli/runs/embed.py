@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.pipeline.embedder import Embedder
 
-_OF_LABELS = {"top_k", "threshold", "activation"}
+_OF_LABELS = {"top_k", "threshold", "activation", "unsure", "rollup"}
 
 
 def embed(what: Reading, how: Running, where: Writing, feature: Feature, watch: Watch) -> Tally:

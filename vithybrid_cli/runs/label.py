@@ -94,7 +94,7 @@ def _settled_classifier(checkpoint: "Checkpoint", record: RunRecord, how: Runnin
     if earlier is not None:
         how = replace(how, batch_size=earlier.batch_size)
     classifier = open_classifier(checkpoint, how, None if earlier is None else earlier.batch_limit)
-    classifier.check_choice(where.top_k, where.threshold, where.activation)
+    classifier.check_choice(*where.choice)
     record.settle(**found(classifier, where))
     return classifier
 
@@ -118,8 +118,7 @@ def _label(
     """What is left to label, into what is there already."""
     engine, stamped = classifier.engine, Stamped()
     outputs = classifier.outputs(stamped.items(start.items), what, live=sources.live)
-    choice = where.top_k, where.threshold, where.activation
-    results = (classifier.result(path, output, *choice) for path, output in outputs)
+    results = (classifier.result(path, output, *where.choice) for path, output in outputs)
     tally = Tally(start.done, start.failed)
     probable = classifier.activation_for(where.activation) is not Activation.NONE
     opened_place = open_place(start, record, stamped, where, watch, single=sources.single, probabilities=probable)

@@ -13,6 +13,7 @@ from vithybrid_cli.output import Format
 from vithybrid_cli.output.destination import DISK_ERRORS, is_plain_file, unwritable
 from vithybrid_cli.output.formats import EmbeddingFormat
 from vithybrid_cli.output.read_back import READABLE
+from vithybrid_cli.settings import RULES
 
 SUFFIX = ".run.json"
 _FACTS = ("live", "updated", "batch_limit")  # what a run notes that no other has to have alike
@@ -117,7 +118,9 @@ class RunRecord:
         if self.earlier is None:
             return
         was = self.earlier.settings
-        if made := [line for name, now in self._settings.items() for line in differences(name, was.get(name), now)]:
+        names = [*self._settings, *(rule for rule in RULES if rule in was and rule not in self._settings)]
+        found = ((name, was.get(name), self._settings.get(name)) for name in names)
+        if made := [line for difference in found for line in differences(*difference)]:
             raise UsageError(
                 f"{self.output} was made with {'; '.join(made)}.", f"Do as the first run did, {self.start_over}."
             )

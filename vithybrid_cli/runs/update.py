@@ -160,8 +160,7 @@ class Update:
         classifier = self.opened()
         engine, where = classifier.engine, self.where
         outputs = classifier.outputs(stamped.items(map(self.sources.named().item, paths)), self.what)
-        choice = where.top_k, where.threshold, where.activation
-        results = (classifier.result(path, output, *choice) for path, output in outputs)
+        results = (classifier.result(path, output, *where.choice) for path, output in outputs)
         begin = Begin(lambda: len(paths), alone=self.sources.single)
         with closing(outputs), Interrupts() as interrupts, self.watch.counting(begin) as progress:
             until = interrupts.between(noted(results, engine, self.record), Batches(engine.batch_size))
