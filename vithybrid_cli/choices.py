@@ -56,3 +56,18 @@ class Feature(StrEnum):
     AUTO = "auto"
     CLS = "cls"
     MEAN = "mean"
+
+
+class Method(StrEnum):
+    """What shows which parts of a picture speak for a label; ``auto`` is what measures best for the network's family.
+
+    ``attention`` is gradient-weighted attention (https://arxiv.org/abs/2103.15679), ``legrad``
+    https://arxiv.org/abs/2404.03214, ``grad-cam`` https://arxiv.org/abs/1610.02391 and ``occlusion`` section 4.2 of
+    https://arxiv.org/abs/1311.2901.
+    """
+
+    AUTO = "auto"
+    ATTENTION = "attention"
+    LEGRAD = "legrad"
+    GRAD_CAM = "grad-cam"
+    OCCLUSION = "occlusion"

@@ -1,0 +1,1 @@
+"""Why a network gives a label: maps of a picture, and how faithful they are."""

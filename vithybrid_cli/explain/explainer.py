@@ -1,0 +1,127 @@
+"""Opens what explains the labels of a network, by the method that a user asked for."""
+
+from typing import TYPE_CHECKING, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from vithybrid_cli.choices import EngineKind, Method
+from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.explain.heatmap import HeatMap
+from vithybrid_cli.explain.target import Target
+from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
+from vithybrid_cli.settings import Running
+
+if TYPE_CHECKING:
+    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.explain.differentiable import Mapped
+
+_OF_ATTENTION = (Method.ATTENTION, Method.LEGRAD)
+
+
+class _Maps(Protocol):
+    def __call__(self, pixels: npt.NDArray[np.uint8], target: Target) -> "Mapped": ...
+
+
+class Explainer:
+    """A network with a method that shows which parts of a picture speak for a label. Get one from `open_explainer`."""
+
+    def __init__(self, checkpoint: "Checkpoint", method: Method, maps: _Maps) -> None:
+        self.method = method
+        self.labels = checkpoint.config.labels
+        self.input_size = checkpoint.config.image_size
+        """Height and width of the pictures that it takes."""
+        self._maps = maps
+
+    def explain(
+        self, pixels: npt.NDArray[np.uint8], index: int | None = None, against: int | None = None
+    ) -> tuple[HeatMap, npt.NDArray[np.float32]]:
+        """uint8 pixels [H, W, 3], preprocessed as for the network's engine, → their map, and the logits float32 [C].
+
+        ``index`` is the label to explain, None the best one. With ``against``, the index of another label, the map
+        shows what speaks for the one rather than for the other. The logits may differ from an engine's in the last
+        digits. Raises UsageError for pixels of another shape, an index that there is not, and a label against itself;
+        NonFiniteLogits when the outputs are not finite.
+        """
+        if pixels.shape != (*self.input_size, 3) or pixels.dtype != np.uint8:
+            height, width = self.input_size
+            raise UsageError(
+                f"The pixels are {pixels.dtype} of shape {list(pixels.shape)}.",
+                f"Give uint8 of shape [{height}, {width}, 3], as preprocessing makes them.",
+            )
+        target = Target(index, against)
+        target.require_among(len(self.labels))
+        values, logits = self._maps(pixels, target)
+        return HeatMap(values, self.method, signed=self.method is Method.OCCLUSION), logits
+
+
+def open_explainer(checkpoint: "Checkpoint", how: Running, method: Method = Method.AUTO) -> Explainer:
+    """Load the network of ``checkpoint`` for a ``method``; ``auto`` becomes the best for its family and engine.
+
+    Methods but occlusion compute gradients, with torch. Raises ModelError for a network without a head, or whose
+    weights cannot be loaded; UsageError for a method that this network or engine does not have, and as `open_engine`
+    does.
+    """
+    if not checkpoint.config.labels:
+        raise ModelError(
+            f"{how.model} has no head that is read here, so it gives no labels to explain.",
+            "Use a checkpoint with a classifier.",
+        )
+    resolved = resolve(method, checkpoint.config, how.engine)
+    if resolved is Method.OCCLUSION:
+        return Explainer(checkpoint, resolved, _by_covering(checkpoint, how))
+    return Explainer(checkpoint, resolved, _by_gradients(checkpoint, how, resolved))
+
+
+def resolve(method: Method, config: NetworkConfig, engine: str = EngineKind.AUTO) -> Method:
+    """What ``auto`` is for a network that this engine runs. Raises UsageError for a method that cannot be."""
+    if method is Method.AUTO:
+        return Method.OCCLUSION if engine == EngineKind.OPENVINO else best_method(config)
+    if method is not Method.OCCLUSION and engine == EngineKind.OPENVINO:
+        raise UsageError(
+            f"The method {method} needs gradients, which OpenVINO does not compute.",
+            "Give {engine=torch}, or {method=occlusion}.",
+        )
+    if method in _OF_ATTENTION and isinstance(config, BitClassifierConfig):
+        raise UsageError(
+            f"A BiT has no attention, which the method {method} reads.",
+            "Give {method=grad-cam} or {method=occlusion}.",
+        )
+    return method
+
+
+def best_method(config: NetworkConfig) -> Method:
+    """What measures best for the family of a network (docs/explain.md)."""
+    return Method.GRAD_CAM if isinstance(config, BitClassifierConfig) else Method.ATTENTION
+
+
+def _by_gradients(checkpoint: "Checkpoint", how: Running, method: Method) -> _Maps:
+    from vithybrid_cli.explain.differentiable import Differentiable, computation  # imports torch
+
+    network, compute = Differentiable(checkpoint, how), computation(method)
+
+    def maps(pixels: npt.NDArray[np.uint8], target: Target) -> "Mapped":
+        return network.mapped(compute, pixels, target)
+
+    return maps
+
+
+def _by_covering(checkpoint: "Checkpoint", how: Running) -> _Maps:
+    from vithybrid_cli.engines.open import open_engine
+    from vithybrid_cli.explain.occlusion import occlusion
+
+    engine = open_engine(
+        checkpoint,
+        engine=how.engine,
+        device=how.device,
+        dtype=how.dtype,
+        attention=how.attention,
+        compiled=how.compile,
+        batch_size=how.batch_size,
+        threads=how.threads,
+    )
+
+    def maps(pixels: npt.NDArray[np.uint8], target: Target) -> "Mapped":
+        return occlusion(engine, pixels, target)
+
+    return maps
