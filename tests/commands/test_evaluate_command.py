@@ -145,14 +145,23 @@ def test_rows_have_what_the_json_has(pictures: list[list[int]], name: str, delim
     bad = spoil(pictures)
     rows = list(csv.DictReader(io.StringIO(run("labelled", "-f", name).stdout), delimiter=delimiter))
     report = json.loads(run("labelled").stdout)
-    (summary,), labels, confusions, (unreadable,) = (
-        [row for row in rows if row["kind"] == kind] for kind in ("summary", "label", "confusion", "unreadable")
+    (summary,), labels, confusions, (unreadable,), bins = (
+        [row for row in rows if row["kind"] == kind]
+        for kind in ("summary", "label", "confusion", "unreadable", "calibration")
     )
-    assert len(rows) == 1 + len(labels) + len(confusions) + 1
+    assert len(rows) == 1 + len(labels) + len(confusions) + 1 + len(bins)
+    assert [float(summary[f"top{k}_{end}"]) for k in (1, 5) for end in ("low", "high")] == [
+        *report["top1_interval"],
+        *report["top5_interval"],
+    ]
+    assert float(summary["calibration_error"]) == report["calibration"]["error"]
+    assert [int(row["pictures"]) for row in bins] == [one["pictures"] for one in report["calibration"]["bins"]]
     assert (float(summary["top1"]), float(summary["top5"])) == (report["top1"], report["top5"])
     assert (summary["pictures"], summary["unreadable"], unreadable["path"]) == ("6", "1", bad)
     for row, record in zip(labels, report["labels"], strict=True):
         for column, value in record.items():
+            if column.endswith("_interval"):
+                continue
             assert row[column] == ("" if value is None else f"{value:.6f}" if isinstance(value, float) else str(value))
     assert [(row["label"], row["predicted_label"], int(row["pictures"])) for row in confusions] == [
         (pair["true"], pair["predicted"], pair["count"]) for pair in report["confusions"]
@@ -161,7 +170,8 @@ def test_rows_have_what_the_json_has(pictures: list[list[int]], name: str, delim
 
 def test_the_table_ends_with_the_accuracy(pictures: list[list[int]]) -> None:
     lines = run("labelled", "-f", "table").stdout.splitlines()
-    assert lines[-1].split() == ["top-1", "50.00%", "top-5", "83.33%", "pictures", "6", "unreadable", "0"]
+    assert lines[-1].startswith("top-1 50.0% (18.8–81.2)   top-5 83.3% (43.6–97.0)   calibration error ")
+    assert lines[-1].endswith("%   pictures 6   unreadable 0")
     assert "Most confused" in [line.strip() for line in lines]
 
 
@@ -315,11 +325,13 @@ def test_a_model_that_scores_each_label_by_itself_is_measured_by_rank_and_it_is_
     labelled(*labels)
     alike = run("labelled", "-m", model_of(tmp_path / "one-is-right", labels))
     each = run("labelled", "-m", model_of(tmp_path / "each", labels, problem_type="multi_label_classification"))
-    assert json.loads(each.stdout) == json.loads(alike.stdout)
+    [one, other] = (json.loads(done.stdout) for done in (alike, each))
+    assert [report.pop("calibration")["scores"] for report in (one, other)] == ["softmax", "sigmoid"]
+    assert one == other
     assert alike.stderr == ""
     assert each.stderr == (
         "the model scores each label by itself, and a folder names one label: where a picture has others too, they "
-        "count as wrong in top-1, precision and confusions\n"
+        "count as wrong in top-1, precision, confusions and the calibration error\n"
     )
 
 

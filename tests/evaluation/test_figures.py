@@ -112,6 +112,22 @@ def test_the_record_of_metrics_is_made_of_plain_values() -> None:
         "pictures": 3,
         "top1": 0.333333,
         "top5": 0.666667,
+        "top1_interval": [0.061492, 0.79234],
+        "top5_interval": [0.20766, 0.938508],
+        "calibration": {
+            "error": 0.233333,
+            "scores": "softmax",
+            "bins": [
+                {
+                    "low": round(number / 15, 6),
+                    "high": round((number + 1) / 15, 6),
+                    "pictures": 3 if number == 1 else 0,
+                    "mean_score": 0.1 if number == 1 else None,
+                    "accuracy": 0.333333 if number == 1 else None,
+                }
+                for number in range(15)
+            ],
+        },
         "labels": [
             {
                 "index": 0,
@@ -122,6 +138,8 @@ def test_the_record_of_metrics_is_made_of_plain_values() -> None:
                 "predicted": 1,
                 "recall": 0.333333,
                 "precision": 1.0,
+                "recall_interval": [0.061492, 0.79234],
+                "precision_interval": [0.206549, 1.0],
             },
             {
                 "index": 1,
@@ -132,6 +150,8 @@ def test_the_record_of_metrics_is_made_of_plain_values() -> None:
                 "predicted": 2,
                 "recall": None,
                 "precision": 0.0,
+                "recall_interval": None,
+                "precision_interval": [0.0, 0.65762],
             },
         ],
         "confusions": [{"true_index": 0, "true": "ant", "predicted_index": 1, "predicted": "bee", "count": 2}],

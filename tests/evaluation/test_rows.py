@@ -8,6 +8,8 @@ import re
 
 import pytest
 
+from vithybrid_cli.choices import Activation
+from vithybrid_cli.evaluation.calibration import Bin, Calibration
 from vithybrid_cli.evaluation.figures import Confusion, LabelMetrics, Metrics, Unreadable
 from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.output import Format
@@ -47,6 +49,7 @@ METRICS = Metrics(
     ),
     (Confusion(0, "crane", 1, "crane", 1),),
     (BROKEN,),
+    Calibration(bins=(Bin(0.6, 2 / 3, 3, 2, 1.85),)),
 )
 
 
@@ -74,7 +77,18 @@ def test_delimited_metrics_are_one_table_with_rows_of_each_kind(output_format: F
     header, *lines = rows(text(output_format), delimiter)
     filled = [{name: cell for name, cell in zip(header, line, strict=True) if cell} for line in lines]
     assert filled == [
-        {"kind": "summary", "pictures": "3", "unreadable": "1", "top1": "0.666667", "top5": "1.000000"},
+        {
+            "kind": "summary",
+            "pictures": "3",
+            "unreadable": "1",
+            "top1": "0.666667",
+            "top5": "1.000000",
+            "top1_low": "0.207660",
+            "top1_high": "0.938508",
+            "top5_low": "0.438503",
+            "top5_high": "1.000000",
+            "calibration_error": "0.050000",
+        },
         label_row("0", "crane", "2", "1", "2", "1") | {"recall": "0.500000", "precision": "1.000000"},
         label_row("1", "crane", "0", "0", "0", "1") | {"precision": "0.000000"},
         label_row("7", 'a "b", [c]\x1b', "1", "1", "1", "0") | {"recall": "1.000000"},
@@ -92,6 +106,14 @@ def test_delimited_metrics_are_one_table_with_rows_of_each_kind(output_format: F
             "error_type": "UnreadableImage",
             "error_message": "The file is truncated.",
         },
+        {
+            "kind": "calibration",
+            "score_low": "0.600000",
+            "score_high": "0.666667",
+            "pictures": "3",
+            "mean_score": "0.616667",
+            "accuracy": "0.666667",
+        },
     ]
 
 
@@ -103,8 +125,9 @@ def label_row(*cells: str) -> dict[str, str]:
 def test_delimited_metrics_without_pictures_are_a_summary_without_accuracy() -> None:
     assert text(Format.CSV, Metrics((), (), ())).splitlines() == [
         "kind,pictures,unreadable,top1,top5,index,label,correct,correct_top5,predicted,recall,precision,"
-        "predicted_index,predicted_label,path,error_type,error_message",
-        "summary,0,0,,,,,,,,,,,,,,",
+        "predicted_index,predicted_label,path,error_type,error_message,"
+        "top1_low,top1_high,top5_low,top5_high,calibration_error,score_low,score_high,mean_score,accuracy",
+        "summary,0,0" + "," * 23,
     ]
 
 
@@ -115,7 +138,9 @@ def test_an_undecodable_name_in_metrics_is_written_as_valid_utf8() -> None:
 
 def test_a_table_ends_with_the_accuracy_and_lists_what_was_unreadable() -> None:
     lines = text(Format.TABLE).splitlines()
-    assert lines[-1] == "top-1 66.67%   top-5 100.00%   pictures 3   unreadable 1"
+    assert lines[-1] == (
+        "top-1 66.7% (20.8–93.9)   top-5 100.0% (43.9–100.0)   calibration error 5.0%   pictures 3   unreadable 1"
+    )
     assert "  broken.jpg  The file is truncated." in lines
     assert any(line.split() == ["1", "crane", "#0", "crane", "#1"] for line in lines)
     assert any(line.split()[:3] == ["a", '"b",', r"[c]\x1b"] for line in lines)
@@ -126,6 +151,23 @@ def test_a_table_lists_twenty_unreadable_pictures_and_counts_the_rest() -> None:
     assert written.count("broken.jpg") == 20
     assert "and 5 more" in written
     assert "top-1 -" in written
+
+
+def test_a_table_says_why_raw_outputs_have_no_calibration_error() -> None:
+    metrics = Metrics((), (), (), Calibration(Activation.NONE))
+    assert text(Format.TABLE, metrics).splitlines()[-1] == (
+        "top-1 -   top-5 -   calibration error none of raw outputs   pictures 0   unreadable 0"
+    )
+
+
+def test_a_narrow_screen_has_each_figure_whole_on_one_of_its_lines(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "56")
+    stream = Screen()
+    write_metrics(Format.TABLE, stream, METRICS)
+    assert without_colours(stream.getvalue()).splitlines()[-2:] == [
+        "top-1 66.7% (20.8–93.9)   top-5 100.0% (43.9–100.0)",
+        "calibration error 5.0%   pictures 3   unreadable 1",
+    ]
 
 
 @pytest.mark.parametrize("width", [40, 60, 100])

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
+from vithybrid_cli.choices import Activation
+from vithybrid_cli.evaluation.calibration import Calibration, Reliability
+from vithybrid_cli.evaluation.intervals import wilson
 from vithybrid_cli.results import ImageResult
 
 TOP_K = 5  # predictions that a result must hold (fewer only if the model has fewer labels)
@@ -33,6 +36,16 @@ class LabelMetrics:
         """``correct / predicted``; None for a label that was never predicted."""
         return _ratio(self.correct, self.predicted)
 
+    @property
+    def recall_interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of the recall, as `wilson` has it; None for a label without pictures."""
+        return wilson(self.correct, self.pictures)
+
+    @property
+    def precision_interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of the precision; None for a label that was never predicted."""
+        return wilson(self.correct, self.predicted)
+
     def record(self) -> dict[str, Any]:
         """The metrics as plain values, in the shape of the JSON output."""
         return {
@@ -44,6 +57,8 @@ class LabelMetrics:
             "predicted": self.predicted,
             "recall": _rounded(self.recall),
             "precision": _rounded(self.precision),
+            "recall_interval": _rounded_interval(self.recall_interval),
+            "precision_interval": _rounded_interval(self.precision_interval),
         }
 
 
@@ -82,6 +97,7 @@ class Metrics:
     labels: tuple[LabelMetrics, ...]
     confusions: tuple[Confusion, ...]
     unreadable: tuple[Unreadable, ...]
+    calibration: Calibration = field(default_factory=Calibration)
 
     @property
     def pictures(self) -> int:
@@ -91,12 +107,30 @@ class Metrics:
     @property
     def top1(self) -> float | None:
         """Share of the pictures whose first label is right; None without pictures."""
-        return _ratio(sum(label.correct for label in self.labels), self.pictures)
+        return _ratio(self._correct, self.pictures)
+
+    @property
+    def top1_interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of `top1`, as `wilson` has it; None without pictures."""
+        return wilson(self._correct, self.pictures)
 
     @property
     def top5(self) -> float | None:
         """Share of the pictures whose label is among the first five; None without pictures."""
-        return _ratio(sum(label.correct_top5 for label in self.labels), self.pictures)
+        return _ratio(self._correct_top5, self.pictures)
+
+    @property
+    def top5_interval(self) -> tuple[float, float] | None:
+        """The 95 % confidence interval of `top5`; None without pictures."""
+        return wilson(self._correct_top5, self.pictures)
+
+    @property
+    def _correct(self) -> int:
+        return sum(label.correct for label in self.labels)
+
+    @property
+    def _correct_top5(self) -> int:
+        return sum(label.correct_top5 for label in self.labels)
 
     def record(self) -> dict[str, Any]:
         """All of it as plain values, in the shape of the JSON output."""
@@ -104,6 +138,9 @@ class Metrics:
             "pictures": self.pictures,
             "top1": _rounded(self.top1),
             "top5": _rounded(self.top5),
+            "top1_interval": _rounded_interval(self.top1_interval),
+            "top5_interval": _rounded_interval(self.top5_interval),
+            "calibration": self.calibration.record(),
             "labels": [label.record() for label in self.labels],
             "confusions": [confusion.record() for confusion in self.confusions],
             "unreadable": [picture.record() for picture in self.unreadable],
@@ -113,19 +150,21 @@ class Metrics:
 class Evaluation:
     """Counts results picture by picture. It keeps a count per label and per confused pair, and what was unreadable."""
 
-    def __init__(self, labels: Sequence[str]) -> None:
-        """``labels`` are all labels of the model, by class index."""
+    def __init__(self, labels: Sequence[str], activation: Activation = Activation.SOFTMAX) -> None:
+        """``labels`` are all labels of the model, by class index; ``activation`` is what makes its scores."""
         import numpy as np  # imported where it is used: `vithybrid --help` must not pay for it
 
         self._labels = tuple(labels)
         self._pictures, self._correct, self._correct_top5, self._predicted = np.zeros((4, len(labels)), np.int64)
         self._confused: Counter[tuple[int, int]] = Counter()
         self._unreadable: list[Unreadable] = []
+        self._reliability = Reliability(activation)
 
     def add(self, true: int, result: ImageResult) -> None:
         """Count one picture whose label has the index ``true``; ``result`` holds its best ``TOP_K`` predictions.
 
-        A picture without predictions (nothing reached the threshold) counts as wrong, but as no confusion.
+        A picture without predictions (nothing reached the threshold) counts as wrong, but as no confusion, and has no
+        score that could be right.
         """
         if result.error is not None:
             self._unreadable.append(Unreadable(result.path, type(result.error).__name__, str(result.error)))
@@ -136,6 +175,7 @@ class Evaluation:
         self._correct_top5[true] += true in best
         if best:
             self._predicted[best[0]] += 1
+            self._reliability.add(result.predictions[0].score, correct=best[0] == true)
         if best and best[0] != true:
             self._confused[true, best[0]] += 1
 
@@ -153,6 +193,7 @@ class Evaluation:
             tuple(self._label(int(index)) for index in listed),
             tuple(Confusion(a, self._labels[a], b, self._labels[b], count) for (a, b), count in pairs),
             tuple(self._unreadable),
+            self._reliability.calibration(),
         )
 
     def _label(self, index: int) -> LabelMetrics:
@@ -166,3 +207,7 @@ def _ratio(part: int, whole: int) -> float | None:
 
 def _rounded(share: float | None) -> float | None:
     return None if share is None else round(share, 6)
+
+
+def _rounded_interval(interval: tuple[float, float] | None) -> list[float] | None:
+    return None if interval is None else [round(end, 6) for end in interval]

@@ -3,10 +3,13 @@
 ``csv`` and ``tsv`` hold rows of several kinds below one header. The first column names the kind, to filter by:
 ``pandas.read_csv(file).query("kind == 'label'").convert_dtypes()``.
 
-- ``summary``, the first row: how many pictures were read, how many could not be, top-1 and top-5.
+- ``summary``, the first row: how many pictures were read, how many could not be, top-1 and top-5 with the ends of their
+  95 % confidence intervals, and the expected calibration error.
 - ``label``: one for each label that has pictures or was predicted, with its recall and precision.
 - ``confusion``: for so many ``pictures`` of ``label`` the model predicted ``predicted_label``; most frequent first.
 - ``unreadable``: a picture that counts for nothing else, and why.
+- ``calibration``: so many ``pictures`` have a score above ``score_low`` and up to ``score_high``, with their mean score
+  and accuracy; none for raw outputs.
 
 The columns of other kinds are empty, and so is a share that would divide by zero.
 """
@@ -19,13 +22,17 @@ from vithybrid_cli.output.delimited import RowWriter
 from vithybrid_cli.output.formats import Format, prepare_stream
 from vithybrid_cli.output.json_records import to_json
 
+_ENDS = ("top1_low", "top1_high", "top5_low", "top5_high")
 KINDS = {
-    "summary": ("pictures", "unreadable", "top1", "top5"),
+    "summary": ("pictures", "unreadable", "top1", "top5", *_ENDS, "calibration_error"),
     "label": ("index", "label", "pictures", "correct", "correct_top5", "predicted", "recall", "precision"),
     "confusion": ("index", "label", "predicted_index", "predicted_label", "pictures"),
     "unreadable": ("path", "error_type", "error_message"),
+    "calibration": ("score_low", "score_high", "pictures", "mean_score", "accuracy"),
 }
-COLUMNS = ("kind", *dict.fromkeys(column for columns in KINDS.values() for column in columns))
+_NAMES = dict.fromkeys(column for columns in KINDS.values() for column in columns)
+_LATER = (*_ENDS, "calibration_error", "score_low", "score_high", "mean_score", "accuracy")
+COLUMNS = ("kind", *sorted(_NAMES, key=_LATER.__contains__))  # new columns come after those that there were
 
 
 def write_metrics(output_format: Format, stream: TextIO, metrics: Metrics) -> None:
@@ -49,14 +56,18 @@ def write_metrics(output_format: Format, stream: TextIO, metrics: Metrics) -> No
 
 
 def _rows(metrics: Metrics) -> Iterator[tuple[str, ...]]:
-    yield _row("summary", metrics.pictures, len(metrics.unreadable), metrics.top1, metrics.top5)
+    counts = (metrics.pictures, len(metrics.unreadable))
+    ends = (*(metrics.top1_interval or (None, None)), *(metrics.top5_interval or (None, None)))
+    yield _row("summary", *counts, metrics.top1, metrics.top5, *ends, metrics.calibration.error)
     for row in metrics.labels:
-        counts = (row.pictures, row.correct, row.correct_top5, row.predicted)
-        yield _row("label", row.index, row.label, *counts, row.recall, row.precision)
+        of_label = (row.pictures, row.correct, row.correct_top5, row.predicted)
+        yield _row("label", row.index, row.label, *of_label, row.recall, row.precision)
     for pair in metrics.confusions:
         yield _row("confusion", pair.true_index, pair.true, pair.predicted_index, pair.predicted, pair.count)
     for picture in metrics.unreadable:
         yield _row("unreadable", picture.path, picture.error_type, picture.message)
+    for one in metrics.calibration.bins:
+        yield _row("calibration", one.low, one.high, one.pictures, one.mean_score, one.accuracy)
 
 
 def _row(kind: str, *values: object) -> tuple[str, ...]:

@@ -22,7 +22,7 @@ def print_metrics(stream: TextIO, metrics: Metrics) -> None:
         terminal.console.print(_labels(terminal, metrics))
     if metrics.confusions:
         terminal.console.print(_confusions(terminal, metrics))
-    terminal.print([*_unreadable(terminal, metrics), _summary(metrics)])
+    terminal.print([*_unreadable(terminal, metrics), *_summary(terminal, metrics)])
 
 
 def _table(title: str) -> Table:
@@ -94,19 +94,40 @@ def _unreadable(terminal: Terminal, metrics: Metrics) -> Iterator[Text]:
     yield Text()
 
 
-def _summary(metrics: Metrics) -> Text:
+def _summary(terminal: Terminal, metrics: Metrics) -> Iterator[Text]:
+    """The figures on one line, or on several where a screen has no room."""
     numbers = {
-        "top-1": _percent(metrics.top1, 2),
-        "top-5": _percent(metrics.top5, 2),
+        "top-1": _with_interval(terminal, metrics.top1, metrics.top1_interval),
+        "top-5": _with_interval(terminal, metrics.top5, metrics.top5_interval),
+        "calibration error": _calibration_error(metrics),
         "pictures": f"{metrics.pictures:,}",
         "unreadable": f"{len(metrics.unreadable):,}",
     }
-    parts = [Text.assemble((name, "dim"), " ", (value, "bold")) for name, value in numbers.items()]
-    return Text("   ").join(parts)
+    line = Text()
+    for name, value in numbers.items():
+        part = Text.assemble((name, "dim"), " ", (value, "bold"))
+        if line and terminal.live and line.cell_len + 3 + part.cell_len > terminal.width:
+            yield line
+            line = Text()
+        line = Text.assemble(line, "   ", part) if line else part
+    yield line
 
 
-def _percent(share: float | None, digits: int = 1) -> str:
-    return "-" if share is None else f"{share:.{digits}%}"
+def _with_interval(terminal: Terminal, share: float | None, interval: tuple[float, float] | None) -> str:
+    """A share with the ends of its 95 % confidence interval, as in "84.2% (83.1–85.2)"."""
+    if interval is None:
+        return _percent(share)
+    dash = "\N{EN DASH}" if terminal.console.encoding.startswith("utf") else "-"
+    low, high = (f"{100 * end:.1f}" for end in interval)
+    return f"{_percent(share)} ({low}{dash}{high})"
+
+
+def _calibration_error(metrics: Metrics) -> str:
+    return "none of raw outputs" if metrics.calibration.why_not else _percent(metrics.calibration.error)
+
+
+def _percent(share: float | None) -> str:
+    return "-" if share is None else f"{share:.1%}"
 
 
 def _colour(recall: float) -> str:

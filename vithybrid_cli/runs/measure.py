@@ -22,7 +22,7 @@ _NO_LABEL = -1  # of what only says that the rest cannot be read, which counts f
 
 _EACH_BY_ITSELF = (
     "the model scores each label by itself, and a folder names one label: where a picture has others too, "
-    "they count as wrong in top-1, precision and confusions"
+    "they count as wrong in top-1, precision, confusions and the calibration error"
 )
 
 
@@ -62,7 +62,7 @@ def measure(
 
     if classifier.activation is Activation.SIGMOID:
         watch.say(_EACH_BY_ITSELF)
-    evaluation = Evaluation(classifier.labels)
+    evaluation = Evaluation(classifier.labels, classifier.activation)
     # Pictures are taken ahead of their results, which keep their order.
     pending: deque[int] = deque()
 
