@@ -1,6 +1,7 @@
 """A page that is opened in a browser, with what it asked for and complained about meanwhile."""
 
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -50,6 +51,14 @@ def opened(browser: "Browser", address: str, size: tuple[int, int] = DESK, **con
         assert {url.split("#")[0] for url in found.requests} == {address.split("#")[0]}
     finally:
         surroundings.close()
+
+
+def becomes(page: "Page", condition: str, seconds: float = 20) -> None:
+    """Wait until an expression is true in the page; Playwright's way evaluates text there, which the policy stops."""
+    end = time.monotonic() + seconds
+    while not page.evaluate(condition):
+        assert time.monotonic() < end, f"it did not happen: {condition}"
+        page.wait_for_timeout(10)
 
 
 def findings(page: "Page") -> list[str]:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from entries_to_show import Write, focused, fragment, names
-from opened import opened
+from opened import becomes, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -44,7 +44,7 @@ class TestAddress:
         with opened(chromium, write() + "#open=2&sort=path") as it:
             assert it.page.locator("#large-path").inner_text() == "a/fish.jpg"
             it.page.keyboard.press("Escape")
-            assert fragment(it.page) == "#sort=path"
+            becomes(it.page, "location.hash === '#sort=path'")
             assert focused(it.page) == "fish.jpg"
 
     @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from entries_to_show import Write, cells, focused, many, names
-from opened import opened
+from opened import becomes, opened
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -54,7 +54,7 @@ class TestKeyboard:
             cells(it.page).nth(3).focus()
             assert it.page.locator("[role=gridcell][tabindex='0']").count() == 1
             it.page.evaluate("document.getElementById('grid').scrollTop = 20000")
-            it.page.wait_for_function("document.querySelectorAll('[aria-rowindex]').length > 5")
+            becomes(it.page, "document.querySelectorAll('[aria-rowindex]').length > 5")
             assert focused(it.page) == "00003.jpg"
             it.page.keyboard.press("ArrowRight")
             assert focused(it.page) == "00004.jpg"

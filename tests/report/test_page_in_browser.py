@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from entries_to_show import Write, cells, failed, focused, labelled, names
-from opened import opened
+from opened import becomes, opened
 
 from vithybrid_cli.report.entries import Entry
 from vithybrid_cli.results import Answer, Prediction
@@ -150,7 +150,7 @@ class TestLarge:
             it.page.keyboard.press("ArrowLeft")
             it.page.keyboard.press("Escape")
             assert not it.page.locator("#large").is_visible()
-            it.page.wait_for_function("!location.hash")
+            becomes(it.page, "!location.hash")
             assert focused(it.page) == "fish.jpg"
 
     def test_neighbours_are_those_of_the_chosen_order(self, chromium: "Browser", write: Write) -> None:

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from entries_to_show import Write, cells, many, no_wider_than_its_window
-from opened import PHONE, findings, opened
+from opened import PHONE, becomes, findings, opened
 
 from vithybrid_cli.report.entries import About
 
@@ -63,10 +63,10 @@ class TestLooks:
             in_view = (
                 "[...document.querySelectorAll('[role=gridcell]')].filter(e => e.getBoundingClientRect().top >= 80)"
             )
-            it.page.wait_for_function(f"Number({in_view}[0].dataset.position) > 100")
+            becomes(it.page, f"Number({in_view}[0].dataset.position) > 100")
             before = it.page.evaluate(f"Number({in_view}[0].dataset.position)")
             it.page.set_viewport_size({"width": 720, "height": 360})
-            it.page.wait_for_function("document.getElementById('grid').getAttribute('aria-colcount') !== '2'")
+            becomes(it.page, "document.getElementById('grid').getAttribute('aria-colcount') !== '2'")
             after = it.page.evaluate(f"Number({in_view}[0].dataset.position)")
             assert abs(after - before) <= 12
 

@@ -1,6 +1,5 @@
 """The page of results in Chromium with what files and labels can be: hostile, empty, long, foreign."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -106,17 +105,6 @@ class TestOtherPages:
             cells(it.page).first.click()
             widths = it.page.locator("#large-predictions .length").evaluate_all("all => all.map(e => e.style.width)")
             assert widths == ["100%", "0%"]
-
-    def test_thumbnails_beside_the_page_are_shown(self, chromium: "Browser", write: Write, tmp_path: Path) -> None:
-        (tmp_path / "page files").mkdir()
-        (tmp_path / "page files" / "0.webp").write_bytes(thumbnail().content)
-        entries = [Entry("a.jpg", thumbnail="page%20files/0.webp"), Entry("b.jpg", thumbnail="page%20files/gone.webp")]
-        context = chromium.new_context()
-        page = context.new_page()
-        page.goto(write(entries))
-        page.wait_for_function("document.querySelectorAll('.grid img').length === 1")  # the other one is gone
-        page.wait_for_function("document.querySelector('.grid img').naturalWidth === 96")
-        context.close()
 
     def test_very_long_paths(self, chromium: "Browser", write: Write) -> None:
         path = "/".join(["folder" * 20] * 20) + "/" + "x" * 255

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from entries_to_show import (
+    LABELS,
     MIXED,
     Write,
     cells,
@@ -15,6 +16,8 @@ from entries_to_show import (
 from opened import opened
 
 from vithybrid_cli.output.read_results import read_results
+from vithybrid_cli.report.entries import Entry
+from vithybrid_cli.results import Answer, Prediction
 
 if TYPE_CHECKING:
     from playwright.sync_api import Browser
@@ -93,3 +96,20 @@ class TestSelection:
             "path": "a/broken.jpg",
             "error": {"type": "UnreadableImage", "message": "The file is cut off."},
         }
+
+    def test_a_label_that_a_rule_found_is_saved_beside_the_predictions(
+        self, chromium: "Browser", write: Write, tmp_path: Path
+    ) -> None:
+        unsure = Entry("a.jpg", Answer("unsure", 0.3, None), (Prediction(0, "tabby", 0.3),))
+        with opened(chromium, write([unsure, labelled("b.jpg", ("tench", 0.9)), labelled("c.jpg")])) as it:
+            it.page.get_by_role("button", name="Select all").click()
+            with it.page.expect_download() as download:
+                it.page.get_by_role("button", name="Save as JSON lines").click()
+            file = tmp_path / "selection.jsonl"
+            download.value.save_as(file)
+        tabby, tench = ([{"index": i, "label": LABELS[i], "score": s}] for i, s in ((0, 0.3), (1, 0.9)))
+        assert [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()] == [
+            {"path": "a.jpg", "label": "unsure", "score": 0.3, "predictions": tabby},
+            {"path": "b.jpg", "label": "tench", "score": 0.9, "predictions": tench},
+            {"path": "c.jpg", "label": None, "score": None, "predictions": []},
+        ]

@@ -1,9 +1,13 @@
 // What all pages share: data that the page holds, elements, numbers as text, and the choice of light or dark.
 // The scripts of a page are joined into one module, this one first.
 
+function byId(id) {
+  return document.getElementById(id);
+}
+
 /** The value of the JSON in the element with this id. */
 function readData(id) {
-  return JSON.parse(document.getElementById(id).textContent);
+  return JSON.parse(byId(id).textContent);
 }
 
 /**
@@ -31,7 +35,7 @@ function scoreText(score, isProbability) {
   return score > 0 && score < 0.0005 ? "<0.1%" : `${(score * 100).toFixed(1)}%`;
 }
 
-/** How often a picture is stretched at most before its pixels are shown as squares. */
+/** The longer side, in pixels, of pictures that are so small that their pixels are shown as squares. */
 const TINY = 64;
 
 /** An image for a thumbnail's cell: panoramas whole, others filling it. `width` and `height` may be unknown. */
@@ -69,4 +73,4 @@ function listenForTheme(button) {
   show();
 }
 
-listenForTheme(document.getElementById("theme"));
+listenForTheme(byId("theme"));

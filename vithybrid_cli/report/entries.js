@@ -1,7 +1,9 @@
 // The entries that the page holds, and how they are said.
 
-// As `visible` of vithybrid_cli/output/escape.py: what would change lines or the writing direction is shown as its code.
-const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069\u2028\u2029\ufeff]|\p{Surrogate}/gu;
+// What would change lines or the writing direction, as in vithybrid_cli/output/escape.py: controls, marks and overrides
+// of direction, separators of lines, the byte order mark, and surrogates that stand alone.
+const UNSEEN =
+  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
 
 /** `text` on one line, with everything in it to be seen. */
 function visible(text) {
@@ -19,13 +21,13 @@ function fileName(path) {
 function readResults() {
   const labels = [];
   const entries = [];
-  for (let block = 0; document.getElementById(`entries-${block}`); block += 1) {
+  for (let block = 0; byId(`entries-${block}`); block += 1) {
     const read = readData(`entries-${block}`);
     for (const [index, text] of read.labels) labels.push({ index, text, name: visible(text) });
     for (const record of read.entries) entries.push(entryOf(record, entries.length, labels));
   }
   nameApart(labels);
-  return { entries, labels, scale: scaleOf(entries) };
+  return { entries, labels, scale: scaleOf(entries), isRuled: entries.some(hasOtherLabel) };
 }
 
 function entryOf(record, number, labels) {
@@ -95,19 +97,28 @@ function pictureOf(entry) {
   const { thumbnail } = entry;
   if (!thumbnail) return noPicture();
   const image = Array.isArray(thumbnail)
-    ? thumbnailImage(document.getElementById(`thumbnail-${entry.number}`).textContent, ...thumbnail)
+    ? thumbnailImage(byId(`thumbnail-${entry.number}`).textContent, ...thumbnail)
     : thumbnailImage(thumbnail);
   image.addEventListener("error", () => image.replaceWith(noPicture()));
   return image;
 }
 
 function noPicture() {
-  return document.getElementById("no-picture").content.cloneNode(true);
+  return byId("no-picture").content.cloneNode(true);
 }
 
-/** The entry in the shape in which `classify` writes results. */
-function recordOf(entry) {
-  if (entry.error) return { path: entry.path, error: { type: entry.error[0], message: entry.error[1] } };
-  const plain = ({ label, score }) => ({ index: label.index, label: label.text, score });
-  return { path: entry.path, predictions: entry.predictions.map(plain) };
+/**
+ * The entry in the shape in which `classify` writes results. `isRuled`: with the label that a rule found, which may
+ * stand in place of the best prediction.
+ */
+function recordOf({ path, label, score, predictions, error }, isRuled) {
+  if (error) return { path, error: { type: error[0], message: error[1] } };
+  const answer = isRuled ? { label: label?.text ?? null, score } : {};
+  const plain = ({ label: { index, text }, score }) => ({ index, label: text, score });
+  return { path, ...answer, predictions: predictions.map(plain) };
+}
+
+/** Whether the label is not that of the best prediction. */
+function hasOtherLabel({ label, predictions }) {
+  return label !== null && label !== predictions[0]?.label;
 }

@@ -150,7 +150,7 @@ class Grid {
   }
 
   #cell(entry, position, column) {
-    const cell = document.getElementById("cell").content.firstElementChild.cloneNode(true);
+    const cell = byId("cell").content.firstElementChild.cloneNode(true);
     const score = entry.score === null ? "" : this.#scale.text(entry.score);
     const [label, path] = [labelText(entry), visible(entry.path)];
     cell.setAttribute("aria-colindex", String(column + 1));
@@ -164,7 +164,8 @@ class Grid {
     cell.querySelector(".name").textContent = visible(fileName(entry.path));
     cell.querySelector(".picture").append(pictureOf(entry));
     if (entry.notes.length) {
-      cell.querySelector(".picture").append(create("span", { className: "note", textContent: visible(entry.notes[0]) }));
+      const note = create("span", { className: "note", textContent: visible(entry.notes[0]) });
+      cell.querySelector(".picture").append(note);
     }
     this.#mark(cell, entry);
     return cell;

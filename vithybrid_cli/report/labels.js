@@ -4,11 +4,11 @@ const MANY = 100; // labels that are drawn at once
 
 class LabelBars {
   #parts = {
-    all: document.getElementById("labels"),
-    bars: document.getElementById("bars"),
-    count: document.getElementById("labels-count"),
-    more: document.getElementById("more-labels"),
-    search: document.getElementById("labels-search"),
+    all: byId("labels"),
+    bars: byId("bars"),
+    count: byId("labels-count"),
+    more: byId("more-labels"),
+    search: byId("labels-search"),
   };
   #labels; // those that any entry has, the most frequent first
   #most;

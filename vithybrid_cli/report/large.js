@@ -11,12 +11,11 @@ function limitSize(image) {
 }
 
 class LargePicture {
-  #dialog = document.getElementById("large");
+  #dialog = byId("large");
   #parts = Object.fromEntries(
-    ["error", "label", "notes", "original", "path", "picture", "position", "predictions", "select"].map((name) => [
-      name,
-      document.getElementById(`large-${name}`),
-    ]),
+    ["copy", "error", "label", "notes", "original", "path", "picture", "position", "predictions", "select"].map(
+      (name) => [name, byId(`large-${name}`)],
+    ),
   );
   #entry = null;
   #selection;
@@ -32,10 +31,11 @@ class LargePicture {
       if (event.target === this.#dialog) this.#dialog.close(); // its backdrop
     });
     this.#dialog.addEventListener("keydown", (event) => this.#onKey(event, onStep));
-    document.getElementById("close").addEventListener("click", () => this.#dialog.close());
-    document.getElementById("previous").addEventListener("click", () => onStep(-1));
-    document.getElementById("next").addEventListener("click", () => onStep(1));
+    byId("close").addEventListener("click", () => this.#dialog.close());
+    byId("previous").addEventListener("click", () => onStep(-1));
+    byId("next").addEventListener("click", () => onStep(1));
     this.#parts.select.addEventListener("click", () => this.#selection.toggle(this.#entry));
+    this.#parts.copy.addEventListener("click", () => this.#copy());
   }
 
   /** Show an entry, which is at `position` of `count`; below 0, if it is not among those. */
@@ -50,11 +50,12 @@ class LargePicture {
     parts.error.textContent = entry.error ? visible(entry.error[1]) : "";
     parts.notes.replaceChildren(...entry.notes.map((note) => create("li", { textContent: visible(note) })));
     parts.predictions.replaceChildren(...entry.predictions.map((prediction) => this.#prediction(prediction)));
+    parts.copy.textContent = "Copy the path";
     parts.original.hidden = entry.original === null;
     parts.original.href = entry.original ?? "";
     parts.position.textContent = position < 0 ? "" : `${countText(position + 1)} of ${countText(count)}`;
-    document.getElementById("previous").disabled = position <= 0;
-    document.getElementById("next").disabled = position < 0 || position >= count - 1;
+    byId("previous").disabled = position <= 0;
+    byId("next").disabled = position < 0 || position >= count - 1;
     this.showSelection();
     if (!this.#dialog.open) this.#dialog.showModal();
   }
@@ -69,6 +70,11 @@ class LargePicture {
     const isSelected = this.#selection.has(this.#entry);
     this.#parts.select.setAttribute("aria-pressed", String(isSelected));
     this.#parts.select.textContent = isSelected ? "Selected" : "Select";
+  }
+
+  async #copy() {
+    const entry = this.#entry;
+    if ((await copyText(entry.path)) && entry === this.#entry) this.#parts.copy.textContent = "Copied";
   }
 
   #prediction({ label, score }) {

@@ -5,16 +5,27 @@ class Page {
   #orders = new Orders(this.#results.entries);
   #chosen = NOTHING_CHOSEN;
   #shown = [];
-  #parts = Object.fromEntries(
-    ["clear", "clear-empty", "count", "empty", "empty-text", "filters", "kinds", "search", "select-all", "show-filters", "sort"].map(
-      (id) => [id, document.getElementById(id)],
-    ),
-  );
+  #parts = {
+    clear: byId("clear"),
+    clearEmpty: byId("clear-empty"),
+    count: byId("count"),
+    empty: byId("empty"),
+    emptyText: byId("empty-text"),
+    filters: byId("filters"),
+    kinds: byId("kinds"),
+    search: byId("search"),
+    selectAll: byId("select-all"),
+    showFilters: byId("show-filters"),
+    sort: byId("sort"),
+  };
   #selection = new Selection({ onChange: () => this.#showSelection() });
-  #selectionBar = new SelectionBar(this.#selection, { shown: () => this.#shown });
+  #selectionBar = new SelectionBar(this.#selection, {
+    isRuled: this.#results.isRuled,
+    shown: () => this.#shown,
+  });
   #bars = new LabelBars(this.#results, { onChoose: (name) => this.#toggleLabel(name) });
   #scores = new ScoreRange(this.#results, { onChange: (range) => this.#change(range, { isStep: false }) });
-  #grid = new Grid(document.getElementById("grid"), {
+  #grid = new Grid(byId("grid"), {
     selection: this.#selection,
     scale: this.#results.scale,
     onOpen: (entry) => this.#change({ open: entry.number }),
@@ -49,8 +60,8 @@ class Page {
     parts.search.addEventListener("keydown", (event) => this.#onSearchKey(event));
     parts.sort.addEventListener("change", () => this.#change({ sort: parts.sort.value }));
     parts.clear.addEventListener("click", () => this.#clear());
-    parts["clear-empty"].addEventListener("click", () => this.#clear());
-    parts["show-filters"].addEventListener("click", () => this.#toggleFilters());
+    parts.clearEmpty.addEventListener("click", () => this.#clear());
+    parts.showFilters.addEventListener("click", () => this.#toggleFilters());
     document.addEventListener("keydown", (event) => this.#onKey(event));
     addEventListener("popstate", () => this.#restore());
   }
@@ -66,7 +77,7 @@ class Page {
     this.#chosen = { ...this.#chosen, ...changes };
     const fragment = fragmentOf(this.#chosen);
     const address = fragment ? `#${fragment}` : location.href.split("#")[0];
-    if (isStep) history.pushState({ isOpened: Boolean(changes.open) }, "", address);
+    if (isStep) history.pushState({ isOpened: this.#chosen.open !== null }, "", address);
     else history.replaceState(history.state, "", address);
     this.#show();
   }
@@ -100,7 +111,7 @@ class Page {
     const chosen = this.#chosen;
     if (parts.search.value !== chosen.search) parts.search.value = chosen.search;
     parts.sort.value = chosen.sort;
-    for (const button of parts.kinds.children) button.setAttribute("aria-pressed", String(button.value === chosen.kind));
+    for (const button of parts.kinds.children) button.ariaPressed = String(button.value === chosen.kind);
     this.#scores.show(chosen);
     parts.clear.hidden = !isFiltered(chosen);
     this.#showCount();
@@ -109,12 +120,12 @@ class Page {
   #showCount() {
     const parts = this.#parts;
     const [shown, all] = [this.#shown.length, this.#results.entries.length];
-    const pictures = all === 1 ? "picture" : "pictures";
-    parts.count.textContent = shown === all ? `${countText(all)} ${pictures}` : `${countText(shown)} of ${countText(all)} ${pictures}`;
+    const pictures = `${countText(all)} ${all === 1 ? "picture" : "pictures"}`;
+    parts.count.textContent = shown === all ? pictures : `${countText(shown)} of ${pictures}`;
     parts.empty.hidden = shown > 0;
-    parts["empty-text"].textContent = all === 0 ? "There are no pictures." : "No picture is like that.";
-    parts["clear-empty"].hidden = !isFiltered(this.#chosen);
-    parts["select-all"].hidden = shown === 0;
+    parts.emptyText.textContent = all === 0 ? "There are no pictures." : "No picture is like that.";
+    parts.clearEmpty.hidden = !isFiltered(this.#chosen);
+    parts.selectAll.hidden = shown === 0;
   }
 
   #showLarge() {
@@ -151,7 +162,7 @@ class Page {
 
   #toggleFilters() {
     const isShown = this.#parts.filters.classList.toggle("shown");
-    this.#parts["show-filters"].setAttribute("aria-expanded", String(isShown));
+    this.#parts.showFilters.setAttribute("aria-expanded", String(isShown));
     if (isShown) this.#parts.search.focus();
   }
 

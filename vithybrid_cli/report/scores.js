@@ -5,11 +5,11 @@ const STEPS = 100; // of the whole range
 
 class ScoreRange {
   #parts = {
-    all: document.getElementById("scores"),
-    histogram: document.getElementById("histogram"),
-    least: document.getElementById("least"),
-    most: document.getElementById("most"),
-    text: document.getElementById("scores-text"),
+    all: byId("scores"),
+    histogram: byId("histogram"),
+    least: byId("least"),
+    most: byId("most"),
+    text: byId("scores-text"),
   };
   #scale;
 
@@ -57,10 +57,14 @@ class ScoreRange {
   #chosenWith(moved) {
     const { least, most } = this.#parts;
     if (Number(least.value) > Number(most.value)) (moved === least ? most : least).value = moved.value;
-    const score = (end) => Number((this.#scale.low + ((this.#scale.high - this.#scale.low) * end.value) / STEPS).toPrecision(6));
     return {
-      least: Number(least.value) === 0 ? null : score(least),
-      most: Number(most.value) === STEPS ? null : score(most),
+      least: Number(least.value) === 0 ? null : this.#scoreAt(least),
+      most: Number(most.value) === STEPS ? null : this.#scoreAt(most),
     };
+  }
+
+  #scoreAt({ value }) {
+    const { low, high } = this.#scale;
+    return Number((low + ((high - low) * Number(value)) / STEPS).toPrecision(6));
   }
 }

@@ -34,19 +34,19 @@ class Selection {
 
 class SelectionBar {
   #parts = {
-    bar: document.getElementById("selection"),
-    copied: document.getElementById("copied"),
-    count: document.getElementById("selected-count"),
+    bar: byId("selection"),
+    copied: byId("copied"),
+    count: byId("selected-count"),
   };
   #selection;
 
-  constructor(selection, { shown }) {
+  constructor(selection, { isRuled, shown }) {
     this.#selection = selection;
-    const on = (id, action) => document.getElementById(id).addEventListener("click", action);
+    const on = (id, action) => byId(id).addEventListener("click", action);
     on("select-all", () => selection.replace(shown()));
     on("select-none", () => selection.replace([]));
     on("copy", () => this.#copy());
-    on("save", () => saveText("selection.jsonl", jsonLines(selection.entries), "application/x-ndjson"));
+    on("save", () => saveText("selection.jsonl", jsonLines(selection.entries, isRuled)));
     this.show();
   }
 
@@ -67,12 +67,12 @@ class SelectionBar {
   }
 }
 
-/** The results of entries as `classify --format jsonl` writes them. */
-function jsonLines(entries) {
-  return entries.map((entry) => `${JSON.stringify(recordOf(entry))}\n`).join("");
+/** The results of entries, one on each line, as `classify` writes them. */
+function jsonLines(entries, isRuled) {
+  return entries.map((entry) => `${JSON.stringify(recordOf(entry, isRuled))}\n`).join("");
 }
 
-/** Whether the text is in the clipboard now; where the browser allows no way there, it is shown to be copied by hand. */
+/** Whether the text is in the clipboard now. Where the browser lets no page do that, it is shown to copy by hand. */
 async function copyText(text) {
   try {
     await navigator.clipboard.writeText(text);
@@ -80,8 +80,8 @@ async function copyText(text) {
   } catch {
     // No permission, or no clipboard for a page that is no secure context.
   }
-  const dialog = document.getElementById("by-hand");
-  const paths = document.getElementById("by-hand-paths");
+  const dialog = byId("by-hand");
+  const paths = byId("by-hand-paths");
   paths.value = text;
   dialog.showModal();
   paths.select();
@@ -90,8 +90,8 @@ async function copyText(text) {
   return isCopied;
 }
 
-function saveText(name, text, type) {
-  const address = URL.createObjectURL(new Blob([text], { type }));
+function saveText(name, text) {
+  const address = URL.createObjectURL(new Blob([text], { type: "application/x-ndjson" }));
   create("a", { href: address, download: name }).click();
   setTimeout(() => URL.revokeObjectURL(address), 60_000); // by then the browser has taken it
 }

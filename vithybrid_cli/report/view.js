@@ -24,9 +24,15 @@ const SORTS = {
   listed: () => 0,
   highest: (a, b) => (b.score ?? -Infinity) - (a.score ?? -Infinity) || 0,
   lowest: (a, b) => (a.score ?? Infinity) - (b.score ?? Infinity) || 0,
-  label: (a, b) => (!a.label || !b.label ? !a.label - !b.label : byText(a.label.name, b.label.name) || b.score - a.score),
+  label: byLabel,
   path: (a, b) => byText(a.path, b.path),
 };
+
+/** By label, within one the highest score first. */
+function byLabel(a, b) {
+  if (!a.label || !b.label) return Number(!a.label) - Number(!b.label);
+  return byText(a.label.name, b.label.name) || b.score - a.score;
+}
 
 /** Entries in every order, each of which is found once. */
 class Orders {
@@ -50,10 +56,11 @@ function choose(ordered, chosen) {
   const words = searchable(chosen.search).split(/\s+/).filter(Boolean);
   const names = new Set(chosen.labels);
   const isOfKind = KINDS[chosen.kind].has;
+  const isSought = (entry) => words.every((word) => entry.searched.includes(word));
   const shown = [];
   const counts = new Map();
   for (const entry of ordered) {
-    if (!isOfKind(entry) || !isWithin(entry.score, chosen) || !words.every((word) => entry.searched.includes(word))) continue;
+    if (!isOfKind(entry) || !isWithin(entry.score, chosen) || !isSought(entry)) continue;
     if (entry.label) counts.set(entry.label, (counts.get(entry.label) ?? 0) + 1);
     if (names.size === 0 || names.has(entry.label?.name)) shown.push(entry);
   }
@@ -88,17 +95,21 @@ function fragmentOf(chosen) {
 /** What a fragment says was chosen. It may be from anybody: what cannot be, is as at first. */
 function chosenIn(fragment, { entries, labels }) {
   const values = new URLSearchParams(fragment.replace(/^#/, ""));
-  const oneOf = (name, table) => (Object.hasOwn(table, values.get(name) ?? "") ? values.get(name) : NOTHING_CHOSEN[name]);
-  const number = (name) => (values.get(name)?.trim() && Number.isFinite(Number(values.get(name))) ? Number(values.get(name)) : null);
+  const oneOf = (name, table) => (Object.hasOwn(table, values.get(name)) ? values.get(name) : NOTHING_CHOSEN[name]);
   const names = new Set(labels.map((label) => label.name));
-  const open = number("open");
+  const open = numberIn(values.get("open"));
   return {
     search: values.get("search") ?? "",
     kind: oneOf("kind", KINDS),
     labels: [...new Set(values.getAll("label"))].filter((name) => names.has(name)),
-    least: number("least"),
-    most: number("most"),
+    least: numberIn(values.get("least")),
+    most: numberIn(values.get("most")),
     sort: oneOf("sort", SORTS),
     open: entries[open] ? open : null,
   };
+}
+
+function numberIn(text) {
+  const number = text?.trim() ? Number(text) : NaN;
+  return Number.isFinite(number) ? number : null;
 }
