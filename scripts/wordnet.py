@@ -10,8 +10,8 @@ help nobody as an answer are left out:
 
 - WordNet's own list of the most general (the lexicographers' file ``noun.Tops``: entity, object, artifact, organism …),
   but for four of them that people say: animal, plant, person, food;
-- some more that say hardly more than "thing": instrumentality, device, commodity, consumer goods, and three of the
-  meanings of part.
+- some more that say hardly more than "thing": that itself, instrumentality, device, commodity, consumer goods, and
+  three of the meanings of part.
 """
 
 import sys
@@ -31,6 +31,7 @@ TOO_GENERAL = {
     "n03892891": "part",
     "n09385911": "part",
     "n13809207": "part",
+    "n04424218": "thing",
 }
 ABOVE = ("@", "@i")  # pointers to hypernyms, and to what something is an instance of
 

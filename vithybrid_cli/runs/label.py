@@ -90,11 +90,14 @@ def _require_places(sources: Sources, where: Writing) -> None:
 
 def _settled_classifier(checkpoint: "Checkpoint", record: RunRecord, how: Running, where: Writing) -> "Classifier":
     """The classifier of a run, whose settings are those of an earlier one if there is any. Raises UsageError."""
+    from vithybrid_cli.pipeline.classifier import require_choice, require_head
+
+    require_head(checkpoint, how.model)
+    require_choice(*where.choice, checkpoint.activation, checkpoint.config.labels)
     earlier = record.earlier
     if earlier is not None:
         how = replace(how, batch_size=earlier.batch_size)
     classifier = open_classifier(checkpoint, how, None if earlier is None else earlier.batch_limit)
-    classifier.check_choice(*where.choice)
     record.settle(**found(classifier, where))
     return classifier
 
