@@ -179,8 +179,8 @@ class Evaluation:
         if best and best[0] != true:
             self._confused[true, best[0]] += 1
 
-    def metrics(self, confusions: int = 10) -> Metrics:
-        """The metrics so far, with the most frequent ``confusions``, at most so many.
+    def metrics(self, confusions: int | None = 10) -> Metrics:
+        """The metrics so far, with the most frequent ``confusions``, at most so many; all of them for None.
 
         Labels come by index, without those that no picture has and that were never predicted. Equally frequent
         confusions come by index, too.

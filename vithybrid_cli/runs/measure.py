@@ -15,6 +15,7 @@ from vithybrid_cli.sources.survey import Survey
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+    from vithybrid_cli.evaluation.examples import Examples
     from vithybrid_cli.evaluation.figures import Metrics
     from vithybrid_cli.pipeline.classifier import Classifier
 
@@ -52,9 +53,11 @@ def measure(
     labels: Mapping[str, int],
     what: Reading,
     watch: Watch,
+    examples: "Examples | None" = None,
 ) -> "Metrics":
     """Classify all pictures of ``source``; ``labels`` gives the class index of each of its labels.
 
+    Where there are ``examples``, they are told of each picture, and the metrics have all confusions.
     `Watch.failure` is told of each that cannot be read. Raises UsageError when there are no pictures at all, and for a
     label that is not among ``labels``.
     """
@@ -78,7 +81,10 @@ def measure(
     with closing(outputs), watch.counting(begin) as progress:
         for path, output in outputs:
             result = classifier.result(path, output, TOP_K)
-            evaluation.add(pending.popleft(), result)
+            true = pending.popleft()
+            evaluation.add(true, result)
+            if examples is not None:
+                examples.add(true, result)
             progress.advance(failed=result.error is not None)
             if result.error is not None:
                 watch.failure(result)
@@ -89,7 +95,7 @@ def measure(
         )
     if line := survey.line():
         watch.say(line)
-    return evaluation.metrics()
+    return evaluation.metrics() if examples is None else evaluation.metrics(confusions=None)
 
 
 def _index(label: str, labels: Mapping[str, int], source: Labelled) -> int:
