@@ -71,3 +71,11 @@ class Method(StrEnum):
     LEGRAD = "legrad"
     GRAD_CAM = "grad-cam"
     OCCLUSION = "occlusion"
+
+
+class Thumbnails(StrEnum):
+    """Where the thumbnails of a page are: in it, in files beside it, or nowhere."""
+
+    INLINE = "inline"
+    LINK = "link"
+    NONE = "none"

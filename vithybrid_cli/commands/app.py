@@ -18,6 +18,7 @@ from vithybrid_cli.commands.guard import EXIT_USAGE, guarded
 from vithybrid_cli.commands.info import info
 from vithybrid_cli.commands.job import app as job
 from vithybrid_cli.commands.models import models
+from vithybrid_cli.commands.report import report
 from vithybrid_cli.commands.train import train
 from vithybrid_cli.output.destination import DISK_ERRORS, discard_stdout, unwritable
 
@@ -28,7 +29,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (classify, embed, download, models, info, convert, evaluate, train, bench):
+for command in (classify, embed, download, models, info, convert, evaluate, train, bench, report):
     app.command()(guarded(command))
 app.add_typer(job)
 

@@ -252,7 +252,7 @@ def _unless_stdout(output: Path | None) -> Path | None:
     return None if output == Path("-") else output
 
 
-def _file(text: str) -> Path:
+def file_to_write(text: str) -> Path:
     """The path of a file to write; a Path would not tell that the name was one of a folder."""
     if text.endswith(("/", os.sep)):
         raise typer.BadParameter(f"{text} names a folder. Give the name of a file, as {text}results.jsonl.")
@@ -265,7 +265,7 @@ Output = Annotated[
         "--output",
         "-o",
         metavar="FILE",
-        parser=_file,
+        parser=file_to_write,
         callback=_unless_stdout,
         rich_help_panel=OUTPUT_PANEL,
         help="Write to this file; - is stdout.",

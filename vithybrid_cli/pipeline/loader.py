@@ -6,6 +6,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from queue import Empty, SimpleQueue
+from typing import Generic, TypeVar
 
 import numpy as np
 import numpy.typing as npt
@@ -19,9 +20,12 @@ MOST_HELD = 256 * 2**20  # bytes that items which wait to be read may hold toget
 Pixels = npt.NDArray[np.uint8]
 Loaded = tuple[str, Pixels | ImageError]
 Read = Callable[[Item], Pixels]
+Value = TypeVar("Value")
 
 
-def load(items: Iterable[Item], read: Read, workers: int, look_ahead: int) -> Generator[Loaded, None, None]:
+def load(
+    items: Iterable[Item], read: Callable[[Item], Value], workers: int, look_ahead: int
+) -> Generator[tuple[str, Value | ImageError], None, None]:
     """The name of each item with what ``read`` makes of it, in their order; an ImageError is given as a value.
 
     At most ``look_ahead`` (at least 1) pictures are being read or waiting at a time, by ``workers`` (at least 1)
@@ -58,13 +62,13 @@ def as_value(error: ImageError) -> ImageError:
 
 
 @dataclass(frozen=True, slots=True)
-class _Pending:
+class _Pending(Generic[Value]):
     """The name of an item and its result to come."""
 
     name: str
-    result: "Future[Pixels | ImageError]"
+    result: "Future[Value | ImageError]"
 
-    def loaded(self) -> Loaded:
+    def loaded(self) -> tuple[str, Value | ImageError]:
         """Both, waiting for the result."""
         return self.name, self.result.result()
 
@@ -80,27 +84,27 @@ class _End:
             raise self.error
 
 
-class _Pool:
+class _Pool(Generic[Value]):
     """Threads that read items. What has not begun when the context is left is dropped; nobody waits for the rest."""
 
-    def __init__(self, read: Read, workers: int, look_ahead: int) -> None:
+    def __init__(self, read: Callable[[Item], Value], workers: int, look_ahead: int) -> None:
         self._read = read
         self._threads = ThreadPoolExecutor(max(min(workers, look_ahead), 1), thread_name_prefix="decode")
         self._held = _Held()
 
-    def __enter__(self) -> "_Pool":
+    def __enter__(self) -> "_Pool[Value]":
         return self
 
     def __exit__(self, *raised: object) -> None:
         self._held.release_all()
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    def submit(self, item: Item) -> _Pending:
+    def submit(self, item: Item) -> _Pending[Value]:
         """Have an item read once there is room for what it holds."""
         self._held.add(item.held)
         return _Pending(item.name, self._threads.submit(self._value_or_error, item))
 
-    def _value_or_error(self, item: Item) -> Pixels | ImageError:
+    def _value_or_error(self, item: Item) -> Value | ImageError:
         try:
             return self._read(item)
         except ImageError as error:
@@ -136,12 +140,12 @@ class _Held:
 
 
 @dataclass(slots=True)
-class _Ahead:
+class _Ahead(Generic[Value]):
     """Takes items from an iterator, and hands them to the pool."""
 
     items: Iterator[Item]
-    pool: _Pool
-    pending: deque[_Pending] = field(default_factory=deque)
+    pool: _Pool[Value]
+    pending: deque[_Pending[Value]] = field(default_factory=deque)
     end: _End | None = None
 
     def fill(self, size: int) -> None:
@@ -154,7 +158,7 @@ class _Ahead:
                 self.end = _End(error)
 
 
-def _load(ahead: _Ahead, size: int) -> Iterator[Loaded]:
+def _load(ahead: _Ahead[Value], size: int) -> Iterator[tuple[str, Value | ImageError]]:
     ahead.fill(size)
     while ahead.pending:
         yield ahead.pending.popleft().loaded()
@@ -168,9 +172,9 @@ class _Feed:
     """Takes items as long as there are free slots and hands them to the pool, in a thread of its own."""
 
     items: Iterable[Item]
-    pool: _Pool
+    pool: _Pool[Pixels]
     slots: threading.Semaphore
-    pending: "SimpleQueue[_Pending | _End]" = field(default_factory=SimpleQueue)
+    pending: "SimpleQueue[_Pending[Pixels] | _End]" = field(default_factory=SimpleQueue)
     stopped: threading.Event = field(default_factory=threading.Event)
 
     def start(self) -> None:
@@ -181,14 +185,14 @@ class _Feed:
         self.stopped.set()
         self.slots.release()
 
-    def next(self) -> _Pending | _End | None:
+    def next(self) -> _Pending[Pixels] | _End | None:
         """What comes next, or None if there is nothing for `PAUSE` seconds."""
         try:
             return self.pending.get(timeout=PAUSE)
         except Empty:
             return None
 
-    def loaded(self, pending: _Pending) -> Loaded:
+    def loaded(self, pending: _Pending[Pixels]) -> Loaded:
         """A name and its result, waiting for it. Frees its slot."""
         loaded = pending.loaded()
         self.slots.release()

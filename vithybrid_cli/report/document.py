@@ -24,6 +24,7 @@ _ICON = (  # a page that names no icon lets the browser ask a server for one
 )
 _IN_THE_PAGE = ("data:",)
 _BESIDE_THE_PAGE = ("data:", "'self'", "file:")  # a page that is opened as a file is not 'self' to its neighbours
+GENERATOR = '<meta name="generator" content="vithybrid">'  # by which a page of ours is known
 _MARKUP = {"<": "\\u003c", ">": "\\u003e", "&": "\\u0026"}
 
 
@@ -45,7 +46,9 @@ def document(
     early = asset("theme.js")
     module = _joined(("base.js", *scripts))
     policy = _policy([style], [early, module], _BESIDE_THE_PAGE if linked else _IN_THE_PAGE)
-    stream.write(_HEAD.format(policy=policy, title=escaped(title), icon=_ICON, style=style, early=early))
+    stream.write(
+        _HEAD.format(generator=GENERATOR, policy=policy, title=escaped(title), icon=_ICON, style=style, early=early)
+    )
     for piece in body:
         stream.write(piece)
     stream.write(f'<script type="module">{module}</script>\n</body>\n</html>\n')
@@ -55,6 +58,7 @@ _HEAD = """<!DOCTYPE html>
 <html lang="en">
 <head>
 <meta charset="utf-8">
+{generator}
 <meta http-equiv="Content-Security-Policy" content="{policy}">
 <meta name="viewport" content="width=device-width, initial-scale=1">
 <meta name="referrer" content="no-referrer">

@@ -18,7 +18,7 @@ _NAMES = frozenset(
     }
 )
 _PREFIXES = ("appdata_oc",)  # Nextcloud's previews
-_SUFFIXES = (".lrdata",)  # Lightroom's previews
+_SUFFIXES = (".lrdata", ".html.files", ".htm.files")  # Lightroom's previews; the thumbnails of a page of ours
 
 # Within a library of Apple's Photos, iPhoto or Aperture. What was imported lies in `originals` or `Masters`.
 _LIBRARIES = (".photoslibrary", ".photolibrary", ".aplibrary", ".migratedphotolibrary")
