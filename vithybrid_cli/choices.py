@@ -79,3 +79,14 @@ class Thumbnails(StrEnum):
     INLINE = "inline"
     LINK = "link"
     NONE = "none"
+
+
+class Graphics(StrEnum):
+    """How a picture is shown in a terminal; ``blocks`` are characters, ``none`` is no picture."""
+
+    AUTO = "auto"
+    KITTY = "kitty"
+    ITERM = "iterm"
+    SIXEL = "sixel"
+    BLOCKS = "blocks"
+    NONE = "none"

@@ -14,6 +14,7 @@ from vithybrid_cli.commands.convert import convert
 from vithybrid_cli.commands.download import download
 from vithybrid_cli.commands.embed import embed
 from vithybrid_cli.commands.evaluate import evaluate
+from vithybrid_cli.commands.explain import explain
 from vithybrid_cli.commands.guard import EXIT_USAGE, guarded
 from vithybrid_cli.commands.info import info
 from vithybrid_cli.commands.job import app as job
@@ -29,7 +30,7 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (classify, embed, download, models, info, convert, evaluate, train, bench, report):
+for command in (classify, embed, report, explain, download, models, info, convert, evaluate, train, bench):
     app.command()(guarded(command))
 app.add_typer(job)
 

@@ -22,7 +22,7 @@ def match_labels(folders: Sequence[str], labels: Sequence[str]) -> dict[str, int
 
     Raises UsageError if a folder stands for no label, or for several, as "crane" does for two of ImageNet.
     """
-    find = _finder(labels)
+    find = finder(labels)
     found = {folder: find(folder) for folder in folders}
     if unknown := [folder for folder, indices in found.items() if not indices]:
         raise _no_label(unknown)
@@ -33,7 +33,7 @@ def match_labels(folders: Sequence[str], labels: Sequence[str]) -> dict[str, int
     return matched
 
 
-def _finder(labels: Sequence[str]) -> Callable[[str], Sequence[int]]:
+def finder(labels: Sequence[str]) -> Callable[[str], Sequence[int]]:
     """A function from a folder name to the indices that it may stand for."""
     whole = _positions(labels)
     first = _positions(label.split(",")[0] for label in labels)

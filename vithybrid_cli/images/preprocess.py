@@ -213,11 +213,27 @@ class Preprocessing:
             return int(self.size * image.height / image.width), self.size
         return self.size, int(self.size * image.width / image.height)
 
+    def seen(self, image: Image.Image) -> tuple[float, float, float, float]:
+        """(left, top, right, bottom) of what `pixels` keeps of an image, in the image's own pixels.
+
+        It reaches beyond the image where there is a border.
+        """
+        height, width = self.resized_size(image)
+        across, down = image.width / width, image.height / height  # pixels of the image for one of the resized one
+        top, left = self._crop_start(height, width) if self.do_center_crop else (0, 0)
+        rows, columns = self.crop_size if self.do_center_crop else (height, width)
+        return left * across, top * down, (left + columns) * across, (top + rows) * down
+
+    def _crop_start(self, height: int, width: int) -> tuple[int, int]:
+        """Row and column of a resized picture at which the crop begins; negative where there is a border."""
+        start = _start if self.timm is None else self.timm.start
+        return start(height, self.crop_size[0]), start(width, self.crop_size[1])
+
     def _centre_crop(self, image: Image.Image) -> npt.NDArray[np.uint8]:
         """The middle of an RGB image, with a border where it is smaller than the crop."""
         size = self.crop_size
-        start, fill = (_start, (0, 0, 0)) if self.timm is None else (self.timm.start, self.timm.fill(self.image_mean))
-        top, left = start(image.height, size[0]), start(image.width, size[1])  # negative: the width of the border
+        fill = (0, 0, 0) if self.timm is None else self.timm.fill(self.image_mean)
+        top, left = self._crop_start(image.height, image.width)  # negative: the width of the border
         right, bottom = min(left + size[1], image.width), min(top + size[0], image.height)
         pixels = np.array(image.crop((max(left, 0), max(top, 0), right, bottom)))
         if pixels.shape[:2] == size:

@@ -34,18 +34,20 @@ class PixelReader:
         draft_side = self.preprocessing.draft_side if self.decoding.fast_jpeg else None
         image = decode(item, self.decoding, draft_side, lambda image: reserve(self._needed(image)))
         with naming_the_size(f"{image.width} × {image.height} pixels"):
-            return self._fitting(self.preprocessing.pixels(image))
+            return fitting(self.preprocessing.pixels(image), self.size)
 
     def _needed(self, image: Image.Image) -> int:
         height, width = self.preprocessing.resized_size(image)
         return decoding_bytes(image, blended=self.decoding.background is not None) + _RESIZED_BYTES * height * width
 
-    def _fitting(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.uint8]:
-        if pixels.shape[:2] == self.size:
-            return pixels
-        (height, width), (takes_height, takes_width) = pixels.shape[:2], self.size
-        raise UnreadableImage(
-            f"The model takes {takes_width}×{takes_height} pixels, but its preprocessor_config.json leaves this "
-            f"picture at {width}×{height}.",
-            "Switch its do_resize and do_center_crop on.",
-        )
+
+def fitting(pixels: npt.NDArray[np.uint8], size: tuple[int, int]) -> npt.NDArray[np.uint8]:
+    """The ``pixels`` [H, W, 3] if the network takes pictures of this ``size``. Raises UnreadableImage if not."""
+    if pixels.shape[:2] == size:
+        return pixels
+    (height, width), (takes_height, takes_width) = pixels.shape[:2], size
+    raise UnreadableImage(
+        f"The model takes {takes_width}×{takes_height} pixels, but its preprocessor_config.json leaves this "
+        f"picture at {width}×{height}.",
+        "Switch its do_resize and do_center_crop on.",
+    )

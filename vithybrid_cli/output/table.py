@@ -36,25 +36,25 @@ class TableWriter(Writer[ImageResult]):
     def _block(self, result: ImageResult) -> Iterator[Text]:
         """The path on the first line, the rows below it."""
         yield self._terminal.text(result.path, "bold")
-        bar = _within(self._terminal.width // 3, 6, 40)
-        for fixed, rest in _rows(self._terminal, result, bar if self._probabilities else None):
+        bar = within(self._terminal.width // 3, 6, 40)
+        for fixed, rest in label_rows(self._terminal, result, bar if self._probabilities else None):
             yield from self._terminal.hang(Text.assemble(GAP, fixed), rest)
 
     def _group(self, result: ImageResult) -> Iterator[Text]:
         """The path in the left column, the rows beside it."""
-        width = _within(self._terminal.width * 3 // 8, 12, 60)
-        bar = _within((self._terminal.width - 40) // 4, 0, 20)
+        width = within(self._terminal.width * 3 // 8, 12, 60)
+        bar = within((self._terminal.width - 40) // 4, 0, 20)
         left = self._terminal.column(self._terminal.text(result.path, "bold"), width)
-        for fixed, rest in _rows(self._terminal, result, bar if self._probabilities else None):
+        for fixed, rest in label_rows(self._terminal, result, bar if self._probabilities else None):
             yield from self._terminal.hang(Text.assemble(left, GAP, fixed), rest)
             left = Text(" " * width)
 
 
-def _within(value: int, low: int, high: int) -> int:
+def within(value: int, low: int, high: int) -> int:
     return min(max(value, low), high)
 
 
-def _rows(terminal: Terminal, result: ImageResult, bar: int | None) -> Iterator[tuple[Text, Text]]:
+def label_rows(terminal: Terminal, result: ImageResult, bar: int | None) -> Iterator[tuple[Text, Text]]:
     """For each line the part of fixed width, and the text that fills the rest; None for no bar, but plain numbers."""
     if result.error is not None:
         yield Text(), _reason(terminal, result.error)
@@ -86,12 +86,19 @@ def _reason(terminal: Terminal, error: ImageError) -> Text:
 
 
 def _score(terminal: Terminal, score: float, bar: int) -> Text:
-    percent = "<0.1%" if 0 < score < 0.0005 else f"{score:.1%}"
+    percent = score_text(score, probability=True)
     return Text.assemble(terminal.bar(score, bar, _colour(score)), " ", percent.rjust(PERCENT), GAP)
 
 
 def _value(score: float) -> Text:
-    return Text(f"{score:.6g}".rjust(VALUE) + GAP)
+    return Text(score_text(score, probability=False).rjust(VALUE) + GAP)
+
+
+def score_text(score: float, *, probability: bool) -> str:
+    """A score as people read it: per cent, or six significant digits of what is no probability."""
+    if not probability:
+        return f"{score:.6g}"
+    return "<0.1%" if 0 < score < 0.0005 else f"{score:.1%}"
 
 
 def _colour(score: float) -> str:

@@ -51,12 +51,16 @@ class Terminal:
             line.rstrip()
         self.console.print(Text("\n").join(lines), soft_wrap=True)
 
-    def hang(self, left: Text, right: Text) -> Iterator[Text]:
-        """``left`` and ``right`` on one line; what does not fit on the screen goes on below the start of ``right``."""
-        if not self.live:
+    def hang(self, left: Text, right: Text, width: int | None = None) -> Iterator[Text]:
+        """``left`` and ``right`` on one line; what does not fit goes on below the start of ``right``.
+
+        ``width`` is that of a column; None is the screen's, and then what is no screen has lines of any length.
+        """
+        if width is None and not self.live:
             yield Text.assemble(left, right)
             return
-        for piece in right.wrap(self.console, max(self.width - left.cell_len, MIN_WIDTH)):
+        width = self.width if width is None else width
+        for piece in right.wrap(self.console, max(width - left.cell_len, MIN_WIDTH)):
             yield Text.assemble(left, piece)
             left = Text(" " * left.cell_len)
 

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, closing, nullcontext
 from functools import partial
-from typing import TYPE_CHECKING, Self, cast
+from typing import TYPE_CHECKING, Protocol, Self, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -23,7 +23,7 @@ from vithybrid_cli.items import Item
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.pipeline.fetch import Fetched, LiveFetched
 from vithybrid_cli.pipeline.loader import Loaded, Pixels, Read, load, load_live
-from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, Reading, Running
+from vithybrid_cli.settings import DEFAULT_DECODE_TIMEOUT, Decoding, Reading, Running
 from vithybrid_cli.sources.containers import Wanted
 from vithybrid_cli.sources.named import Named
 
@@ -91,9 +91,7 @@ class Pipeline:
         workers = available_cores() if what.workers is None else what.workers
         for name, value in {"batch_size": batch_size, "workers": workers}.items():
             require_at_least_one(name, value)
-        _check(what)
-        reader = PixelReader(self.image_preprocessing, self.engine.image_size, what.decoding)
-        reading = _in_processes(reader, what.decode_timeout) if what.isolate else nullcontext(_within_budget(reader))
+        reading = reading_with(PixelReader(self.image_preprocessing, self.engine.image_size, what.decoding), what)
         look_ahead = _LOOK_AHEAD_BATCHES * batch_size + workers
         items = (LiveFetched if live else Fetched)(_items(paths, what))
         loading = partial(load_live if live else load, workers=workers, look_ahead=look_ahead)
@@ -139,6 +137,27 @@ class Pipeline:
         """What the network gives for the N pictures that could be read [N, C]."""
         pixels = [loaded for _, loaded in batch if not isinstance(loaded, ImageError)]
         return self.engine.run(np.stack(pixels)) if pixels else np.empty((0, 0), np.float32)
+
+
+class ItemReader(Protocol):
+    """Makes an array of a picture; see `vithybrid_cli.images.read.PixelReader`. For processes it is pickled."""
+
+    @property
+    def size(self) -> tuple[int, int]: ...
+
+    @property
+    def decoding(self) -> Decoding: ...
+
+    def read(self, item: Item, reserve: Callable[[int], None]) -> Pixels: ...
+
+
+def reading_with(reader: ItemReader, what: Reading) -> AbstractContextManager[Read]:
+    """What reads items as ``reader`` does, in threads within a budget of memory, or in processes if ``what`` asks so.
+
+    Raises UsageError at once for settings that make no sense.
+    """
+    _check(what)
+    return _in_processes(reader, what.decode_timeout) if what.isolate else nullcontext(_within_budget(reader))
 
 
 def engine_for(
@@ -201,7 +220,7 @@ def _items(paths: Paths, what: Reading) -> Iterator[Item]:
     return map(item, [cast("Picture", paths)] if one else cast("Iterable[Picture]", paths))
 
 
-def _in_processes(reader: PixelReader, timeout: float) -> DecodingProcesses:
+def _in_processes(reader: ItemReader, timeout: float) -> DecodingProcesses:
     """Raises UsageError on a system where that is not possible."""
     if os.name != "posix":
         raise UsageError("Pictures can be decoded in processes on Linux and macOS alone.", "Leave out {isolate}.")
@@ -211,7 +230,7 @@ def _in_processes(reader: PixelReader, timeout: float) -> DecodingProcesses:
     return DecodingProcesses(reader, MemoryBudget(default_budget()), timeout=timeout, memory=memory)
 
 
-def _within_budget(reader: PixelReader) -> Read:
+def _within_budget(reader: ItemReader) -> Read:
     """Read items so that the pictures being decoded at a time fit into a part of the memory."""
     budget = MemoryBudget(default_budget(), release_free_memory)
 

@@ -25,6 +25,12 @@ class OwnFiles:
         found = {*streams, None if list_file is None else _of_file(str(list_file))}
         return cls(output, frozenset(identity for identity in found if identity is not None))
 
+    def is_output(self, folder: Entry) -> bool:
+        """Whether this ``folder`` is where results go: what lies there was made by this run, or by one before it."""
+        if self.output is None or folder.name != self.output.name:
+            return False
+        return _of_file(folder.path) == _of_file(str(self.output))
+
     def has(self, entry: Entry) -> bool:
         """Whether it is one of them; only what has a fitting name or inode is looked at.
 

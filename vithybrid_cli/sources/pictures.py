@@ -61,7 +61,7 @@ class Pictures:
 
     def below(self, entry: Entry) -> "Pictures | None":
         """What is wanted of this subfolder: the same, or nothing."""
-        if entry.name.startswith(".") or self.excludes(entry) or self.skips(entry):
+        if entry.name.startswith(".") or self.excludes(entry) or self.skips(entry) or self.own.is_output(entry):
             return None
         return None if self.tree and entry.is_link and self._is_found_anyway(entry) else self
 
