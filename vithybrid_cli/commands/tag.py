@@ -1,0 +1,178 @@
+"""``vithybrid tag``: labels go into XMP sidecars, where photo managers find them."""
+
+import math
+import shlex
+from collections import Counter
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from vithybrid_cli.actions.tag import Outcome, Plan, Tagged, Tagging
+from vithybrid_cli.actions.xmp_names import SidecarName
+from vithybrid_cli.commands import options
+from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
+from vithybrid_cli.commands.progress import Progress
+from vithybrid_cli.commands.watch import Stderr
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.output import visible
+from vithybrid_cli.runs.made_with import made_with
+from vithybrid_cli.runs.pictured import pictured
+from vithybrid_cli.sources.containers import Wanted
+
+# In the order in which they are told; the first four are what was written.
+_WRITTEN = {
+    Outcome.MADE: "tagged in new sidecars",
+    Outcome.CHANGED: "tagged in sidecars that were there",
+    Outcome.TAKEN_OUT: "with what earlier runs wrote taken out",
+    Outcome.REMOVED: "with sidecars that held nothing else removed",
+}
+_AS_IT_WAS = {
+    Outcome.UNCHANGED: "unchanged",
+    Outcome.NO_LABEL: "without a label to write",
+    Outcome.NOT_TAGGED: "not tagged before",
+}
+_LEFT_ALONE = {
+    Outcome.NOT_READ: "could not be read when they were labelled",
+    Outcome.GONE: "are not there any more",
+    Outcome.REPLACED: "were changed since they were labelled: label them again with `vithybrid classify --update`",
+    Outcome.NO_FILE: "lie in archives or at addresses, where no sidecar can be",
+    Outcome.SHARED: "share the name of their sidecar with another picture: leave out --sidecar-name adobe for them",
+}
+
+
+def tag(
+    results: options.Results,
+    min_score: Annotated[
+        float | None,
+        typer.Option(metavar="SCORE", help="Leave out labels below this score.", show_default=False),
+    ] = None,
+    top_k: Annotated[int, typer.Option("--top-k", "-k", min=1, metavar="K", help="Labels per picture.")] = 1,
+    prefix: Annotated[
+        str,
+        typer.Option(
+            metavar="TEXT",
+            help="What stands above the labels in hierarchies of keywords: auto|cat; '' for nothing.",
+        ),
+    ] = "auto",
+    sidecar_name: Annotated[
+        SidecarName,
+        typer.Option(
+            help="How a new sidecar is called: photo.jpg.xmp, or photo.xmp as Adobe's programs do. One that is there "
+            "is taken, whichever of the two.",
+        ),
+    ] = SidecarName.FULL,
+    remove: Annotated[bool, typer.Option("--remove", help="Take out what earlier runs have written.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print what would be written, and write nothing.")] = False,
+    root: options.Root = None,
+    quiet: options.Quiet = False,
+    no_progress: options.NoProgress = False,
+) -> None:
+    """Write labels into XMP sidecars beside the pictures, where digiKam, darktable, Immich and others read them.
+
+    The pictures are never touched. In a sidecar that is there, all else stays as it is to the byte. A second run
+    replaces what the first has written, and --remove takes it out.
+
+    Examples:
+
+      vithybrid tag labels.jsonl --min-score 0.5
+
+      vithybrid tag labels.jsonl --remove
+    """
+    if min_score is not None and math.isnan(min_score):
+        raise UsageError("No score is compared with what is no number.", "Give {min_score} a number.")
+    made = made_with(results)
+    how = Tagging(top_k, min_score, prefix, sidecar_name, remove, dry_run, made.model, made.version)
+    with Stderr(quiet=quiet, no_progress=no_progress) as watch:
+        plan = Plan.of(pictured(results, Wanted(raw=True), root), how)
+        _tell_before(plan, watch)
+        told = _Told(watch, dry_run)
+        progress = Progress(enabled=not (quiet or no_progress or dry_run), total=len(plan))
+        try:
+            with watch.showing(progress):
+                for one in plan.run():
+                    told.take(one)
+                    progress.advance(failed=one.outcome is Outcome.FAILED)
+        finally:
+            told.finish(_again(results, root))
+    if told.has_failures:
+        raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _tell_before(plan: Plan, watch: Stderr) -> None:
+    if plan.how.remove:
+        return
+    if plan.how.model is None and len(plan):
+        watch.say("Nothing beside the results tells which model made them, so the sidecars will not say it.")
+    if plan.unknown:
+        watch.say(
+            f"Whether {_pictures(plan.unknown)} changed since they were labelled is not known: it is assumed not."
+        )
+    if plan.twice:
+        watch.say(f"{_pictures(plan.twice)} came twice in the results: the last result counts.")
+
+
+class _Told:
+    """Counts what became of the pictures, and says it: failures one by one, the rest in a line for each kind."""
+
+    def __init__(self, watch: Stderr, dry_run: bool) -> None:
+        self._watch = watch
+        self._dry_run = dry_run
+        self._counts: Counter[Outcome] = Counter()
+        self._first: dict[Outcome, str] = {}
+        self._two: list[str] = []
+
+    def take(self, one: Tagged) -> None:
+        """One picture is done."""
+        self._counts[one.outcome] += 1
+        self._first.setdefault(one.outcome, one.picture)
+        if one.has_two and one.sidecar is not None:
+            self._two.append(one.sidecar)
+        if one.error is not None:
+            self._watch.say(f"{one.sidecar}: {one.error}")
+        elif self._dry_run and one.outcome in _WRITTEN:
+            typer.echo(visible(_line(one)))
+
+    @property
+    def has_failures(self) -> bool:
+        """Whether anything that was asked for could not be done."""
+        return any(self._counts[outcome] for outcome in (Outcome.FAILED, *_LEFT_ALONE))
+
+    def finish(self, again: str) -> None:
+        """Say what was done."""
+        for outcome, why in _LEFT_ALONE.items():
+            if count := self._counts[outcome]:
+                self._watch.say(f"{_pictures(count)} {why} ({self._first[outcome]}{', …' if count > 1 else ''}).")
+        if self._two:
+            self._watch.say(
+                f"{_pictures(len(self._two))} had two sidecars, of which one was taken ({self._two[0]}"
+                f"{', …' if len(self._two) > 1 else ''})."
+            )
+        counts = [f"{self._counts[one]:,} {why}" for one, why in (_WRITTEN | _AS_IT_WAS).items() if self._counts[one]]
+        left = sum(self._counts[one] for one in _LEFT_ALONE)
+        counts += [f"{left:,} left alone"] if left else []
+        counts += [f"{self._counts[Outcome.FAILED]:,} failed"] if self._counts[Outcome.FAILED] else []
+        written = self._counts[Outcome.MADE] + self._counts[Outcome.CHANGED]
+        out = f"; take them out with `{again}`" if written and not self._dry_run else ""
+        would = "Nothing was written; it would be: " if self._dry_run else ""
+        self._watch.say(f"{would}{', '.join(counts) or 'no pictures'}{out}")
+
+
+def _pictures(count: int) -> str:
+    return "1 picture" if count == 1 else f"{count:,} pictures"
+
+
+def _line(one: Tagged) -> str:
+    verb = {
+        Outcome.MADE: "make",
+        Outcome.CHANGED: "change",
+        Outcome.TAKEN_OUT: "take out of",
+        Outcome.REMOVED: "remove",
+    }[one.outcome]
+    return f"{verb} {one.sidecar}" + (f": {', '.join(one.keywords)}" if one.keywords else "")
+
+
+def _again(results: Path, root: Path | None) -> str:
+    """The command that takes out what was written."""
+    below = [] if root is None else ["--root", str(root)]
+    return shlex.join(["vithybrid", "tag", str(results), *below, "--remove"])
