@@ -27,7 +27,9 @@ HOSTILE = (
 
 def page(title: str = "Pictures", *, linked: bool = False) -> str:
     stream = io.StringIO()
-    document(stream, title, [heading(About(title))], styles=["page.css"], scripts=["page.js"], linked=linked)
+    document(
+        stream, title, [heading(About(title))], styles=["page.css", "large.css"], scripts=["page.js"], linked=linked
+    )
     return stream.getvalue()
 
 
@@ -125,8 +127,8 @@ def test_numbers_that_json_does_not_have_are_refused() -> None:
         json_text(float("nan"))
 
 
-def test_what_is_no_valid_text_becomes_a_question_mark_in_markup() -> None:
-    assert escaped("a\udc80<b>'\"") == "a?&lt;b&gt;&#x27;&quot;"
+def test_what_cannot_be_seen_is_shown_as_its_code_in_markup() -> None:
+    assert escaped("a\udc80\u202e<b>'\"") == "a\\udc80\\u202e&lt;b&gt;&#x27;&quot;"
 
 
 def test_a_thumbnail_is_an_address_that_holds_it() -> None:

@@ -67,7 +67,7 @@ class TestFilters:
             assert it.page.locator("#scores-text").inner_text() == "60.0% – 95.0%"
             it.page.get_by_label("Highest score").fill("50")  # which pushes the lowest down
             assert it.page.locator("#scores-text").inner_text() == "50.0% – 50.0%"
-            assert it.page.locator("#empty-text").inner_text() == "No picture is like that."
+            assert it.page.locator("#empty-text").inner_text() == "No picture matches."
 
     @pytest.mark.parametrize(
         ("order", "expected"),
@@ -96,6 +96,8 @@ class TestFilters:
             bars.first.click()
             assert names(it.page) == ["987.jpg"]
             it.page.fill("#labels-search", "")
+            assert it.page.locator("#bars [aria-pressed=true]").inner_text() == "label 987\n1"
+            assert bars.count() == 101
             it.page.click("#clear")
             it.page.get_by_role("button", name="900 more").click()
             assert bars.count() == 1000

@@ -63,7 +63,7 @@ class TestLooks:
             in_view = (
                 "[...document.querySelectorAll('[role=gridcell]')].filter(e => e.getBoundingClientRect().top >= 80)"
             )
-            becomes(it.page, f"Number({in_view}[0].dataset.position) > 100")
+            becomes(it.page, f"Number({in_view}[0]?.dataset.position) > 100")
             before = it.page.evaluate(f"Number({in_view}[0].dataset.position)")
             it.page.set_viewport_size({"width": 720, "height": 360})
             becomes(it.page, "document.getElementById('grid').getAttribute('aria-colcount') !== '2'")

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Sequence
 from importlib.resources import files
 from typing import TextIO
 
+from vithybrid_cli.output.escape import visible
 from vithybrid_cli.report.entries import About, Thumbnail
 
 _ICON = (  # a page that names no icon lets the browser ask a server for one
@@ -107,8 +108,8 @@ def json_text(value: object) -> str:
 
 
 def escaped(text: str) -> str:
-    """``text`` for the inside of an element or of a quoted attribute; what is no valid text becomes ``?``."""
-    return html.escape(text.encode("utf-8", "replace").decode("utf-8"))
+    """``text`` for the inside of an element or of a quoted attribute; what cannot be seen is shown as its code."""
+    return html.escape(visible(text))
 
 
 def data_url(thumbnail: Thumbnail) -> str:

@@ -52,10 +52,11 @@ class LabelBars {
     const focused = bars.contains(document.activeElement) ? document.activeElement.value : null;
     const wanted = searchable(search.value.trim());
     const found = this.#labels.filter((label) => this.#isDrawn(label, wanted));
-    bars.replaceChildren(...found.slice(0, this.#limit).map((label) => this.#bar(label)));
+    const drawn = found.filter((label, at) => at < this.#limit || this.#chosen.has(label.name));
+    bars.replaceChildren(...drawn.map((label) => this.#bar(label)));
     if (bars.firstElementChild) bars.firstElementChild.tabIndex = 0;
-    more.hidden = found.length <= this.#limit;
-    more.textContent = `${countText(found.length - this.#limit)} more`;
+    more.hidden = drawn.length === found.length;
+    more.textContent = `${countText(found.length - drawn.length)} more`;
     const again = focused !== null && [...bars.children].find((bar) => bar.value === focused);
     if (again) this.#focus(again);
   }

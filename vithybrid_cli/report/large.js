@@ -50,7 +50,7 @@ class LargePicture {
     parts.error.textContent = entry.error ? visible(entry.error[1]) : "";
     parts.notes.replaceChildren(...entry.notes.map((note) => create("li", { textContent: visible(note) })));
     parts.predictions.replaceChildren(...entry.predictions.map((prediction) => this.#prediction(prediction)));
-    parts.copy.textContent = "Copy the path";
+    parts.copy.textContent = "Copy path";
     parts.original.hidden = entry.original === null;
     parts.original.href = entry.original ?? "";
     parts.position.textContent = position < 0 ? "" : `${countText(position + 1)} of ${countText(count)}`;

@@ -123,7 +123,7 @@ class Page {
     const pictures = `${countText(all)} ${all === 1 ? "picture" : "pictures"}`;
     parts.count.textContent = shown === all ? pictures : `${countText(shown)} of ${pictures}`;
     parts.empty.hidden = shown > 0;
-    parts.emptyText.textContent = all === 0 ? "There are no pictures." : "No picture is like that.";
+    parts.emptyText.textContent = all === 0 ? "There are no pictures." : "No picture matches.";
     parts.clearEmpty.hidden = !isFiltered(this.#chosen);
     parts.selectAll.hidden = shown === 0;
   }

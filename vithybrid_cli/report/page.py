@@ -9,7 +9,7 @@ from vithybrid_cli.report.document import asset, data_block, data_url, document,
 from vithybrid_cli.report.entries import About, Entry, Thumbnail
 from vithybrid_cli.results import Answer, Prediction
 
-_STYLES = ("page.css",)
+_STYLES = ("page.css", "filters.css", "pictures.css", "large.css")
 _SCRIPTS = ("entries.js", "view.js", "labels.js", "scores.js", "selection.js", "grid.js", "large.js", "page.js")
 _CHUNK = 500  # entries in one element: few enough to hold, and enough that a large page has few elements
 _SCHEMES = ("file", "http", "https")  # what a link may lead to, beside relative addresses
