@@ -5,7 +5,7 @@ import shutil
 import signal
 import subprocess
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -15,7 +15,10 @@ from PIL import Image
 from places import GOLDENS, PEER_SCRIPTS
 
 if TYPE_CHECKING:
+    from entries_to_show import Write
     from playwright.sync_api import Browser
+
+    from vithybrid_cli.report.entries import Entry
 
 # One thread: the networks here are so small that several, here and in the programs that tests start, only wait for each
 # other, and results do not depend on the machine. What measures time says otherwise for itself.
@@ -105,3 +108,20 @@ def chromium() -> Iterator["Browser"]:
         browser = playwright.chromium.launch(executable_path=program)
         yield browser
         browser.close()
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> "Write":
+    """Writes a page of results and gives its address as a file."""
+    from entries_to_show import MIXED
+
+    from vithybrid_cli.report.entries import About
+    from vithybrid_cli.report.page import write_page
+
+    def address(entries: "Iterable[Entry]" = MIXED, about: About | None = None) -> str:
+        file = tmp_path / "page.html"
+        with file.open("w", encoding="utf-8", newline="\n") as stream:
+            write_page(stream, entries, about or About("Pictures"))
+        return file.as_uri()
+
+    return address

@@ -22,6 +22,7 @@ from vithybrid_cli import __version__
 from vithybrid_cli.hub import catalog
 
 PACKAGE = ROOT / "vithybrid_cli"
+OF_PAGES = (".css", ".html", ".js")
 BUILT_IN = ["config.json", "model.safetensors", "preprocessor_config.json"]
 BUILT_IN_LIMIT = 6_000_000  # bytes of the whole model
 
@@ -72,7 +73,8 @@ def test_the_wheel_holds_every_module_and_the_built_in_model_and_nothing_else(wh
     information = f"vithybrid_cli-{__version__}.dist-info/"
     held = [name for name in contents(wheel) if not name.startswith(information)]
     labels = "vithybrid_cli/checkpoints/layouts/imagenet-labels.tsv"
-    assert sorted(held) == sorted([*modules, *model, labels, "vithybrid_cli/py.typed"])
+    pages = [path.relative_to(ROOT).as_posix() for path in (PACKAGE / "report").iterdir() if path.suffix in OF_PAGES]
+    assert sorted(held) == sorted([*modules, *model, *pages, labels, "vithybrid_cli/py.typed"])
 
 
 def test_the_wheel_holds_nothing_from_beside_the_package(wheel: Path) -> None:
