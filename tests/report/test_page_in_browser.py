@@ -60,12 +60,12 @@ class TestFilters:
 
     def test_the_ends_of_the_range_bound_the_scores(self, chromium: "Browser", write: Write) -> None:
         with opened(chromium, write()) as it:
-            it.page.get_by_label("Lowest score").fill("60")
+            it.page.get_by_label("Lowest score").fill("600")
             assert names(it.page) == ["cat 10.jpg", "fish.jpg", "gold.jpg"]
-            it.page.get_by_label("Highest score").fill("95")
+            it.page.get_by_label("Highest score").fill("950")
             assert names(it.page) == ["cat 10.jpg", "fish.jpg"]
             assert it.page.locator("#scores-text").inner_text() == "60.0% – 95.0%"
-            it.page.get_by_label("Highest score").fill("50")  # which pushes the lowest down
+            it.page.get_by_label("Highest score").fill("500")  # which pushes the lowest down
             assert it.page.locator("#scores-text").inner_text() == "50.0% – 50.0%"
             assert it.page.locator("#empty-text").inner_text() == "No picture matches."
 

@@ -100,7 +100,7 @@ class TestOtherPages:
         with opened(chromium, write(raw)) as it:
             assert cells(it.page).locator(".score").all_inner_texts() == ["12.5", "-1"]
             assert it.page.locator("#scores-text").inner_text() == "-3.25 – 12.5"
-            it.page.get_by_label("Lowest score").fill("50")
+            it.page.get_by_label("Lowest score").fill("500")
             assert names(it.page) == ["a.jpg"]
             cells(it.page).first.click()
             widths = it.page.locator("#large-predictions .length").evaluate_all("all => all.map(e => e.style.width)")

@@ -2,8 +2,7 @@
 
 // What would change lines or the writing direction, as in vithybrid_cli/output/escape.py: controls, marks and overrides
 // of direction, separators of lines, the byte order mark, and surrogates that stand alone.
-const UNSEEN =
-  /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
+const UNSEEN = /[\u0000-\u001f\u007f-\u009f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ufeff]|\p{Surrogate}/gu;
 
 /** `text` on one line, with everything in it to be seen. */
 function visible(text) {
@@ -114,7 +113,11 @@ function noPicture() {
 function recordOf({ path, label, score, predictions, error }, isRuled) {
   if (error) return { path, error: { type: error[0], message: error[1] } };
   const answer = isRuled ? { label: label?.text ?? null, score } : {};
-  const plain = ({ label: { index, text }, score }) => ({ index, label: text, score });
+  const plain = (prediction) => ({
+    index: prediction.label.index,
+    label: prediction.label.text,
+    score: prediction.score,
+  });
   return { path, ...answer, predictions: predictions.map(plain) };
 }
 

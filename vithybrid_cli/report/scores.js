@@ -1,7 +1,7 @@
 // The range of scores: a histogram of all of them, and the two ends below it.
 
 const BINS = 40;
-const STEPS = 100; // of the whole range
+const STEPS = 1000; // of the whole range
 
 class ScoreRange {
   #parts = {

@@ -53,10 +53,10 @@ class Orders {
  * The entries of `ordered` that `chosen` lets through, and how many of each label it would if no label were chosen.
  */
 function choose(ordered, chosen) {
-  const words = searchable(chosen.search).split(/\s+/).filter(Boolean);
+  const sought = searchable(chosen.search).split(/\s+/).filter(Boolean);
   const names = new Set(chosen.labels);
   const isOfKind = KINDS[chosen.kind].has;
-  const isSought = (entry) => words.every((word) => entry.searched.includes(word));
+  const isSought = (entry) => sought.every((word) => entry.searched.includes(word));
   const shown = [];
   const counts = new Map();
   for (const entry of ordered) {
