@@ -12,6 +12,16 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.browser
 
 
+DRAGGED = """() => {
+  history.replaceState = () => { window.written = (window.written ?? 0) + 1; };
+  const end = document.getElementById("least");
+  for (let step = 1; step < 400; step += 1) {
+    end.value = String(step);
+    end.dispatchEvent(new Event("input"));
+  }
+}"""
+
+
 class TestAddress:
     def test_what_is_chosen_is_in_the_address_and_comes_back_with_it(self, chromium: "Browser", write: Write) -> None:
         address = write()
@@ -20,6 +30,7 @@ class TestAddress:
             it.page.select_option("#sort", "lowest")
             it.page.fill("#search", "cat & 1")
             it.page.fill("#search", "cat 1")
+            becomes(it.page, "location.hash.includes('cat+1')")
             chosen = fragment(it.page)
         with opened(chromium, address + chosen) as it:
             assert names(it.page) == ["cat 10.jpg"]
@@ -39,6 +50,23 @@ class TestAddress:
             assert fragment(it.page) == ""
             it.page.go_forward()
             assert names(it.page) == ["cat 10.jpg", "cat 2.jpg"]
+
+    def test_what_is_typed_is_no_step_and_stays_behind_the_next_one(self, chromium: "Browser", write: Write) -> None:
+        with opened(chromium, write()) as it:
+            it.page.locator("#search").press_sequentially("cat")
+            it.page.select_option("#sort", "lowest")
+            it.page.go_back()
+            assert fragment(it.page) == "#search=cat"
+            assert names(it.page) == ["cat 10.jpg", "cat 2.jpg"]
+            it.page.go_back()
+            assert it.page.url == "about:blank"
+
+    def test_an_end_that_is_dragged_writes_the_address_once(self, chromium: "Browser", write: Write) -> None:
+        with opened(chromium, write()) as it:
+            it.page.evaluate(DRAGGED)
+            becomes(it.page, "window.written > 0")
+            assert it.page.evaluate("window.written") == 1
+            assert it.page.locator("#count").inner_text() == "4 of 6 pictures"
 
     def test_an_open_picture_is_in_the_address(self, chromium: "Browser", write: Write) -> None:
         with opened(chromium, write() + "#open=2&sort=path") as it:

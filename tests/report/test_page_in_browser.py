@@ -169,6 +169,7 @@ class TestLarge:
         with opened(chromium, write()) as it:
             cells(it.page).first.click()
             it.page.keyboard.press("ArrowRight")
+            becomes(it.page, "location.hash === '#open=1'")
             it.page.go_back()
             assert not it.page.locator("#large").is_visible()
             it.page.go_forward()

@@ -1,10 +1,13 @@
 // The page of results: what was chosen decides what is shown, and is kept in the fragment of the address.
 
+const PAUSE = 200; // ms without a change, after which the address is written: browsers stop a page that does so always
+
 class Page {
   #results = readResults();
   #orders = new Orders(this.#results.entries);
   #chosen = NOTHING_CHOSEN;
   #shown = [];
+  #writing = null; // the timer after which the address is written
   #parts = {
     clear: byId("clear"),
     clearEmpty: byId("clear-empty"),
@@ -68,18 +71,40 @@ class Page {
 
   /** Take over what the address says. */
   #restore() {
+    this.#stopWriting();
     this.#chosen = chosenIn(location.hash, this.#results);
     this.#show();
   }
 
   /** Change what is chosen. A step is what the browser's back button takes back. */
   #change(changes, { isStep = true } = {}) {
+    if (isStep) this.#write();
     this.#chosen = { ...this.#chosen, ...changes };
-    const fragment = fragmentOf(this.#chosen);
-    const address = fragment ? `#${fragment}` : location.href.split("#")[0];
-    if (isStep) history.pushState({ isOpened: this.#chosen.open !== null }, "", address);
-    else history.replaceState(history.state, "", address);
+    if (isStep) history.pushState({ isOpened: this.#chosen.open !== null }, "", this.#address);
+    else this.#writeSoon();
     this.#show();
+  }
+
+  get #address() {
+    const fragment = fragmentOf(this.#chosen);
+    return fragment ? `#${fragment}` : location.href.split("#")[0];
+  }
+
+  #writeSoon() {
+    this.#stopWriting();
+    this.#writing = setTimeout(() => this.#write(), PAUSE);
+  }
+
+  /** Write the changes that were no steps into the address, if there are any. */
+  #write() {
+    if (this.#writing === null) return;
+    this.#stopWriting();
+    history.replaceState(history.state, "", this.#address);
+  }
+
+  #stopWriting() {
+    clearTimeout(this.#writing);
+    this.#writing = null;
   }
 
   #toggleLabel(name) {
@@ -145,8 +170,9 @@ class Page {
   }
 
   #step(by) {
-    const entry = this.#shown[this.#shown.indexOf(this.#results.entries[this.#chosen.open]) + by];
-    if (!entry || !this.#shown.includes(this.#results.entries[this.#chosen.open])) return;
+    const position = this.#shown.indexOf(this.#results.entries[this.#chosen.open]);
+    const entry = position < 0 ? null : this.#shown[position + by];
+    if (!entry) return;
     this.#change({ open: entry.number }, { isStep: false });
     this.#grid.activate(entry);
   }
@@ -154,6 +180,7 @@ class Page {
   /** The large picture was closed: where opening it was a step, that is taken back. */
   #close() {
     const entry = this.#results.entries[this.#chosen.open];
+    this.#write();
     if (history.state?.isOpened) history.back();
     else this.#change({ open: null }, { isStep: false });
     this.#grid.activate(entry);
@@ -167,7 +194,8 @@ class Page {
   }
 
   #onSearchKey(event) {
-    if (event.key !== "Escape" && event.key !== "Enter" && event.key !== "ArrowDown") return;
+    const leads = ["Escape", "Enter", "ArrowDown"].includes(event.key);
+    if (!leads || event.isComposing) return; // a word that an input method has not finished
     event.preventDefault();
     if (event.key === "Escape" && this.#chosen.search) this.#change({ search: "" }, { isStep: false });
     else this.#grid.focus();
