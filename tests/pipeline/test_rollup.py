@@ -257,22 +257,22 @@ def test_labels_that_are_wholly_those_of_imagenet_have_ancestors_in_any_order() 
     [
         pytest.param(
             ("airplane", "automobile"),
-            'The labels of the model are none of ImageNet, so they have no place in WordNet: "airplane", "automobile".',
+            'The labels of the model are none of ImageNet\'s, so they have no place in WordNet: "airplane", "automobile".',
             id="CIFAR-10",
         ),
         pytest.param(
             ("minivan", "bakery of ours"),
-            '1 of the 2 labels of the model are none of ImageNet, so they have no place in WordNet: "bakery of ours".',
+            '1 of the 2 labels of the model is none of ImageNet\'s, so it has no place in WordNet: "bakery of ours".',
             id="one that is not",
         ),
         pytest.param(
             ("n02110185", "n99999999"),
-            '1 of the 2 labels of the model are none of ImageNet, so they have no place in WordNet: "n99999999".',
+            '1 of the 2 labels of the model is none of ImageNet\'s, so it has no place in WordNet: "n99999999".',
             id="an id that WordNet lacks",
         ),
         pytest.param(
             ("crane", "minivan"),
-            '1 of the 2 labels of the model are none of ImageNet, so they have no place in WordNet: "crane".',
+            '1 of the 2 labels of the model is none of ImageNet\'s, so it has no place in WordNet: "crane".',
             id="a name of two classes",
         ),
     ],

@@ -84,13 +84,19 @@ def tree_of(labels: Sequence[str]) -> Tree:
     """The tree above these labels of a model. Raises UsageError where they are not those of ImageNet."""
     found = wordnet_ids(labels)
     if missing := [label for label, wnid in zip(labels, found, strict=True) if wnid is None]:
-        some = "The labels" if len(missing) == len(labels) else f"{len(missing):,} of the {len(labels):,} labels"
         names = listed([f'"{label}"' for label in missing], _NAMED)
         raise UsageError(
-            f"{some} of the model are none of ImageNet, so they have no place in WordNet: {names}.",
+            f"{_so_many(len(missing), len(labels))} no place in WordNet: {names}.",
             "Leave out {rollup}, or give a {model} with ImageNet's labels or WordNet ids.",
         )
     return Tree([wnid for wnid in found if wnid is not None])
+
+
+def _so_many(missing: int, labels: int) -> str:
+    if missing == 1:
+        return f"1 of the {labels:,} labels of the model is none of ImageNet's, so it has"
+    some = "The labels" if missing == labels else f"{missing:,} of the {labels:,} labels"
+    return f"{some} of the model are none of ImageNet's, so they have"
 
 
 def require_rules(unsure: float | None, rollup: float | None, activation: Activation) -> None:
