@@ -244,7 +244,7 @@ def test_each_list_of_imagenet_has_its_ancestors(count: int) -> None:
 
 def test_labels_that_are_wordnet_ids_or_begin_with_them_have_ancestors() -> None:
     tree = tree_of(["n02110185", "n02085620-Chihuahua", "n03770679"])
-    assert [ancestor.name for ancestor in tree.ancestors(0)][0] == "dog"
+    assert tree.ancestors(0)[0].name == "dog"
     assert tree.ancestors(2) == []
 
 
@@ -257,7 +257,8 @@ def test_labels_that_are_wholly_those_of_imagenet_have_ancestors_in_any_order() 
     [
         pytest.param(
             ("airplane", "automobile"),
-            'The labels of the model are none of ImageNet\'s, so they have no place in WordNet: "airplane", "automobile".',
+            "The labels of the model are none of ImageNet's, so they have no place in WordNet: "
+            '"airplane", "automobile".',
             id="CIFAR-10",
         ),
         pytest.param(

@@ -81,7 +81,7 @@ def classified(output: str, *more: str) -> bytes:
 
 
 def answers(file: str) -> list[str | None]:
-    return [result.answer and result.answer.label for result in read_results(Path(file))]
+    return [None if (answer := result.answer) is None else answer.label for result in read_results(Path(file))]
 
 
 def test_dark_pictures_are_unsure_others_sled_dogs_and_bright_ones_huskies(folder: Path) -> None:
