@@ -1,12 +1,14 @@
 """The design as a test: arrows point down, torch stays in its rooms, and start-up pays for nothing it does not use."""
 
 import ast
+import json
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from places import PACKAGE
+from places import EXAMPLES, PACKAGE
 
 # From the bottom. Imports go down only; rooms of one layer do not know each other, but for the bottom's single files.
 LAYERS = (
@@ -152,13 +154,18 @@ def test_nothing_imports_click() -> None:
         pytest.param(["embed", "--help"], id="help of embed"),
         pytest.param(["train", "--help"], id="help of train"),
         pytest.param(["bench", "--help"], id="help of bench"),
+        pytest.param(["report", "--help"], id="help of report"),
+        pytest.param(["report", "{labels}", "-o", "{page}"], id="report"),
         pytest.param(["--version"], id="version"),
         pytest.param(["models"], id="models"),
         pytest.param(["classify"], id="wrong usage"),
         pytest.param(["embed", "cat.png", "--format", "npy"], id="wrong usage of embed"),
     ],
 )
-def test_what_needs_no_network_does_not_import_torch(arguments: list[str]) -> None:
+def test_what_needs_no_network_does_not_import_torch(arguments: list[str], tmp_path: Path) -> None:
+    labels, page = tmp_path / "labels.jsonl", tmp_path / "page.html"
+    labels.write_text(json.dumps({"path": str(EXAMPLES / "cat.png"), "predictions": []}) + "\n")
+    arguments = [argument.format(labels=labels, page=page) for argument in arguments]
     script = (
         "import sys\n"
         "from vithybrid_cli.commands.app import app\n"

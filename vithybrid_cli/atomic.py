@@ -39,9 +39,9 @@ def replacing(file: Path, mode: int | None = None) -> Iterator[Path]:
     If the block raises, or the system refuses (OSError), what was there stays.
     """
     part = _beside(file)
-    os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else stat.S_IMODE(mode)))
-    mode = part.stat().st_mode if mode is None else stat.S_IMODE(mode)
-    try:
+    try:  # from here on, since a signal may come at once
+        os.close(os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o666 if mode is None else stat.S_IMODE(mode)))
+        mode = part.stat().st_mode if mode is None else stat.S_IMODE(mode)
         yield part
         part.chmod(mode)
         _flush(part)

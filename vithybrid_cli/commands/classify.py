@@ -10,6 +10,7 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.runs.label import label
+from vithybrid_cli.runs.page import is_page, label_on_page
 from vithybrid_cli.settings import (
     DEFAULT_DECODE_TIMEOUT,
     DEFAULT_MAX_BYTES,
@@ -37,7 +38,7 @@ def classify(
     ] = Activation.AUTO,
     unsure: options.Unsure = None,
     rollup: options.Rollup = None,
-    output_format: options.OutputFormat = None,
+    output_format: options.LabelFormatOption = None,
     output: options.Output = None,
     resume: Annotated[
         bool,
@@ -100,6 +101,8 @@ def classify(
 
       vithybrid classify photos/ --rollup 0.8 --unsure 0.5
 
+      vithybrid classify photos/ -o labels.html
+
       find . -name '*.jpg' -print0 | vithybrid classify - -0 -k 1 | jq .
     """
     what = Reading(
@@ -148,6 +151,6 @@ def classify(
         rollup=rollup,
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
-        tally = label(what, how, where, watch)
-    if tally.failed:
+        failed = label_on_page(what, how, where, watch) if is_page(where) else label(what, how, where, watch).failed
+    if failed:
         raise typer.Exit(EXIT_SOME_FAILED)

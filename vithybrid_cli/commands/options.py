@@ -11,6 +11,7 @@ from vithybrid_cli.choices import Dtype as Dtype
 from vithybrid_cli.choices import EngineKind as EngineKind
 from vithybrid_cli.choices import WeightsDtype as WeightsDtype
 from vithybrid_cli.output import Format
+from vithybrid_cli.output.formats import LabelFormat
 
 MODEL_PANEL, RUN_PANEL, OUTPUT_PANEL = "Model", "How it runs", "Output"  # sections of --help
 
@@ -281,6 +282,17 @@ OutputFormat = Annotated[
         rich_help_panel=OUTPUT_PANEL,
         show_default="table on a terminal, else jsonl",
         help="How results are written.",
+    ),
+]
+LabelFormatOption = Annotated[
+    LabelFormat | None,
+    typer.Option(
+        "--format",
+        "-f",
+        case_sensitive=False,
+        rich_help_panel=OUTPUT_PANEL,
+        show_default="table on a terminal, else jsonl",
+        help="How results are written. html is a page to look through, made of results that lie beside it as jsonl.",
     ),
 ]
 TEXT_FORMATS = "<table|json|jsonl|csv|tsv>"

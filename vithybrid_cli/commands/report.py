@@ -18,7 +18,7 @@ def report(
     results: Annotated[
         list[Path],
         typer.Argument(
-            metavar="RESULTS...",
+            metavar="RESULTS",
             help="Files that `vithybrid classify` wrote: json, jsonl, csv, tsv or parquet. Several are shown in turn.",
         ),
     ],
@@ -68,7 +68,7 @@ def report(
             metavar="TEXT",
             rich_help_panel=options.OUTPUT_PANEL,
             help="The heading of the page.",
-            show_default="the name of RESULTS",
+            show_default="the name of the page",
         ),
     ] = None,
     column: options.Column = None,

@@ -21,6 +21,18 @@ class Format(StrEnum):
     PARQUET = "parquet"
 
 
+class LabelFormat(StrEnum):
+    """How labels are written: as results, or as a page that shows them."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    PARQUET = "parquet"
+    HTML = "html"
+
+
 class EmbeddingFormat(StrEnum):
     """How features are written."""
 

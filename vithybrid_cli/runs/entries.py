@@ -112,8 +112,14 @@ class EntryMaker:
 
 
 def _looked_up(item: Item) -> ImageError | None:
-    """Whether a picture that nobody opens is there at all, as far as that can be asked for nothing."""
-    return MissingFile("There is no file of this name.") if item.stamp() == NO_FILE else None
+    """What is wrong with a picture that nobody reads, as far as its size and time tell: that it is not there."""
+    if item.stamp() != NO_FILE:
+        return None
+    try:
+        item.open().close()
+    except ImageError as error:
+        return error
+    return None
 
 
 def original(item: Item, page: Path) -> str | None:

@@ -15,7 +15,6 @@ from vithybrid_cli.runs.beside import files_beside
 if TYPE_CHECKING:
     from vithybrid_cli.report.entries import Thumbnail
 
-PAGE = "html"  # the format, among those of results
 _SUFFIXES = (".html", ".htm")
 _HEAD = 1024  # bytes, in which a page says who wrote it
 

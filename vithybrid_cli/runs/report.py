@@ -65,7 +65,7 @@ def report(
     ):
         size = _Size(stream, shown, watch, _smaller(show.thumbnails))
         entries = EntryMaker(page, tally, place).entries(found, maker, what.workers)
-        write_page(stream, _counted(entries, counter, size), _about(results, total, shown, show))
+        write_page(stream, _counted(entries, counter, size), _about(page, results, total, shown, show))
         written = size.end()
     _tell(page, tally, written, show, watch)
     return tally
@@ -73,9 +73,10 @@ def report(
 
 def _count(results: Path) -> int:
     """How many results there are, all of which are read: so damage shows before the work. Raises UsageError."""
+    if results.is_dir():
+        raise UsageError(f"{results} is a folder.", "Give a file that `vithybrid classify` wrote.")
     if results.exists() and not results.is_file():
-        kind = "a folder" if results.is_dir() else "no regular file, and is read twice"
-        raise UsageError(f"{results} is {kind}.", "Give a file that `vithybrid classify` wrote.")
+        raise UsageError(f"{results} is no regular file, and results are read twice.", "Write them to a file first.")
     return sum(1 for _ in read_results(results))
 
 
@@ -137,7 +138,7 @@ def _smaller(kind: Thumbnails) -> str:
     return f"{link} of `vithybrid report` keeps thumbnails in files beside it, and {fewer}"
 
 
-def _about(results: Sequence[Path], total: int, shown: int, show: Showing) -> About:
+def _about(page: Path, results: Sequence[Path], total: int, shown: int, show: Showing) -> About:
     names = listed([file.name for file in results], _MOST_NAMED)
     facts = [("Results", names)]
     models = list(dict.fromkeys(name for file in results if (name := _model(file)) is not None))
@@ -146,7 +147,7 @@ def _about(results: Sequence[Path], total: int, shown: int, show: Showing) -> Ab
     if total and not all(map(_has_stamps, results)):
         facts.append(("Pictures", "those that are there now: their size and time were not kept with the results"))
     left_out = f"Shown are the first {shown:,} of {total:,} pictures." if shown < total else None
-    return About(show.title or names, tuple(facts), left_out)
+    return About(show.title or page.stem, tuple(facts), left_out)
 
 
 def _model(results: Path) -> str | None:
@@ -181,7 +182,6 @@ def _tell(page: Path, tally: Tally, size: int, show: Showing, watch: Watch) -> N
     line = tally.line()
     watch.say(f"{page} shows {pictures} in {megabytes(size)}" + (f"; {line}" if line else ""))
     if tally.pictures and tally.gone == tally.pictures:
-        place = "the current folder" if show.root is None else f"{show.root}"
-        watch.warn(
-            f"no picture is where the results say; their relative paths begin at {place}, or at {option('root')}"
-        )
+        place = "the current folder" if show.root is None else show.root
+        begin = f"their relative paths begin at {place}, and {option('root')} names another folder"
+        watch.warn(f"no picture is where the results say: {begin}")

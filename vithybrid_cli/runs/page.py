@@ -1,0 +1,62 @@
+"""Pictures become a page of their labels in one run, which may go on with an earlier one by the results beside it."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+from vithybrid_cli.errors import UsageError, option
+from vithybrid_cli.output.destination import FILE_FORMATS, suffix_format
+from vithybrid_cli.output.formats import Format, LabelFormat
+from vithybrid_cli.runs.label import label
+from vithybrid_cli.runs.page_file import is_page_name, require_page
+from vithybrid_cli.runs.record import is_begun
+from vithybrid_cli.runs.watch import Watch
+from vithybrid_cli.settings import Reading, Running, Writing
+from vithybrid_cli.sources.inputs import Sources
+
+
+def is_page(where: Writing) -> bool:
+    """Whether a page is asked for, by its format or by the suffix of its file.
+
+    Raises UsageError if that is the suffix of nothing that can be written.
+    """
+    if where.format is not None:
+        return where.format == LabelFormat.HTML
+    return (
+        is_page_name(where.output) or suffix_format(where.output, (*FILE_FORMATS, LabelFormat.HTML)) == LabelFormat.HTML
+    )
+
+
+def label_on_page(what: Reading, how: Running, where: Writing, watch: Watch) -> int:
+    """Label all pictures as `runs.label.label` does, to ``page.jsonl``, and make ``page.html`` of that.
+
+    How many pictures could not be labelled or shown. Raises as `label` and `runs.report.report` do.
+    """
+    page = require_page(where.output)
+    results = page.with_suffix(f".{Format.JSONL}")
+    _require_ours(results, page, where)
+    Sources.of(what, page, offline=how.offline).require_apart(page)
+    failed = label(what, how, replace(where, output=results, format=Format.JSONL), watch).failed
+    with _interrupt_told(results, watch):
+        from vithybrid_cli.runs.report import Showing, report  # imports Pillow
+
+        return failed + report([results], page, Showing(), what, watch, offline=how.offline).missing
+
+
+def _require_ours(results: Path, page: Path, where: Writing) -> None:
+    """Raise UsageError if results that nobody named would be overwritten, and are not those of an earlier page."""
+    if where.resume or where.update or not is_begun(results) or page.exists():
+        return
+    cause = f"{results} is there already, and the results of this page would be written to it."
+    raise UsageError(cause, "Give {resume} or {update} to go on with it, or another {output}.")
+
+
+@contextmanager
+def _interrupt_told(results: Path, watch: Watch) -> Iterator[None]:
+    """Say after an interrupt that only the page is missing."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        watch.say(f"all labels are in {results}; {option('resume')} makes the page of them")
+        raise
