@@ -67,6 +67,13 @@ def test_a_page_has_what_could_not_be_labelled_and_the_run_ends_as_any_with_erro
     assert "cannot be read now" not in done.stderr
 
 
+def test_a_page_among_the_pictures_is_nothing_left_out() -> None:
+    run("photos", "-o", "photos/page.html")
+    done = run("photos", "-o", "photos/page.html")
+    assert [line for line in done.stderr.splitlines() if "left out" in line] == []
+    assert len(ReadPage.of(Path("photos/page.html")).paths) == 3
+
+
 def test_an_update_labels_what_is_new_and_makes_the_page_anew() -> None:
     run("photos", "-o", "page.html")
     shutil.copy(EXAMPLES / "dog.jpg", "photos/d.jpg")

@@ -19,6 +19,7 @@ from read_page import ReadPage
 from typer.testing import CliRunner
 
 from vithybrid_cli.commands.app import app
+from vithybrid_cli.locks import lock_file
 from vithybrid_cli.runs import report as report_module
 
 ERROR = {"type": "UnreadableImage", "message": "The file is empty. Copy or download it again."}
@@ -314,6 +315,41 @@ def test_thumbnails_beside_a_page_are_no_pictures_to_label(results: Path) -> Non
     run("labels.jsonl", "-o", "photos/page.html", "--thumbnails", "link")
     done = CliRunner().invoke(app, ["classify", "photos", "-m", "tiny", "-f", "jsonl"])
     assert len(done.stdout.splitlines()) == 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="other systems have fewer names")
+@pytest.mark.parametrize("name", ["a b#?%41.html", os.fsdecode(b"\xff.html"), "\u2028'\".html", "a:b.html"])
+def test_a_page_of_any_name_finds_its_thumbnails(results: Path, name: str) -> None:
+    assert run("labels.jsonl", "-o", name, "--thumbnails", "link").exit_code == 0
+    address = ReadPage.of(Path(name)).entries[0]["thumbnail"]
+    assert address.isascii()
+    assert ":" not in address
+    assert Path(unquote(address, errors="surrogateescape")).is_file()
+
+
+def test_a_file_in_the_place_of_the_folder_of_thumbnails_is_refused(results: Path) -> None:
+    Path("page.html.files").touch()
+    assert "Cannot write to page.html.files: File exists." in refused(
+        "labels.jsonl", "-o", "page.html", "--thumbnails", "link"
+    )
+    assert run("labels.jsonl", "-o", "page.html").exit_code == 0
+    assert Path("page.html.files").is_file()
+
+
+@pytest.mark.parametrize("kind", ["DecoderCrashed", "DecodeTimeout", "WorkerCrashed"])
+def test_a_picture_that_has_crashed_its_decoder_or_hung_is_not_opened_again(photos: Path, kind: str) -> None:
+    record = {"path": "photos/a.png", "error": {"type": kind, "message": "It took too long."}}
+    Path("labels.jsonl").write_text(json.dumps(record) + "\n")
+    assert run("labels.jsonl", "-o", "page.html").exit_code == 0
+    assert page().entries[0]["error"] == [kind, "It took too long."]
+    assert page().inline == {}
+    assert page().notes == [[]]
+
+
+def test_only_one_run_at_a_time_writes_the_thumbnails_of_a_page(results: Path) -> None:
+    Path("page.html.files").mkdir()
+    with lock_file(Path("page.html.files/.lock")):
+        assert "Another run is writing page.html." in refused("labels.jsonl", "-o", "page.html", "--thumbnails", "link")
 
 
 def test_a_link_to_a_page_stays_one(results: Path) -> None:

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import quote
 
-from vithybrid_cli.errors import ImageError, MissingFile
+from vithybrid_cli.errors import DecoderCrashed, DecodeTimeout, ImageError, MissingFile, WorkerCrashed
 from vithybrid_cli.images.local import LocalFile
-from vithybrid_cli.items import NO_FILE, Item
+from vithybrid_cli.items import NO_FILE, Failure, Item
 from vithybrid_cli.report.entries import Entry, Thumbnail
 from vithybrid_cli.report.thumbnails import Made, ThumbnailMaker
 from vithybrid_cli.results import Pictured
@@ -19,6 +19,7 @@ from vithybrid_cli.sources.remote.addresses import is_address
 
 _GONE = "The picture is gone."
 _CHANGED = "The picture has changed since it was labelled."
+_DANGEROUS = (DecoderCrashed, DecodeTimeout, WorkerCrashed)
 _RESERVED = "!#$%&'()*+,/:;=?@[]~"  # what an address may hold as it is
 
 
@@ -72,7 +73,7 @@ class EntryMaker:
         def items() -> Iterator[Item]:
             for one in found:
                 waiting.append(one)
-                yield one.item
+                yield _unless_dangerous(one)
 
         with closing(thumbnails(items(), maker, workers)) as made:
             for thumbnail in made:
@@ -109,6 +110,12 @@ class EntryMaker:
         elif made is not None and made.damage is not None:
             self.tally.in_part += was is None
             yield f"It is shown in part. {made.damage.cause}"
+
+
+def _unless_dangerous(one: Pictured) -> Item:
+    """The picture, if decoding it has not crashed or hung: this time it would do so to this program."""
+    error = one.result.error
+    return Failure(one.item.name, error, NO_FILE) if isinstance(error, _DANGEROUS) else one.item
 
 
 def _looked_up(item: Item) -> ImageError | None:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
@@ -99,8 +99,16 @@ def place_of_thumbnails(page: Path, kind: Thumbnails) -> Iterator[Place]:
         yield lambda thumbnail: thumbnail
         forget_thumbnails(page)
         return
-    try:
-        with thumbnail_folder(page) as folder:
-            yield folder.put
-    except OSError as error:
-        raise unwritable(folder_beside(page), error) from error
+    with ExitStack() as stack:
+        try:
+            folder = stack.enter_context(thumbnail_folder(page))
+        except OSError as error:
+            raise unwritable(folder_beside(page), error) from error
+
+        def put(thumbnail: "Thumbnail") -> str:
+            try:
+                return folder.put(thumbnail)
+            except OSError as error:
+                raise unwritable(folder.folder, error) from error
+
+        yield put

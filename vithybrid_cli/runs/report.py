@@ -65,7 +65,7 @@ def report(
     ):
         size = _Size(stream, shown, watch, _smaller(show.thumbnails))
         entries = EntryMaker(page, tally, place).entries(found, maker, what.workers)
-        write_page(stream, _counted(entries, counter, size), _about(page, results, total, shown, show))
+        write_page(stream, _counted(entries, tally, counter, size), _about(page, results, total, shown, show))
         written = size.end()
     _tell(page, tally, written, show, watch)
     return tally
@@ -80,10 +80,12 @@ def _count(results: Path) -> int:
     return sum(1 for _ in read_results(results))
 
 
-def _counted(entries: Iterable[Entry], counter: Counter, size: "_Size") -> Iterator[Entry]:
+def _counted(entries: Iterable[Entry], tally: Tally, counter: Counter, size: "_Size") -> Iterator[Entry]:
+    missing = 0
     for entry in entries:
         yield entry
-        counter.advance(failed=entry.thumbnail is None)
+        counter.advance(failed=tally.missing > missing)
+        missing = tally.missing
         size.add()
 
 

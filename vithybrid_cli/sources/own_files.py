@@ -13,7 +13,10 @@ _Identity = tuple[int, int]  # device and inode
 
 @dataclass(frozen=True, slots=True)
 class OwnFiles:
-    """Those of one run. ``output`` may not exist yet; what is named after it (``out.csv.run.json``) belongs to it."""
+    """Those of one run. ``output`` may not exist yet.
+
+    What is named after it belongs to it: ``out.csv.run.json``, and the page ``out.html``.
+    """
 
     output: Path | None = None
     others: frozenset[_Identity] = frozenset()
@@ -36,9 +39,13 @@ class OwnFiles:
 
         Windows tells no inodes for nothing, so there it is only the output that is known.
         """
-        if self.output is not None and f"{entry.name}.".startswith(f"{self.output.name}."):
+        if self.output is not None and _is_named_after(entry.name, self.output):
             return _of_file(entry.folder or ".") == _of_file(str(self.output.parent))
         return any(entry.inode == inode for _, inode in self.others) and _of_file(entry.path) in self.others
+
+
+def _is_named_after(name: str, output: Path) -> bool:
+    return f"{name}.".startswith(f"{output.name}.") or name in (f"{output.stem}.html", f"{output.stem}.htm")
 
 
 def _of_file(path: str) -> _Identity | None:
