@@ -12,6 +12,7 @@ _UNUSUAL = re.compile(r'[\x00-\x1f\x7f-\x9f<>:"/\\|?*\u200b-\u200f\u2028-\u202e\
 _DEVICES = re.compile(r"(con|prn|aux|nul|conin\$|conout\$|(com|lpt)[0-9¹²³])(\.|$)", re.IGNORECASE)
 _LAST_PART = re.compile(r"[^/\\]*$")
 _QUERY = re.compile(r"[?#].*$", re.DOTALL)
+_LONGEST_SUFFIX = len("parquet")
 _NOTHING_LEFT = "picture"
 
 
@@ -54,7 +55,7 @@ def _stem(name: str) -> str:
     last = _LAST_PART.search(name.rstrip("/\\"))
     text = last[0] if last else ""
     stem, dot, suffix = text.rpartition(".")
-    return stem if dot and stem.strip(".") and len(suffix) <= 5 else text
+    return stem if dot and stem.strip(".") and len(suffix) <= _LONGEST_SUFFIX else text
 
 
 def _safe(text: str) -> str:

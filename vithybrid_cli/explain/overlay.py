@@ -20,7 +20,7 @@ _INFERNO = (
     *(0xCF4446, 0xED6925, 0xFB9A06, 0xF7D03C, 0xFCFFA4),
 )
 COLOURS = "inferno"
-_FIRST = 0.3  # of the colours: those before it are hard to tell from a dark picture
+_FIRST, _LAST = 0.3, 0.94  # of the colours: those before are hard to tell from a dark picture, the last are near white
 _OPACITY = 0.82  # of the strongest part
 _GREY = 0.45  # how much of the picture's own colour is taken away, so that the map's stands out
 _FINER = 4  # places along each side of a coarse cell that it is the mean of
@@ -41,7 +41,7 @@ def colour(strength: Floats) -> npt.NDArray[np.float32]:
     """The colour of each value from 0 to 1: [...] → RGB from 0 to 255 [..., 3]."""
     table = np.array([[value >> 16, value >> 8 & 255, value & 255] for value in _INFERNO], np.float32)
     places = np.linspace(0, 1, len(table))
-    at = _FIRST + (1 - _FIRST) * strength
+    at = _FIRST + (_LAST - _FIRST) * strength
     return np.stack([np.interp(at, places, table[:, channel]) for channel in range(3)], axis=-1).astype(np.float32)
 
 
