@@ -152,6 +152,8 @@ def test_nothing_imports_click() -> None:
         pytest.param(["--help"], id="help"),
         pytest.param(["classify", "--help"], id="help of classify"),
         pytest.param(["embed", "--help"], id="help of embed"),
+        pytest.param(["explain", "--help"], id="help of explain"),
+        pytest.param(["explain", "-m", "tiny"], id="wrong usage of explain"),
         pytest.param(["train", "--help"], id="help of train"),
         pytest.param(["bench", "--help"], id="help of bench"),
         pytest.param(["report", "--help"], id="help of report"),

@@ -10,6 +10,7 @@ import pytest
 from vithybrid_cli.commands.classify import classify
 from vithybrid_cli.commands.embed import embed
 from vithybrid_cli.commands.evaluate import evaluate
+from vithybrid_cli.commands.explain import explain
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.pipeline.classifier import Classifier
 from vithybrid_cli.pipeline.embedder import Embedder
@@ -29,6 +30,8 @@ ONLY_LABELS = {"top_k", "threshold", "activation", "unsure", "rollup"}
 
 
 ONE_FILE = {"resume", "update"}  # of an earlier run
+NEVER_EXPLAINED = {"compiled", "attention"}  # which gradients need as they are
+NOT_ONE_FILE = ONE_FILE | {"output_format", "threshold", "activation"}  # of what is written to a folder
 ONLY_FOLDERS = {"exclude", "shards", "archives"}
 EVERY = Running, Reading, Decoding, Writing
 
@@ -48,6 +51,7 @@ def names(*groups: type[Any]) -> set[str]:
         pytest.param(classify, names(*EVERY), id="classify"),
         pytest.param(embed, names(*EVERY) - ONLY_LABELS - {"update"}, id="embed"),
         pytest.param(evaluate, names(*EVERY) - ONLY_LABELS - FROM_A_FOLDER - ONE_FILE, id="evaluate"),
+        pytest.param(explain, names(*EVERY) - NOT_ONE_FILE - NEVER_EXPLAINED, id="explain"),
     ],
 )
 def test_a_command_has_an_option_for_each_setting(command: Callable[..., None], covered: set[str]) -> None:

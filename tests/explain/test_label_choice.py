@@ -53,13 +53,13 @@ def test_a_label_has_several_names(text: str, index: int) -> None:
         ),
         (
             "cat",
-            'The model has no label "cat"; the nearest are "tabby, tabby cat" (1), "tiger cat" (2), "Egyptian cat" (6). '
-            "Give --label a label, its first name, or its index; `vithybrid info MODEL` lists them.",
+            'The model has no label "cat"; the nearest are "tabby, tabby cat" (1), "tiger cat" (2), "Egyptian cat" '
+            "(6). Give --label a label, its first name, or its index; `vithybrid info MODEL` lists them.",
         ),
         (
             "xyzzy",
-            'The model has no label "xyzzy". Give --label a label, its first name, or its index; `vithybrid info MODEL` '
-            "lists them.",
+            'The model has no label "xyzzy". Give --label a label, its first name, or its index; `vithybrid info '
+            "MODEL` lists them.",
         ),
         (
             "99",

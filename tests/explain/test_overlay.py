@@ -1,4 +1,4 @@
-"""A map lies over the picture where the network saw what it is of, however the picture was resized, cropped or turned."""
+"""A map lies over the picture where the network saw what it is of, however that was resized, cropped or turned."""
 
 from pathlib import Path
 from typing import Any

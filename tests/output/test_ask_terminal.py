@@ -1,16 +1,13 @@
 """What a terminal shows is known or asked; it is never waited for long, and no answer is left for the shell to read."""
 
 import json
-import os
-import pty
 import select
-import subprocess
 import sys
-import termios
 import time
 from typing import Any
 
 import pytest
+from own_terminal import Terminal
 
 from vithybrid_cli.choices import Graphics
 from vithybrid_cli.output.ask_terminal import known_graphics, screen_of
@@ -31,58 +28,14 @@ time.sleep(60)
 """
 
 
-class Terminal:
-    """A program on a terminal of its own, for which this test answers."""
-
-    def __init__(self, environment: dict[str, str], wanted: str = "AUTO", pause: float = 0) -> None:
-        self.ours, theirs = pty.openpty()
-        script = ASKS.format(environment=environment, wanted=wanted, pause=pause)
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", script],
-            stdin=theirs,
-            stdout=theirs,
-            stderr=subprocess.PIPE,
-            start_new_session=True,
-            preexec_fn=lambda: _control(0),
-        )
-        self.theirs = theirs
-
-    def read_until(self, text: bytes) -> bytes:
-        found = b""
-        end = time.monotonic() + 60
-        while text not in found and time.monotonic() < end:
-            if select.select([self.ours], [], [], 0.1)[0]:
-                found += os.read(self.ours, 4096)
-        return found
-
-    def answer(self, text: bytes) -> None:
-        os.write(self.ours, text)
-
-    def told(self) -> Any:
-        assert self.process.stderr is not None
-        return json.loads(self.process.stderr.readline())
-
-    def left(self) -> bytes:
-        """What the shell would read next, and what was shown."""
-        flags = termios.tcgetattr(self.theirs)
-        assert flags[3] & termios.ECHO  # as it was before
-        assert flags[3] & termios.ICANON
-        flags[3] &= ~termios.ICANON
-        flags[6][termios.VMIN] = flags[6][termios.VTIME] = 0
-        termios.tcsetattr(self.theirs, termios.TCSANOW, flags)
-        kept = os.read(self.theirs, 4096)
-        self.process.kill()
-        self.process.communicate()
-        os.close(self.theirs)
-        os.close(self.ours)
-        return kept
+def asking(environment: dict[str, str], wanted: str = "AUTO", pause: float = 0) -> Terminal:
+    """A program that asks its terminal."""
+    return Terminal([sys.executable, "-c", ASKS.format(environment=environment, wanted=wanted, pause=pause)])
 
 
-def _control(descriptor: int) -> None:
-    """Make the terminal the controlling one of this new session."""
-    import fcntl
-
-    fcntl.ioctl(descriptor, termios.TIOCSCTTY, 0)
+def told_by(terminal: Terminal) -> Any:
+    """What it found out."""
+    return json.loads(terminal.error_line())
 
 
 @pytest.mark.parametrize(
@@ -96,37 +49,37 @@ def _control(descriptor: int) -> None:
     ],
 )
 def test_a_terminal_is_asked_and_its_answer_is_taken(answer: bytes, graphics: str, cell: list[int]) -> None:
-    terminal = Terminal({"TERM": "xterm-256color"})
+    terminal = asking({"TERM": "xterm-256color"})
     assert QUESTION in terminal.read_until(QUESTION)
     terminal.answer(answer)
-    told = terminal.told()
+    told = told_by(terminal)
     assert told[:2] == [graphics, cell]
     assert terminal.left() == b""
 
 
 def test_what_is_typed_after_the_answer_is_the_users() -> None:
-    terminal = Terminal({"TERM": "xterm"})
+    terminal = asking({"TERM": "xterm"})
     terminal.read_until(QUESTION)
     terminal.answer(b"\x1b[?62;4cls -l")
-    assert terminal.told()[0] == "sixel"
+    assert told_by(terminal)[0] == "sixel"
     assert terminal.left() == b"ls -l"
 
 
 def test_a_terminal_that_does_not_answer_is_not_waited_for_long() -> None:
-    terminal = Terminal({"TERM": "xterm"})
+    terminal = asking({"TERM": "xterm"})
     terminal.read_until(QUESTION)
-    told = terminal.told()
+    told = told_by(terminal)
     assert told[0] == "blocks"
     assert told[2] < 30  # a second is what it waits; a busy machine takes more
     assert terminal.left() == b""
 
 
 def test_a_late_answer_is_taken_at_the_end() -> None:
-    terminal = Terminal({"TERM": "xterm"}, pause=2.5)
+    terminal = asking({"TERM": "xterm"}, pause=2.5)
     terminal.read_until(QUESTION)
     time.sleep(1.7)  # more than it waits
     terminal.answer(b"\x1b[?62;4c")
-    assert terminal.told()[0] == "blocks"
+    assert told_by(terminal)[0] == "blocks"
     assert terminal.left() == b""
 
 
@@ -141,8 +94,8 @@ def test_a_late_answer_is_taken_at_the_end() -> None:
     ],
 )
 def test_nothing_is_asked_where_that_is_not_needed(environment: dict[str, str], wanted: str) -> None:
-    terminal = Terminal(environment, wanted)
-    terminal.told()
+    terminal = asking(environment, wanted)
+    told_by(terminal)
     assert select.select([terminal.ours], [], [], 0.2)[0] == []
     assert terminal.left() == b""
 
