@@ -20,8 +20,10 @@ from vithybrid_cli.commands.info import info
 from vithybrid_cli.commands.job import app as job
 from vithybrid_cli.commands.models import models
 from vithybrid_cli.commands.report import report
+from vithybrid_cli.commands.sort import sort
 from vithybrid_cli.commands.tag import tag
 from vithybrid_cli.commands.train import train
+from vithybrid_cli.commands.undo import undo
 from vithybrid_cli.output.destination import DISK_ERRORS, discard_stdout, unwritable
 
 app = typer.Typer(
@@ -31,7 +33,22 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
     pretty_exceptions_enable=False,
 )
-for command in (classify, embed, report, tag, explain, evaluate, train, download, models, info, convert, bench):
+for command in (
+    classify,
+    embed,
+    report,
+    explain,
+    sort,
+    tag,
+    undo,
+    evaluate,
+    train,
+    download,
+    models,
+    info,
+    convert,
+    bench,
+):
     app.command()(guarded(command))
 app.add_typer(job)
 

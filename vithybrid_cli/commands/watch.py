@@ -39,6 +39,11 @@ class Stderr:
     ) -> None:
         self._log.end()
 
+    @property
+    def progress_shown(self) -> bool:
+        """Whether progress is wanted."""
+        return self._progress_shown
+
     def fetching(self) -> AbstractContextManager[FetchProgress | None]:
         """While a model is located; gives what to call as its files arrive."""
         return fetch_progress(shown=self._progress_shown)

@@ -1,0 +1,80 @@
+"""What commands share that act on files: what they tell while they do, and the plan that they print."""
+
+import sys
+from collections.abc import Iterable, Iterator
+from types import TracebackType
+from typing import Self
+
+from vithybrid_cli.commands.progress import Progress
+from vithybrid_cli.commands.watch import Stderr
+from vithybrid_cli.output import Format, default_format
+from vithybrid_cli.output.destination import opened
+from vithybrid_cli.output.formats import prepare_stream
+from vithybrid_cli.output.json_records import to_json
+
+
+class Acting:
+    """Tells of files that nothing was done for, above a bar that counts the others."""
+
+    def __init__(self, stderr: Stderr) -> None:
+        self.stderr = stderr
+        self._progress = Progress(enabled=stderr.progress_shown)
+        self._showing = stderr.showing(self._progress)
+
+    def __enter__(self) -> Self:
+        self._showing.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._showing.__exit__(kind, error, traceback)
+
+    def expect(self, files: int) -> None:
+        """How many there are."""
+        self._progress.total = files
+
+    def failed(self, path: str, reason: str) -> None:
+        """Nothing, or not all, was done for this file."""
+        self.stderr.say(f"{path}: {reason}")
+
+    def advance(self) -> None:
+        """One more is done."""
+        self._progress.advance()
+
+
+def counted(*parts: tuple[int, str]) -> Iterator[str]:
+    """Each number that is not 0, with what it counts."""
+    return (f"{number:,} {what}" for number, what in parts if number)
+
+
+def write_rows(rows: Iterable[dict[str, str]]) -> None:
+    """Write what would be done to stdout: a table on a terminal, else one JSON object a line."""
+    with opened(None, remedy="make room there") as stream:
+        output_format = default_format(stream)
+        prepare_stream(output_format, stream)
+        if output_format is Format.TABLE:
+            _write_table(rows)
+            return
+        for row in rows:
+            stream.write(to_json(row) + "\n")
+        stream.flush()
+
+
+def _write_table(rows: Iterable[dict[str, str]]) -> None:
+    """Each row on one line, as wide as the screen."""
+    from rich.text import Text
+
+    from vithybrid_cli.output.terminal import open_terminal
+
+    terminal = open_terminal(sys.stdout)
+    for row in rows:
+        half = max((terminal.width - 14) // 2, 8)
+        source = terminal.column(terminal.text(row["from"]), half)
+        terminal.print(
+            [
+                Text.assemble(
+                    (row["action"].ljust(10), "dim"), source, " → ", terminal.column(terminal.text(row["to"]), half)
+                )
+            ]
+        )
