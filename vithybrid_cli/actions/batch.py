@@ -80,6 +80,9 @@ class Batch:
         except FileExistsError as error:
             raise Refused(f"Something else has come to {target} meanwhile. Sort again.") from error
         except OSError as error:
+            if error.errno == errno.EXDEV:
+                cause = f"{work.step.source} is on another file system than {self.into}, where no hard link can be."
+                raise UsageError(cause, "Leave out {hardlink}, or set {symlink}.") from error
             if error.errno in FULL:
                 cause = f"There is no room left for {target}: {error.strerror}."
                 raise UsageError(cause, "Make room and sort again, which goes on where this ended.") from error
@@ -186,8 +189,6 @@ def take_back(step: Step, target: str) -> None:
 def _refusal(step: Step, target: str, error: OSError) -> str:
     if step.local and not os.path.lexists(step.source):
         return "It is not there any more."
-    if error.errno == errno.EXDEV:
-        return "It is on another file system, where no hard link leads to. Sort by copying or with symbolic links."
     failed = error.filename2 or error.filename
     where = target if failed in (None, step.source) else failed
     blamed = (

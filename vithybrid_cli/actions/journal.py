@@ -3,8 +3,9 @@
 A journal is a file of JSON lines in the folder into which is sorted. Its first line says what is sorted and how. Then,
 before anything is done, ``step`` with its number says what will be: from where, to where (below the folder), which
 action, and the source's size and time; afterwards ``done`` says what is there now, or ``void`` that it came to nothing.
-``folder`` is one that was made, ``taken`` a step that took its name before its content was there, and ``end`` that all
-was tried. A line that was cut off when its writer was killed says nothing: what it would have told was not begun.
+``folder`` is one that was made, ``taken`` a step that took its name before its content was there (``taken_back`` when
+it is undone), and ``end`` that all was tried. A line that was cut off when its writer was killed says nothing: what it
+would have told was not begun.
 """
 
 # ruff: noqa: PTH117
@@ -81,6 +82,7 @@ class Past:
     done: dict[int, Mark] = field(default_factory=dict)
     void: set[int] = field(default_factory=set)
     taken: set[int] = field(default_factory=set)
+    taken_back: set[int] = field(default_factory=set)
     folders: list[str] = field(default_factory=list)
     ended: bool = False
 
@@ -138,6 +140,11 @@ def journals_in(folder: Path) -> list[Path]:
     return [found[number] for number in sorted(found)]
 
 
+def is_name_of_journal(name: str) -> bool:
+    """Whether a file is called as journals are."""
+    return _NAME.fullmatch(name) is not None
+
+
 def next_journal(folder: Path) -> Path:
     """The name of a new one."""
     last = next(reversed(journals_in(folder)), None)
@@ -183,6 +190,8 @@ def _learn(past: Past, line: bytes) -> None:
         past.void.add(int(record["void"]))
     elif "taken" in record:
         past.taken.add(int(record["taken"]))
+    elif "taken_back" in record:
+        past.taken_back.add(int(record["taken_back"]))
     elif "folder" in record:
         past.folders.append(_below(record["folder"]))
     past.ended = "end" in record

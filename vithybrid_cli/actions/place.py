@@ -25,6 +25,7 @@ from vithybrid_cli.atomic import UNFINISHED
 # What `link` says where it cannot be done, though nothing is in the way: another file system, one that has no links or
 # no more of them, or a file of somebody else's (Linux, `fs.protected_hardlinks`).
 NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EINVAL)
+_ROUNDED = 2_000_000_000  # nanoseconds
 _CLONE = 0x40049409  # FICLONE of Linux: the copy shares the blocks of the original until one of them is changed
 
 
@@ -39,6 +40,10 @@ class Mark:
     size: int
     mtime_ns: int
     digest: str | None = None
+
+    def is_of(self, other: "Mark") -> bool:
+        """Whether the size is the same, and the time but for what a file system may round it to (FAT: 2 seconds)."""
+        return self.size == other.size and abs(self.mtime_ns - other.mtime_ns) < _ROUNDED
 
 
 def mark_of(path: str, digest: str | None = None) -> Mark:
@@ -64,7 +69,7 @@ def copy(source: str, target: str, part: str, take_name: Callable[[], None]) -> 
             digest = _write(stream, part, cloned=True)
             if _differs(before, os.stat(source)):
                 raise ChangedMeanwhile
-            shutil.copystat(source, part)
+            _keep_times_and_permissions(source, part)
             _appear(part, target, take_name)
     return mark_of(target, digest)
 
@@ -188,11 +193,21 @@ def _fill(part: str, target: str) -> None:
                 while chunk := stream.read(CHUNK):
                     _write_all(out, chunk)
                 os.fsync(out.fileno())
-            shutil.copystat(part, target)
+            _keep_times_and_permissions(part, target)
         except BaseException:
             with suppress(OSError):
                 remove(target)
             raise
+
+
+def _keep_times_and_permissions(source: str, target: str) -> None:
+    """As far as the file system has them: FAT has no permissions, and refuses to set them."""
+    try:
+        shutil.copystat(source, target)
+    except OSError:
+        status = os.stat(source)
+        with suppress(OSError):
+            os.utime(target, ns=(status.st_atime_ns, status.st_mtime_ns))
 
 
 def _differs(one: os.stat_result, other: os.stat_result) -> bool:

@@ -1,6 +1,6 @@
 """Where each picture goes: ``LABEL/PATH BELOW THE INPUT``, ``unsure/…`` or ``unreadable/…``; and which stay."""
 
-# ruff: noqa: PTH100, PTH113, PTH118, PTH120, PTH122, PTH206
+# ruff: noqa: PTH100, PTH118, PTH120, PTH122, PTH206
 
 import hashlib
 import os
@@ -23,7 +23,7 @@ from vithybrid_cli.sources.remote.addresses import is_address
 from vithybrid_cli.sources.remote.urls import FileUrl, is_data_url, path_of_file_url
 
 _NO_CLASS: Label = (UNSURE, None)
-_FAILED: Label = (UNREADABLE, -1)  # no class has this index
+FAILED: Label = (UNREADABLE, -1)  # no class has this index
 _SUFFIXES = (
     (rb"\xff\xd8\xff", ".jpg"),
     (rb"\x89PNG", ".png"),
@@ -119,8 +119,8 @@ def make_plan(pictures: Iterable[Pictured], choice: Choice, folders_before: Iter
     seen: set[str] = set()
     for one in pictures:
         _add(plan, one, seen)
-    plan.folders = folder_names(picture.label for picture in plan.pictures if picture.label != _FAILED)
-    plan.folders |= {_FAILED: UNREADABLE, _NO_CLASS: UNSURE}
+    plan.folders = folder_names(picture.label for picture in plan.pictures if picture.label != FAILED)
+    plan.folders |= {FAILED: UNREADABLE, _NO_CLASS: UNSURE}
     plan.sorted_before = frozenset(map(same_on_some_disk, (*plan.folders.values(), *folders_before)))
     plan.base = _base(plan)
     return plan
@@ -143,7 +143,7 @@ def _add(plan: Plan, one: Pictured, seen: set[str]) -> None:
         plan.repeated += 1
         return
     seen.add(identity)
-    if one.result.error is not None and (path is None or not os.path.isfile(path)):
+    if one.result.error is not None and path is None:
         plan.unreadable += 1
     elif one.changed and not plan.choice.changed and one.item.stamp() != NO_FILE:
         plan.changed += 1
@@ -153,7 +153,7 @@ def _add(plan: Plan, one: Pictured, seen: set[str]) -> None:
 
 def _label(result: ImageResult, minimum: float | None) -> Label:
     if result.error is not None:
-        return _FAILED
+        return FAILED
     answer = result.answer
     if answer is None or (minimum is not None and answer.score < minimum):
         return _NO_CLASS

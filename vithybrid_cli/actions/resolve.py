@@ -3,12 +3,13 @@
 # ruff: noqa: PTH113, PTH122
 
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from enum import Enum, StrEnum
 
 from vithybrid_cli.actions.content import digest, digest_of, same_content
 from vithybrid_cli.actions.journal import Way
+from vithybrid_cli.actions.place import Mark, mark_of
 from vithybrid_cli.actions.plan import Plan, Sorted
 from vithybrid_cli.actions.settle import is_link_to, path_of
 from vithybrid_cli.actions.sidecars import Sidecar, Sidecars
@@ -64,7 +65,7 @@ class Resolver:
     on_conflict: OnConflict
     sidecars: Sidecars
     claimed: dict[str, Move] | None = None
-    _same: Callable[[str, str], bool] = field(default=same_content)
+    known: Mapping[tuple[str, str], tuple[Mark, Mark]] = field(default_factory=dict)
 
     def group(self, picture: Sorted) -> Group:
         """What to do for a picture that is there. Raises OSError and ImageError."""
@@ -108,17 +109,28 @@ class Resolver:
 
     def _at(self, move: Move, picture: Sorted | None = None) -> At:
         if self.claimed is not None and (there := self.claimed.get(move.target)) is not None:
-            return At.SAME if there.local and move.local and self._same(there.source, move.source) else At.OTHER
+            return At.SAME if there.local and move.local and same_content(there.source, move.source) else At.OTHER
         target = path_of(self.into, move.target)
         if not os.path.lexists(target):
             return At.FREE
         if move.local:
-            same = is_link_to(target, move.source) or self._same(move.source, target)
-            return At.SAME if same else At.OTHER
+            return At.SAME if self._is_same(move, target) else At.OTHER
         if picture is None or not os.path.isfile(target):
             return At.OTHER
         with picture.item.open() as stream:
             return At.SAME if digest(stream) == digest_of(target) else At.OTHER
+
+    def _is_same(self, move: Move, target: str) -> bool:
+        if is_link_to(target, move.source):
+            return True
+        known = self.known.get((move.source, move.target))
+        if known is not None and (mark_of(move.source), mark_of(target)) == tuple(map(_without_digest, known)):
+            return True
+        return same_content(move.source, target)
+
+
+def _without_digest(mark: Mark) -> Mark:
+    return Mark(mark.size, mark.mtime_ns)
 
 
 def _names(target: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """What became of a step of which a journal only says that it was about to be taken: its process was killed."""
 
-# ruff: noqa: PTH113, PTH114, PTH115, PTH118, PTH120, PTH123
+# ruff: noqa: PTH113, PTH114, PTH115, PTH118, PTH120
 
 import os
 from collections.abc import Callable
@@ -44,7 +44,7 @@ def settle(step: Step, into: str, past: Past, original: Open) -> Mark | None:
         case Way.HARDLINK:
             return mark_of(target) if is_same_file(target, step.source) else None
         case Way.MOVE:
-            return _settle_move(step, target, past)
+            return _settle_move(step, target, past, original)
         case Way.COPY:
             return _settle_copy(step, target, past, original)
 
@@ -62,13 +62,13 @@ def is_same_file(one: str, other: str) -> bool:
         return False
 
 
-def _settle_move(step: Step, target: str, past: Past) -> Mark | None:
+def _settle_move(step: Step, target: str, past: Past, original: Open) -> Mark | None:
     if not os.path.lexists(step.source):
         mark = mark_of(target)
-        return mark if mark == step.mark else None
+        return mark if mark.is_of(step.mark) else None
     if not is_same_file(step.source, target):
-        if not same_content(step.source, target):
-            _remove_begun(step, target, past, lambda: open(step.source, "rb"))
+        if step.number in past.taken or not same_content(step.source, target):
+            _remove_begun(step, target, past, original)
             return None
         if mark_of(step.source) != step.mark:
             return None
@@ -78,13 +78,11 @@ def _settle_move(step: Step, target: str, past: Past) -> Mark | None:
 
 
 def _settle_copy(step: Step, target: str, past: Past, original: Open) -> Mark | None:
-    if step.local:
-        if same_content(step.source, target):
-            return mark_of(target, digest_of(target))
-    elif step.number not in past.taken:  # it got its name with all its content
-        return mark_of(target, digest_of(target))
-    _remove_begun(step, target, past, original)
-    return None
+    if step.number in past.taken:  # whether times and permissions are there nobody knows
+        _remove_begun(step, target, past, original)
+        return None
+    ours = not step.local or same_content(step.source, target)  # it got its name with all its content
+    return mark_of(target, digest_of(target)) if ours else None
 
 
 def _remove_begun(step: Step, target: str, past: Past, original: Open) -> None:

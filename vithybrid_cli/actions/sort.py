@@ -1,20 +1,22 @@
 """Pictures are sorted into folders by their labels, so that nothing is lost whenever this ends."""
 
-# ruff: noqa: PTH100, PTH106, PTH112, PTH113, PTH123, PTH208
+# ruff: noqa: PTH100, PTH112
 
 import io
 import json
 import os
 import secrets
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from vithybrid_cli.actions.batch import Batch, Work
+from vithybrid_cli.actions.decide import Tally, decide, tell
 from vithybrid_cli.actions.folders import UNREADABLE, UNSURE
-from vithybrid_cli.actions.journal import LOCK, Head, Journal, Past, Step, Way, journals_in, next_journal, read_journal
+from vithybrid_cli.actions.into import known_pairs, moved_before, opened_folder, pasts_in, unwritable
+from vithybrid_cli.actions.journal import Head, Journal, Past, Step, next_journal
 from vithybrid_cli.actions.names import same_on_some_disk
 from vithybrid_cli.actions.place import Mark, flush_folder, mark_of
 from vithybrid_cli.actions.plan import Plan, Sorted
@@ -23,42 +25,25 @@ from vithybrid_cli.actions.resolve import Group, Move, OnConflict, Resolver
 from vithybrid_cli.actions.settle import path_of, settle
 from vithybrid_cli.actions.sidecars import Sidecars
 from vithybrid_cli.errors import ImageError, UsageError, listed
-from vithybrid_cli.locks import AlreadyLocked, lock_file
+from vithybrid_cli.items import Item
 
 _BATCH = 64  # steps that are written down together
 
 
-@dataclass(slots=True)
-class Tally:
-    """How many pictures went where. ``beside`` are sidecars that went along; ``journal`` says what was done."""
-
-    placed: int = 0
-    unsure: int = 0
-    unreadable: int = 0
-    there: int = 0
-    lying: int = 0
-    skipped: int = 0
-    failed: int = 0
-    beside: int = 0
-    beside_left: int = 0
-    journal: Path | None = None
-
-
 def planned(plan: Plan, on_conflict: OnConflict, results: Path, tally: Tally, watch: Watch) -> Iterator[Move]:
     """What sorting would do, in order; nothing is written. ``tally`` counts as it goes."""
-    into = str(plan.choice.into)
-    resolver = Resolver(plan, into, on_conflict, _sidecars(plan, results), claimed={})
-    moved = _moved_before(_pasts(plan.choice.into))
+    into, pasts = str(plan.choice.into), pasts_in(plan.choice.into)
+    resolver = Resolver(plan, into, on_conflict, _sidecars(plan, results), {}, known_pairs(pasts))
+    moved = moved_before(pasts)
     for picture in plan.pictures:
-        group = _group(picture, resolver, moved, tally, watch)
-        for move in () if group is None else group.moves:
-            _count(tally, move, picture)
+        for move in tell(decide(picture, resolver, moved), picture, into, tally, watch):
+            tally.count(move, picture)
             yield move
         watch.advance()
 
 
-def sort_pictures(plan: Plan, on_conflict: OnConflict, results: Path, watch: Watch) -> Tally:
-    """Do what is planned. ``results`` is the file that the plan was made of.
+def sort_pictures(plan: Plan, on_conflict: OnConflict, results: Path, tally: Tally, watch: Watch) -> None:
+    """Do what is planned, and count it in ``tally``. ``results`` is the file that the plan was made of.
 
     One picture that cannot be sorted is told and does not keep the others. Raises UsageError if the folder cannot be
     written to, if another sort is at work in it, if there is no room left, and with ``fail`` before anything is done if
@@ -66,19 +51,30 @@ def sort_pictures(plan: Plan, on_conflict: OnConflict, results: Path, watch: Wat
     """
     if on_conflict is OnConflict.FAIL:
         _require_room(plan, results)
-    with _folder(plan.choice.into) as made:
-        sorter = _Sorter(plan, on_conflict, results, watch, made)
+    with opened_folder(plan.choice.into) as made:
+        pasts = pasts_in(plan.choice.into)
+        asked = _asked(plan, on_conflict, results)
+        earlier = next((past for past in reversed(pasts) if not past.ended and past.head.asked == asked), None)
+        items = {picture.item.name: picture.item for picture in plan.pictures if picture.path is None}
         try:
-            sorter.run()
-        finally:
-            sorter.close()
-        return sorter.tally
+            for past in pasts:
+                if not past.ended:
+                    _finish(past, str(plan.choice.into), items, end=past is not earlier)
+            resolver = Resolver(
+                plan, str(plan.choice.into), on_conflict, _sidecars(plan, results), None, known_pairs(pasts)
+            )
+            head = earlier.head if earlier else Head(secrets.token_hex(4), asked, tuple(made))
+            with _Sorter(resolver, head, earlier, tally, watch) as sorter:
+                sorter.run(moved_before(pasts))
+        except OSError as error:  # of the journal
+            raise unwritable(plan.choice.into, error) from error
 
 
-def asked_for(plan: Plan, on_conflict: OnConflict, results: Path) -> dict[str, Any]:
-    """What has to be the same for a sort to go on with an earlier one's journal."""
+def _asked(plan: Plan, on_conflict: OnConflict, results: Path) -> dict[str, Any]:
+    """What has to be the same for a sort to go on with an earlier one's journal, as it is read back from there."""
     choice, stamp = plan.choice, results.stat()
-    return {
+    asked = {
+        "into": os.path.abspath(choice.into),
         "results": str(results.resolve()),
         "size": stamp.st_size,
         "mtime_ns": stamp.st_mtime_ns,
@@ -89,69 +85,22 @@ def asked_for(plan: Plan, on_conflict: OnConflict, results: Path) -> dict[str, A
         "on_conflict": on_conflict,
         "folders": sorted(set(plan.folders.values()) | {UNSURE, UNREADABLE}),
     }
+    return dict(json.loads(json.dumps(asked)))
 
 
-def folders_before(into: Path) -> frozenset[str]:
-    """The folders of labels into which was sorted earlier below ``into``."""
-    found: set[str] = set()
-    for past in _pasts(into):
-        names = past.head.asked.get("folders")
-        found.update(map(str, names) if isinstance(names, list) else ())
-    return frozenset(found)
-
-
-class _Sorter:
-    def __init__(self, plan: Plan, on_conflict: OnConflict, results: Path, watch: Watch, made: Sequence[str]) -> None:
-        self.plan, self.into, self.watch = plan, str(plan.choice.into), watch
-        self.tally = Tally()
-        pasts = _pasts(plan.choice.into)
-        asked = asked_for(plan, on_conflict, results)
-        self._past = next(
-            (past for past in reversed(pasts) if not past.ended and past.head.asked == json.loads(json.dumps(asked))),
-            None,
-        )
-        self._head = self._past.head if self._past else Head(secrets.token_hex(4), asked, tuple(made))
-        self._number = self._past.next_number if self._past else 1
-        self._journal: Journal | None = None
-        self._resolver = Resolver(plan, self.into, on_conflict, _sidecars(plan, results))
-        self._settled: dict[str, str] = {}
-        self._others = pasts
-        self._works: list[Work] = []
-        self._folders: dict[str, None] = {}
-        self._claimed: set[str] = set()
-        self._of: dict[int, Sorted] = {}
-
-    def run(self) -> None:
-        if self._past is not None:
-            self._settle(self._past)
-        moved = _moved_before(self._others)
-        for picture in self.plan.pictures:
-            self._take(picture, moved)
-        self._flush()
-        if self._journal is not None:
-            self._journal.write({"end": True})
-            self._journal.sync()
-
-    def close(self) -> None:
-        if self._journal is not None:
-            self._journal.__exit__(None, None, None)
-        if self._past is not None:
-            self.tally.journal = self._past.file
-
-    def _settle(self, past: Past) -> None:
-        """Finish, or give up, what was under way when an earlier run was killed."""
-        journal = self._open()
-        items = {picture.item.name: picture.item for picture in self.plan.pictures if picture.path is None}
+def _finish(past: Past, into: str, items: dict[str, Item], *, end: bool) -> None:
+    """Finish, or give up, what was under way when an earlier sort was killed. Raises OSError."""
+    with Journal(past.file, past.head, past) as journal:
         for step in list(past.pending()):
 
             def original(step: Step = step) -> BinaryIO:
                 if step.local:
-                    return open(step.source, "rb")
+                    return Path(step.source).open("rb")
                 return items[step.source].open() if step.source in items else io.BytesIO()
 
             try:
-                mark = settle(step, self.into, past, original)
-            except (OSError, ImageError):  # it will be told when the picture's turn comes
+                mark = settle(step, into, past, original)
+            except (OSError, ImageError):  # it is told when the picture's turn comes
                 mark = None
             if mark is None:
                 past.void.add(step.number)
@@ -159,146 +108,108 @@ class _Sorter:
             else:
                 past.done[step.number] = mark
                 journal.done(step.number, mark)
+        if end:
+            journal.write({"end": True})
 
-    def _open(self) -> Journal:
-        if self._journal is None:
-            try:
-                file = self._past.file if self._past else next_journal(self.plan.choice.into)
-                self._journal = Journal(file, self._head, self._past)
-                flush_folder(self.into)
-            except OSError as error:
-                raise _unwritable(self.plan.choice.into, error) from error
-            self.tally.journal = file
-        return self._journal
 
-    def _take(self, picture: Sorted, moved: dict[str, str]) -> None:
-        group = _group(picture, self._resolver, moved, self.tally, self.watch)
-        if group is not None and any(same_on_some_disk(move.target) in self._claimed for move in group.moves):
-            self._flush()
-            group = _group(picture, self._resolver, moved, Tally(), self.watch)
+class _Sorter(ExitStack):
+    """Gathers steps into batches. The journal is begun with the first of them, or the ``earlier`` one goes on."""
+
+    def __init__(self, resolver: Resolver, head: Head, earlier: Past | None, tally: Tally, watch: Watch) -> None:
+        super().__init__()
+        self._resolver, self._tally, self._watch = resolver, tally, watch
+        self._into, self._head, self._earlier = resolver.into, head, earlier
+        self._next = earlier.next_number if earlier else 1
+        self._journal: Journal | None = None
+        self._waiting = _Waiting()
+        tally.journal = earlier.file if earlier else None
+
+    def run(self, moved: dict[str, str]) -> None:
+        """Sort all pictures."""
+        for picture in self._resolver.plan.pictures:
+            decided = decide(picture, self._resolver, moved)
+            if isinstance(decided, Group) and self._waiting.would_meet(decided.moves):
+                self._flush()
+                decided = decide(picture, self._resolver, moved)
+            self._add(picture, tell(decided, picture, self._into, self._tally, self._watch))
+            if len(self._waiting.works) >= _BATCH:
+                self._flush()
+            self._watch.advance()
+        self._flush()
+        if self._journal is not None or self._earlier is not None:
+            journal = self._begun()
+            journal.write({"end": True})
+            journal.sync()
+
+    def _add(self, picture: Sorted, moves: Sequence[Move]) -> None:
         first = None
-        for move in () if group is None else group.moves:
-            number, self._number = self._number, self._number + 1
+        for move in moves:
             is_picture = move.source == (picture.path or picture.item.name)
             try:
                 mark = mark_of(move.source) if move.local else Mark(*picture.item.stamp())
             except OSError as error:
                 self._fail(move.source, f"It cannot be read: {error.strerror or error}.")
-                break
-            step = Step(number, move.source, move.target, move.way, mark, move.local)
-            self._works.append(Work(step, picture.item if is_picture else None, first))
-            self._of[number] = picture
-            first = number if is_picture else first
-            self._claimed.add(same_on_some_disk(move.target))
-            self._add_folders(move.target)
-        if len(self._works) >= _BATCH:
-            self._flush()
-        self.watch.advance()
-
-    def _add_folders(self, target: str) -> None:
-        parts = target.split("/")[:-1]
-        for end in range(1, len(parts) + 1):
-            folder = "/".join(parts[:end])
-            if folder not in self._folders and not os.path.isdir(path_of(self.into, folder)):
-                self._folders[folder] = None
+                if is_picture:
+                    return
+                continue
+            step = Step(self._next, move.source, move.target, move.way, mark, move.local)
+            self._next += 1
+            first = step.number if is_picture else first
+            along = None if is_picture else first
+            self._waiting.add(Work(step, picture.item if is_picture else None, along), picture, self._into)
 
     def _flush(self) -> None:
-        if not self._works:
+        waiting, self._waiting = self._waiting, _Waiting()
+        if not waiting.works:
             return
-        try:
-            batch = Batch(self.into, self._open(), self._told)
-            batch.take(self._works, list(self._folders))
-        except OSError as error:
-            raise _unwritable(self.plan.choice.into, error) from error
-        finally:
-            self._works, self._folders, self._claimed, self._of = [], {}, set(), {}
 
-    def _told(self, work: Work, reason: str | None) -> None:
-        if reason is not None:
-            self._fail(work.step.source, reason)
-            return
-        picture, step = self._of[work.step.number], work.step
-        _count(self.tally, Move(step.source, step.target, step.way, step.local), picture)
+        def told(work: Work, reason: str | None) -> None:
+            step = work.step
+            if reason is not None:
+                self._fail(step.source, reason)
+            else:
+                self._tally.count(Move(step.source, step.target, step.way, step.local), waiting.pictures[step.number])
+
+        Batch(self._into, self._begun(), told).take(waiting.works, list(waiting.folders))
+
+    def _begun(self) -> Journal:
+        if self._journal is None:
+            file = self._earlier.file if self._earlier else next_journal(Path(self._into))
+            self._journal = self.enter_context(Journal(file, self._head, self._earlier))
+            self._tally.journal = file
+            flush_folder(self._into)
+        return self._journal
 
     def _fail(self, source: str, reason: str) -> None:
-        self.tally.failed += 1
-        self.watch.failed(source, reason)
+        self._tally.failed += 1
+        self._watch.failed(source, reason)
 
 
-def _group(picture: Sorted, resolver: Resolver, moved: dict[str, str], tally: Tally, watch: Watch) -> Group | None:
-    """What to do for a picture; None if it is nothing, which is counted and told."""
-    plan, name = resolver.plan, picture.path or picture.item.name
-    way, into = plan.choice.way, str(plan.choice.into)
-    try:
-        if picture.path is None and way is not Way.COPY:
-            raise _Cannot("It is in an archive or at an address, and can only be copied.")
-        if picture.path is not None and not os.path.lexists(picture.path):
-            target = moved.get(picture.path)
-            if target is None or not os.path.lexists(path_of(into, target)):
-                raise _Cannot("It is not there any more.")
-            group = resolver.rest(picture, target)
-        elif picture.path is not None and not os.path.isfile(picture.path):
-            raise _Cannot("It is no file any more, or a link that leads nowhere.")
-        elif way is not Way.MOVE and plan.lies_sorted(picture):
-            tally.lying += 1
-            return None
-        else:
-            group = resolver.group(picture)
-    except (_Cannot, ImageError) as error:
-        tally.failed += 1
-        watch.failed(name, str(error))
-        return None
-    except OSError as error:
-        tally.failed += 1
-        watch.failed(name, f"It cannot be read: {error.strerror or error}.")
-        return None
-    tally.there += group.there
-    if group.is_skipped:
-        tally.skipped += 1
-        watch.failed(name, f"Something else is at {path_of(into, group.taken[0].target)}, so it stays.")
-    elif group.taken:
-        tally.beside_left += len(group.taken)
-        for move in group.taken:
-            watch.failed(move.source, f"Something else is at {path_of(into, move.target)}, so it stays.")
-    return group
+@dataclass(slots=True)
+class _Waiting:
+    """Steps that are taken together: none of them has the place of another, on whatever disk."""
 
+    works: list[Work] = field(default_factory=list)
+    pictures: dict[int, Sorted] = field(default_factory=dict)  # by the number of the step
+    folders: dict[str, None] = field(default_factory=dict)  # that are to be made, outer ones first
+    _claimed: set[str] = field(default_factory=set)
 
-class _Cannot(Exception):
-    """Why a picture is not sorted, as a sentence."""
+    def would_meet(self, moves: Sequence[Move]) -> bool:
+        return any(same_on_some_disk(move.target) in self._claimed for move in moves)
 
-
-def _count(tally: Tally, move: Move, picture: Sorted) -> None:
-    if move.source != (picture.path or picture.item.name):
-        tally.beside += 1
-        return
-    tally.placed += 1
-    folder = move.target.split("/")[0]
-    tally.unsure += folder == UNSURE
-    tally.unreadable += folder == UNREADABLE
-
-
-def _moved_before(pasts: Sequence[Past]) -> dict[str, str]:
-    """Where each source went that was moved away, by the journals."""
-    return {
-        past.steps[number].source: past.steps[number].target
-        for past in pasts
-        for number in past.done
-        if number in past.steps and past.steps[number].way is Way.MOVE
-    }
+    def add(self, work: Work, picture: Sorted, into: str) -> None:
+        self.works.append(work)
+        self.pictures[work.step.number] = picture
+        self._claimed.add(same_on_some_disk(work.step.target))
+        parts = work.step.target.split("/")[:-1]
+        for end in range(1, len(parts) + 1):
+            folder = "/".join(parts[:end])
+            if folder not in self.folders and not os.path.isdir(path_of(into, folder)):
+                self.folders[folder] = None
 
 
 def _sidecars(plan: Plan, results: Path) -> Sidecars:
     return Sidecars(plan.all_paths, frozenset({os.path.abspath(results)}))
-
-
-def _pasts(into: Path) -> list[Past]:
-    """What the journals of the folder tell; what is none of one's own says nothing."""
-    found: list[Past] = []
-    if into.is_dir():
-        for file in journals_in(into):
-            with suppress(UsageError):
-                found.append(read_journal(file))
-    return found
 
 
 def _require_room(plan: Plan, results: Path) -> None:
@@ -307,51 +218,22 @@ def _require_room(plan: Plan, results: Path) -> None:
     for _ in planned(plan, OnConflict.SKIP, results, Tally(), taken):
         pass
     if taken.names:
-        names = listed(taken.names, 3)
         raise UsageError(
-            f"{len(taken.names):,} files are in the way of others, so nothing was sorted: {names}.",
-            "Move them away, or set {on_conflict=rename} or {on_conflict=skip}.",
+            f"Something else has the place of {len(taken.names):,} files, so nothing was sorted: "
+            f"{listed(taken.names, 3)}.",
+            "Move it away, or set {on_conflict=rename} or {on_conflict=skip}.",
         )
 
 
 @dataclass(slots=True)
 class _Taken:
+    """Keeps the names of what cannot get to its place, and not of what cannot be sorted anyhow."""
+
     names: list[str] = field(default_factory=list)
 
     def failed(self, path: str, reason: str) -> None:
-        if reason.startswith("Something else is at "):
+        if reason.startswith("It stays,"):
             self.names.append(path)
 
     def advance(self) -> None:
         pass
-
-
-@contextmanager
-def _folder(into: Path) -> Iterator[Sequence[str]]:
-    """The folder, made if it is not there, and no other sort's as long as this goes on; gives which were made."""
-    made: list[str] = []
-    try:
-        folder = Path(os.path.abspath(into))
-        while not os.path.lexists(folder):
-            made.append(str(folder))
-            folder = folder.parent
-        into.mkdir(parents=True, exist_ok=True)
-        if os.listdir(into) == [LOCK]:  # left by one that was killed before it had done anything
-            made = made or [os.path.abspath(into)]
-        with lock_file(into / LOCK):
-            yield made
-    except AlreadyLocked as error:
-        raise UsageError(f"Another sort or undo is at work in {into}.", "Wait until it has ended.") from error
-    except OSError as error:
-        raise _unwritable(into, error) from error
-    finally:
-        for path in made:
-            with suppress(OSError):  # there is something in it
-                os.rmdir(path)
-
-
-def _unwritable(into: Path, error: OSError) -> UsageError:
-    return UsageError(
-        f"Cannot write to {into}: {error.strerror or error}.",
-        "Make room or change its permissions, or give another {into}.",
-    )

@@ -5,7 +5,6 @@ Each step is judged by what is there now, so that an undo that was killed is run
 
 # ruff: noqa: PTH103, PTH106, PTH113, PTH114, PTH116, PTH120, PTH123
 
-import errno
 import os
 from collections.abc import Iterator
 from contextlib import suppress
@@ -14,8 +13,9 @@ from enum import Enum
 from pathlib import Path
 
 from vithybrid_cli.actions import place
+from vithybrid_cli.actions.batch import FULL
 from vithybrid_cli.actions.content import digest_of, is_beginning, same_content
-from vithybrid_cli.actions.journal import LOCK, Past, Step, Way, journals_in
+from vithybrid_cli.actions.journal import LOCK, Journal, Past, Step, Way, is_name_of_journal, journals_in, read_journal
 from vithybrid_cli.actions.place import ChangedMeanwhile, Mark, mark_of
 from vithybrid_cli.actions.progress import Watch
 from vithybrid_cli.actions.settle import clear, is_link_to, is_same_file, path_of
@@ -31,6 +31,7 @@ class Undone(Enum):
     NOTHING = "nothing"
     REMOVE = "remove"
     MOVE_BACK = "move back"
+    MOVE_BACK_AGAIN = "move back again"  # of what is at its old place there is only the beginning
 
 
 class Kept(Exception):
@@ -58,7 +59,7 @@ class Act:
     @property
     def goes_to(self) -> str:
         """Where it is afterwards; nothing for what is removed."""
-        return self.source if self.undone is Undone.MOVE_BACK else ""
+        return self.source if self.undone is not Undone.REMOVE else ""
 
 
 def acts(past: Past, into: str, kept: list[tuple[str, str]]) -> Iterator[Act]:
@@ -69,7 +70,7 @@ def acts(past: Past, into: str, kept: list[tuple[str, str]]) -> Iterator[Act]:
             continue
         target = path_of(into, step.target)
         try:
-            undone = _undone(step, target, past.done.get(number), number in past.taken)
+            undone = _undone(step, target, past)
         except Kept as error:
             kept.append((target, str(error)))
         except OSError as error:
@@ -79,22 +80,23 @@ def acts(past: Past, into: str, kept: list[tuple[str, str]]) -> Iterator[Act]:
                 yield Act(undone, step.source, target, step)
 
 
-def _undone(step: Step, target: str, done: Mark | None, begun: bool) -> Undone:
+def _undone(step: Step, target: str, past: Past) -> Undone:
     """What is to be done about a step. Raises Kept, and OSError."""
+    done = past.done.get(step.number)
     if not os.path.lexists(target):
         if step.way is Way.MOVE and done is not None and not os.path.lexists(step.source):
             raise Kept("It is not there any more, and cannot be put back.")
         return Undone.NOTHING
     match step.way:
         case Way.MOVE:
-            return _of_move(step, target, done)
+            return _of_move(step, target, done, past)
         case Way.SYMLINK:
             return _if(is_link_to(target, step.source), "It is another link, or a file, than was made.", done)
         case Way.HARDLINK:
             own = is_same_file(target, os.path.realpath(step.source))
             return _if(own, "It is not the same file as its original any more.", done)
         case Way.COPY:
-            return _of_copy(step, target, done, begun)
+            return _of_copy(step, target, done, begun=step.number in past.taken)
 
 
 def _if(ours: bool, reason: str, done: Mark | None) -> Undone:
@@ -105,28 +107,30 @@ def _if(ours: bool, reason: str, done: Mark | None) -> Undone:
     raise Kept(reason)
 
 
-def _of_move(step: Step, target: str, done: Mark | None) -> Undone:
-    if not os.path.lexists(step.source):
-        if mark_of(target) != _plain(done or step.mark):
+def _of_move(step: Step, target: str, done: Mark | None, past: Past) -> Undone:
+    source, now = step.source, mark_of(target)
+    unchanged = now.is_of(done or step.mark)
+    if not os.path.lexists(source):
+        if not unchanged:
             raise Kept("It was changed since it was moved.")
         return Undone.MOVE_BACK
-    if is_same_file(step.source, target):
+    if is_same_file(source, target):
         return Undone.REMOVE
-    if (
-        mark_of(step.source) == step.mark
-        and mark_of(target) == _plain(done or step.mark)
-        and same_content(step.source, target)
-    ):
+    if done is None and step.number in past.taken and _is_begun(target, source):
+        return Undone.REMOVE
+    if unchanged and step.number in past.taken_back and _is_begun(source, target):
+        return Undone.MOVE_BACK_AGAIN
+    if unchanged and mark_of(source).is_of(step.mark) and same_content(source, target):
         return Undone.REMOVE
     if done is None:
         return Undone.NOTHING
-    raise Kept(f"Something else is at {step.source}, where it was.")
+    raise Kept(f"Something else is at {source}, where it was.")
 
 
-def _of_copy(step: Step, target: str, done: Mark | None, begun: bool) -> Undone:
+def _of_copy(step: Step, target: str, done: Mark | None, *, begun: bool) -> Undone:
     if done is None:
         return _of_unfinished_copy(step, target, begun)
-    if mark_of(target) != _plain(done) or os.path.islink(target) or digest_of(target) != done.digest:
+    if not mark_of(target).is_of(done) or os.path.islink(target) or digest_of(target) != done.digest:
         raise Kept("It was changed since it was copied.")
     if not _has_original(step, done):
         raise Kept("It may be the only copy: its original is gone, or has changed.")
@@ -165,45 +169,58 @@ def _has_original(step: Step, done: Mark) -> bool:
         return False
 
 
-def _plain(mark: Mark) -> Mark:
-    return Mark(mark.size, mark.mtime_ns)
-
-
-def put_back(act: Act, token: str) -> None:
+def put_back(act: Act, journal: Journal) -> None:
     """Do it. Raises Kept, and OSError."""
     if act.undone is Undone.REMOVE:
         place.remove(act.target)
         return
+    if act.undone is Undone.MOVE_BACK_AGAIN:
+        place.remove(act.source)
     folder = os.path.dirname(act.source)
     os.makedirs(folder, exist_ok=True)
-    part = place.unfinished_name(folder, token, act.step.number)
     try:
-        mark = _again(act, part)
+        mark = _back_at_source(act, place.unfinished_name(folder, journal.head.token, act.step.number), journal)
     except FileExistsError as error:
         raise Kept(f"Something else is at {act.source}, where it was.") from error
     except ChangedMeanwhile as error:
         raise Kept("It was changed while it was put back.") from error
     place.flush_folder(folder)
-    if (
-        not is_same_file(act.source, act.target)
-        and mark.digest is not None
-        and not place.checked(act.source, mark.digest)
-    ):
+    if mark.digest is not None and not place.checked(act.source, mark.digest):
         place.remove(act.source)
         raise Kept("Its copy was read back otherwise than it was written. Check the disk.")
     place.remove(act.target)
 
 
-def _again(act: Act, part: str) -> Mark:
+def _back_at_source(act: Act, part: str, journal: Journal) -> Mark:
     """Give a moved file its old name as well. Raises FileExistsError if something has it."""
     if os.path.islink(act.target):
         raise Kept("It was replaced by a link.")
+
+    def take_name() -> None:
+        journal.write({"taken_back": act.step.number})
+        journal.sync()
+
     try:
         return place.hard_link(act.target, act.source)
     except OSError as error:
         if error.errno not in place.NO_LINK:
             raise
-    return place.copy(act.target, act.source, part, lambda: None)
+    return place.copy(act.target, act.source, part, take_name)
+
+
+def folder_of(past: Past) -> str:
+    """The folder into which was sorted: that of the journal, which may have been renamed since, but not a copy's."""
+    into = past.head.asked.get("into")
+    if isinstance(into, str) and into != str(past.file.parent.absolute()):
+        with suppress(UsageError):
+            if read_journal(Path(into) / past.file.name).head == past.head:
+                return into
+        if not is_name_of_journal(past.file.name):
+            raise UsageError(
+                f"{past.file} is a copy of a journal, and the journal itself is not in {into}.",
+                "Put it where it was, under the name that it had.",
+            )
+    return str(past.file.parent.absolute())
 
 
 def remove_folders(past: Past, into: str) -> None:
@@ -219,7 +236,7 @@ def undo_sort(past: Past, watch: Watch) -> Tally:
     The journal goes when nothing stays, and the folder into which was sorted, if the sort made it and it is empty.
     Raises UsageError if a sort or another undo is at work there.
     """
-    into, tally = str(past.file.parent.absolute()), Tally()
+    into, tally = folder_of(past), Tally()
     try:
         with lock_file(Path(into) / LOCK):
             _all(past, into, tally, watch)
@@ -252,20 +269,21 @@ def _all(past: Past, into: str, tally: Tally, watch: Watch) -> None:
     for step in past.pending():
         clear(step, into, past.head.token)
     kept: list[tuple[str, str]] = []
-    for act in acts(past, into, kept):
-        clear(act.step, into, past.head.token)
-        try:
-            put_back(act, past.head.token)
-        except Kept as error:
-            kept.append((act.target, str(error)))
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
-                raise
-            kept.append((act.target, f"It cannot be put back: {error.strerror or error}."))
-        else:
-            tally.back += act.undone is Undone.MOVE_BACK
-            tally.removed += act.undone is Undone.REMOVE
-        watch.advance()
+    with Journal(past.file, past.head, past) as journal:
+        for act in acts(past, into, kept):
+            clear(act.step, into, past.head.token)
+            try:
+                put_back(act, journal)
+            except Kept as error:
+                kept.append((act.target, str(error)))
+            except OSError as error:
+                if error.errno in FULL:
+                    raise
+                kept.append((act.target, f"It cannot be put back: {error.strerror or error}."))
+            else:
+                tally.removed += act.undone is Undone.REMOVE
+                tally.back += act.undone is not Undone.REMOVE
+            watch.advance()
     for path, reason in kept:
         watch.failed(path, reason)
     tally.kept = len(kept)

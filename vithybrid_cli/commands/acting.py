@@ -16,9 +16,10 @@ from vithybrid_cli.output.json_records import to_json
 class Acting:
     """Tells of files that nothing was done for, above a bar that counts the others."""
 
-    def __init__(self, stderr: Stderr) -> None:
+    def __init__(self, stderr: Stderr, files: int) -> None:
+        """There are so many ``files``."""
         self.stderr = stderr
-        self._progress = Progress(enabled=stderr.progress_shown)
+        self._progress = Progress(enabled=stderr.progress_shown, total=files)
         self._showing = stderr.showing(self._progress)
 
     def __enter__(self) -> Self:
@@ -29,10 +30,6 @@ class Acting:
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
         self._showing.__exit__(kind, error, traceback)
-
-    def expect(self, files: int) -> None:
-        """How many there are."""
-        self._progress.total = files
 
     def failed(self, path: str, reason: str) -> None:
         """Nothing, or not all, was done for this file."""

@@ -1,16 +1,19 @@
 """``vithybrid sort``: pictures go into folders by their labels."""
 
 import shlex
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from vithybrid_cli.actions.decide import Tally
+from vithybrid_cli.actions.into import folders_before
 from vithybrid_cli.actions.journal import Way
 from vithybrid_cli.actions.plan import Choice, Plan, make_plan
 from vithybrid_cli.actions.resolve import OnConflict
-from vithybrid_cli.actions.sort import Tally, folders_before, planned, sort_pictures
+from vithybrid_cli.actions.sort import planned, sort_pictures
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.acting import Acting, counted, write_rows
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
@@ -77,20 +80,26 @@ def sort(
 
       vithybrid sort labels.jsonl --into photos --move
     """
-    choice = Choice(into, _way(move, hardlink, symlink), min_score, below, changed)
-    with Stderr(quiet=quiet, no_progress=no_progress) as watch, Acting(watch) as acting:
+    choice, tally = Choice(into, _way(move, hardlink, symlink), min_score, below, changed), Tally()
+    with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         found = pictured(results, Wanted(offline=offline, max_bytes=max_bytes, raw=True), root)
         plan = make_plan(found, choice, folders_before(into))
-        acting.expect(len(plan.pictures))
-        if dry_run:
-            tally = Tally()
-            write_rows(_rows(plan, on_conflict, results, tally, acting))
-        else:
-            tally = _sort(plan, on_conflict, results, acting)
-    for line in _summary(plan, tally, dry_run):
-        watch.say(line)
+        try:
+            with Acting(watch, len(plan.pictures)) as acting:
+                if dry_run:
+                    write_rows(_rows(plan, on_conflict, results, tally, acting))
+                else:
+                    sort_pictures(plan, on_conflict, results, tally, acting)
+        finally:
+            if dry_run or tally.journal or not sys.exc_info()[0]:
+                _say(watch, plan, tally, dry_run)
     if tally.failed:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _say(watch: Stderr, plan: Plan, tally: Tally, dry_run: bool) -> None:
+    for line in _summary(plan, tally, dry_run):
+        watch.say(line)
 
 
 def _way(move: bool, hardlink: bool, symlink: bool) -> Way:
@@ -98,14 +107,6 @@ def _way(move: bool, hardlink: bool, symlink: bool) -> Way:
     if len(chosen) > 1:
         raise UsageError("A picture can be sorted in one way only.", "Give one of {move}, {hardlink} and {symlink}.")
     return chosen[0] if chosen else Way.COPY
-
-
-def _sort(plan: Plan, on_conflict: OnConflict, results: Path, acting: Acting) -> Tally:
-    try:
-        return sort_pictures(plan, on_conflict, results, acting)
-    except KeyboardInterrupt:
-        acting.stderr.warn("interrupted; sort again to go on where this ended")
-        raise
 
 
 def _rows(plan: Plan, on_conflict: OnConflict, results: Path, tally: Tally, acting: Acting) -> Iterator[dict[str, str]]:
@@ -128,7 +129,7 @@ def _summary(plan: Plan, tally: Tally, dry_run: bool) -> Iterator[str]:
         (tally.lying, "sorted before and left there"),
         (tally.skipped, "left, as something else has their place"),
         (plan.changed, "changed since they were labelled and left (--changed sorts them, too)"),
-        (plan.unreadable, "unreadable left"),
+        (plan.unreadable + tally.gone, "unreadable left"),
         (plan.repeated, "more than once among the results"),
         (tally.failed, "failed"),
     )

@@ -6,7 +6,7 @@ from typing import Annotated
 import typer
 
 from vithybrid_cli.actions.journal import read_journal
-from vithybrid_cli.actions.undo import acts, undo_sort
+from vithybrid_cli.actions.undo import Act, Undone, acts, folder_of, undo_sort
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.acting import Acting, counted, write_rows
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
@@ -27,12 +27,12 @@ def undo(
     Example: vithybrid undo sorted/.vithybrid-sort-1.jsonl
     """
     past = read_journal(journal)
-    with Stderr(quiet=quiet, no_progress=no_progress) as watch, Acting(watch) as acting:
-        acting.expect(len(past.steps) - len(past.void))
+    steps = len(past.steps) - len(past.void)
+    with Stderr(quiet=quiet, no_progress=no_progress) as watch, Acting(watch, steps) as acting:
         if dry_run:
             kept: list[tuple[str, str]] = []
-            found = acts(past, str(journal.parent.absolute()), kept)
-            write_rows({"from": act.target, "to": act.goes_to, "action": act.undone.value} for act in found)
+            found = acts(past, folder_of(past), kept)
+            write_rows(map(_row, found))
             for path, reason in kept:
                 acting.failed(path, reason)
             if kept:
@@ -43,3 +43,7 @@ def undo(
     watch.say(", ".join(parts) or "Nothing was left to undo.")
     if tally.kept:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _row(act: Act) -> dict[str, str]:
+    return {"from": act.target, "to": act.goes_to, "action": "remove" if act.undone is Undone.REMOVE else "move"}
