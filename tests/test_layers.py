@@ -161,6 +161,8 @@ def test_nothing_imports_click() -> None:
         pytest.param(["--version"], id="version"),
         pytest.param(["models"], id="models"),
         pytest.param(["classify"], id="wrong usage"),
+        pytest.param(["tag", "--help"], id="help of tag"),
+        pytest.param(["tag", "no-results.jsonl"], id="wrong usage of tag"),
         pytest.param(["embed", "cat.png", "--format", "npy"], id="wrong usage of embed"),
     ],
 )

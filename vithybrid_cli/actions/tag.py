@@ -2,8 +2,11 @@
 
 import os
 from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from enum import StrEnum
+from itertools import islice
+from threading import Lock
 
 from vithybrid_cli.actions.keywords import keywords, roots_of
 from vithybrid_cli.actions.xmp_edit import EMPTY, is_tagged, tagged, untagged
@@ -15,6 +18,8 @@ from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.items import NO_FILE, Item
 from vithybrid_cli.results import Pictured
 from vithybrid_cli.sources.remote.urls import FileUrl
+
+_AT_ONCE = 8  # sidecars: each waits for the disk to have it, and the disk takes several as fast as one
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,7 +94,7 @@ class Plan:
     @classmethod
     def of(cls, pictured: Iterable[Pictured], how: Tagging) -> "Plan":
         """What to do for these results. It keeps their pictures' names and keywords."""
-        plan = cls(how)
+        plan, real = cls(how), dict[str, str]()
         for one in pictured:
             path = _path(one.item)
             if path is None:
@@ -97,7 +102,10 @@ class Plan:
                 continue
             wish = _wish(one, path, how)
             plan.unknown += one.changed is None and wish.left_alone is None
-            key = os.path.abspath(path)  # noqa: PTH100 (links stay links: each has its own sidecar)
+            folder, name = os.path.split(path)
+            if folder not in real:
+                real[folder] = os.path.realpath(folder)
+            key = os.path.join(real[folder], name)  # noqa: PTH118 (a link to a picture has a sidecar of its own)
             plan.twice += plan._wishes.pop(key, None) is not None
             plan._wishes[key] = wish
         return plan
@@ -110,13 +118,17 @@ class Plan:
         for name in self._nowhere:
             yield Tagged(name, Outcome.NO_FILE)
         folders = Folders(wish.path for wish in self._wishes.values())
-        for wish in self._wishes.values():
-            if self.how.remove:
-                yield from _untag(wish.path, self.how)
-            elif wish.left_alone is not None:
-                yield Tagged(wish.path, wish.left_alone)
-            else:
-                yield _tag(wish, self.how, folders)
+        wishes = iter(self._wishes.values())
+        locks = [Lock() for _ in range(_AT_ONCE * 8)]
+
+        def done(wish: _Wish) -> tuple[Tagged, ...]:
+            with locks[hash(_stem(wish.path)) % len(locks)]:  # two pictures may have one sidecar
+                return _done(wish, self.how, folders)
+
+        with ThreadPoolExecutor(_AT_ONCE) as threads:
+            while some := list(islice(wishes, _AT_ONCE * 8)):
+                for of_one in threads.map(done, some):
+                    yield from of_one
 
 
 def _path(item: Item) -> str | None:
@@ -135,6 +147,16 @@ def _wish(one: Pictured, path: str, how: Tagging) -> _Wish:
     if one.item.stamp() == NO_FILE:
         return _Wish(path, wanted, Outcome.GONE)
     return _Wish(path, wanted, Outcome.REPLACED if one.changed else None)
+
+
+def _stem(picture: str) -> str:
+    return new_sidecar(picture, SidecarName.ADOBE).casefold()
+
+
+def _done(wish: _Wish, how: Tagging, folders: Folders) -> tuple[Tagged, ...]:
+    if how.remove:
+        return tuple(_untag(wish.path, how))
+    return (_tag(wish, how, folders) if wish.left_alone is None else Tagged(wish.path, wish.left_alone),)
 
 
 def _tag(wish: _Wish, how: Tagging, folders: Folders) -> Tagged:

@@ -23,9 +23,10 @@ def tagged(content: bytes, tags: Tags) -> bytes:
     """
     sidecar = read(content)
     was = remembered(sidecar)
-    gone = _gone(sidecar, was)
-    new = with_tags(read(without(sidecar, was)), tags, gone)
-    return content if _is_same(read(new), sidecar) else new
+    if was.is_empty:
+        return with_tags(sidecar, tags, [])
+    new = with_tags(read(without(sidecar, was)), tags, _gone(sidecar, was))
+    return content if new == content or _is_same(read(new), sidecar) else new
 
 
 def untagged(content: bytes) -> bytes:
@@ -43,9 +44,10 @@ def is_tagged(content: bytes) -> bool:
 def _is_same(new: Sidecar, old: Sidecar) -> bool:
     """Whether both say the same of us and list the same, though maybe in another order."""
     now, was = remembered(new), remembered(old)
+    names = (now.arrays.keys() | was.arrays.keys()) - {"Made", "Opened"}  # which say how it was before us
     return (
         now.texts == was.texts
-        and {**now.arrays, "Opened": []} == {**was.arrays, "Opened": []}
+        and all(now.of(name) == was.of(name) for name in names)
         and all(sorted(values(new, one.name)) == sorted(values(old, one.name)) for one in PROPERTIES)
     )
 

@@ -40,12 +40,14 @@ class Folders:
     def are_several(self, picture: str) -> bool:
         """Whether the name that Adobe's programs give to its sidecar is also that of another picture's."""
         folder, name = os.path.split(os.path.abspath(picture))  # noqa: PTH100
-        if folder not in self._lists:
-            if len(self._lists) == _MOST_FOLDERS:
+        counts = self._lists.get(folder)
+        if counts is None:
+            names = {one for one in _names(folder) if _is_picture(one)} | self._odd.get(folder, set())
+            counts = Counter(map(_stem, names))
+            if len(self._lists) >= _MOST_FOLDERS:
                 self._lists.clear()
-            names = {one for one in _names(folder) if _is_picture(one)} | self._odd[folder]
-            self._lists[folder] = Counter(map(_stem, names))
-        return self._lists[folder][_stem(name)] > 1
+            self._lists[folder] = counts
+        return counts[_stem(name)] > 1
 
 
 def sidecars(picture: str) -> dict[SidecarName, str]:

@@ -176,6 +176,9 @@ class _Reader:
 
     def _element(self, tag: str, attributes: list[str]) -> Element:
         start = self._parser.CurrentByteIndex
+        name_end = start + 1 + len(tag.encode())
+        if not attributes and self._content[name_end] == ord(">"):  # as most are
+            return Element(self._name(tag), tag, [], start, name_end + 1, False)
         matched = _TAG.match(self._content, start)
         if matched is None:  # expat has found a tag there
             raise UnusableSidecar("It has a tag that cannot be read.", _ELSE)
@@ -183,7 +186,6 @@ class _Reader:
         declared = {name[6:]: value for name, value in pairs if name == "xmlns" or name.startswith("xmlns:")}
         if declared:
             self._scopes.append((self._depth, {**self._scopes[-1][1], **declared}))
-        name_end = start + 1 + len(tag.encode())
         spans = [one.span() for one in _ATTRIBUTE.finditer(self._content, name_end, matched.end())]
         kept = [
             Attribute(self._name(name, attribute=True), value, *span)

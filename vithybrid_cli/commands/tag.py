@@ -32,12 +32,22 @@ _AS_IT_WAS = {
     Outcome.NO_LABEL: "without a label to write",
     Outcome.NOT_TAGGED: "not tagged before",
 }
-_LEFT_ALONE = {
-    Outcome.NOT_READ: "could not be read when they were labelled",
-    Outcome.GONE: "are not there any more",
-    Outcome.REPLACED: "were changed since they were labelled: label them again with `vithybrid classify --update`",
-    Outcome.NO_FILE: "lie in archives or at addresses, where no sidecar can be",
-    Outcome.SHARED: "share the name of their sidecar with another picture: leave out --sidecar-name adobe for them",
+_LEFT_ALONE = {  # of one, and of several
+    Outcome.NOT_READ: ("could not be read when labelled", "could not be read when labelled"),
+    Outcome.GONE: ("is not there any more", "are not there any more"),
+    Outcome.REPLACED: ("changed since it was labelled", "changed since they were labelled"),
+    Outcome.NO_FILE: (
+        "lies in an archive or at an address, where no sidecar can be",
+        "lie in archives or at addresses, where no sidecar can be",
+    ),
+    Outcome.SHARED: (
+        "has the name of its sidecar in common with another picture",
+        "have the names of their sidecars in common with other pictures",
+    ),
+}
+_REMEDIES = {
+    Outcome.REPLACED: " Label again with `vithybrid classify --update`.",
+    Outcome.SHARED: " Leave out --sidecar-name adobe.",
 }
 
 
@@ -109,7 +119,7 @@ def _tell_before(plan: Plan, watch: Stderr) -> None:
             f"Whether {_pictures(plan.unknown)} changed since they were labelled is not known: it is assumed not."
         )
     if plan.twice:
-        watch.say(f"{_pictures(plan.twice)} came twice in the results: the last result counts.")
+        watch.say(f"{_results(plan.twice)} of pictures that come again: the last one of each counts.")
 
 
 class _Told:
@@ -140,9 +150,11 @@ class _Told:
 
     def finish(self, again: str) -> None:
         """Say what was done."""
-        for outcome, why in _LEFT_ALONE.items():
+        for outcome, (of_one, of_several) in _LEFT_ALONE.items():
             if count := self._counts[outcome]:
-                self._watch.say(f"{_pictures(count)} {why} ({self._first[outcome]}{', …' if count > 1 else ''}).")
+                why, more = (of_one, "") if count == 1 else (of_several, ", …")
+                first = self._first[outcome]
+                self._watch.say(f"{_pictures(count)} {why} ({first}{more}).{_REMEDIES.get(outcome, '')}")
         if self._two:
             self._watch.say(
                 f"{_pictures(len(self._two))} had two sidecars, of which one was taken ({self._two[0]}"
@@ -160,6 +172,10 @@ class _Told:
 
 def _pictures(count: int) -> str:
     return "1 picture" if count == 1 else f"{count:,} pictures"
+
+
+def _results(count: int) -> str:
+    return "1 result is" if count == 1 else f"{count:,} results are"
 
 
 def _line(one: Tagged) -> str:
