@@ -11,9 +11,12 @@ from places import ROOT
 
 
 def make_workplace(folder: Path) -> Path:
-    """A folder as the documentation supposes it: the examples, a picture, and a few labelled ones."""
+    """A folder as the documentation supposes it: the examples, a picture and its label, and a few labelled ones."""
     shutil.copytree(ROOT / "examples", folder / "examples")
     Image.open(ROOT / "examples" / "cat.png").save(folder / "cat.jpg")
+    (folder / "labels.jsonl").write_text(
+        '{"path": "cat.jpg", "predictions": [{"index": 3, "label": "cat", "score": 0.9}]}\n', encoding="utf-8"
+    )
     for name, label in (("cat.png", "cat"), ("dog.jpg", "dog")):
         picture = Image.open(ROOT / "examples" / name)
         for index, part in enumerate(["train", "train", "train", "test"]):

@@ -270,6 +270,30 @@ def test_what_cannot_have_a_sidecar_is_counted_and_ends_in_1(photos: Path) -> No
     assert [file.name for file in Path("p").glob("*.xmp")] == ["a.jpg.xmp"]
 
 
+def test_where_nothing_can_have_been_written_nothing_is_taken_out(photos: Path) -> None:
+    write_results(record("zip://x.jpg::p.zip", "cat"), record("p/gone.jpg", "cat"))
+    done = run("labels.jsonl", "--remove")
+    assert (done.exit_code, done.stderr) == (0, "2 not tagged before\n")
+
+
+def test_two_pictures_that_came_to_share_a_sidecar_lose_what_was_written_once(photos: Path) -> None:
+    run("labels.jsonl", "--sidecar-name", "adobe")
+    picture("p/a.nef")
+    write_results(record("p/a.jpg", "cat"), record("p/a.nef", "cat"), record("p/b.jpg", "cat"))
+    done = run("labels.jsonl", "--remove")
+    assert (done.exit_code, list(Path("p").glob("*.xmp"))) == (0, [])
+
+
+def test_a_picture_without_a_suffix_has_one_sidecar(photos: Path) -> None:
+    picture("p/scan")
+    write_results(record("p/scan", "cat"))
+    run("labels.jsonl")
+    done = run("labels.jsonl", "-k2")
+    assert (subjects("p/scan.xmp"), done.stderr.splitlines()[-1]) == (["cat"], "1 unchanged")
+    picture("p/scan.png")
+    assert run("labels.jsonl", "--min-score", "0.1").exit_code == 1
+
+
 def test_the_sidecar_of_a_picture_that_is_gone_is_cleared_too(photos: Path) -> None:
     run("labels.jsonl")
     Path("p/a.jpg").unlink()

@@ -89,7 +89,7 @@ class Plan:
     unknown: int = 0
     twice: int = 0
     _wishes: dict[str, _Wish] = field(default_factory=dict)
-    _nowhere: list[str] = field(default_factory=list)
+    _nowhere: list[Tagged] = field(default_factory=list)
 
     @classmethod
     def of(cls, pictured: Iterable[Pictured], how: Tagging) -> "Plan":
@@ -98,7 +98,7 @@ class Plan:
         for one in pictured:
             path = _path(one.item)
             if path is None:
-                plan._nowhere.append(one.result.path)
+                plan._nowhere.append(Tagged(one.result.path, _why_nowhere(one, how)))
                 continue
             wish = _wish(one, path, how)
             plan.unknown += one.changed is None and wish.left_alone is None
@@ -115,8 +115,7 @@ class Plan:
 
     def run(self) -> Iterator[Tagged]:
         """Do it, picture by picture. Each sidecar is whole at any time. Raises UsageError on a full disk."""
-        for name in self._nowhere:
-            yield Tagged(name, Outcome.NO_FILE)
+        yield from self._nowhere
         folders = Folders(wish.path for wish in self._wishes.values())
         wishes = iter(self._wishes.values())
         locks = [Lock() for _ in range(_AT_ONCE * 8)]
@@ -136,6 +135,12 @@ def _path(item: Item) -> str | None:
     if isinstance(item, LocalFile):
         return item.name
     return item.path if isinstance(item, FileUrl) else None
+
+
+def _why_nowhere(one: Pictured, how: Tagging) -> Outcome:
+    if how.remove:
+        return Outcome.NOT_TAGGED
+    return Outcome.NO_FILE if one.result.error is None else Outcome.NOT_READ
 
 
 def _wish(one: Pictured, path: str, how: Tagging) -> _Wish:

@@ -16,6 +16,7 @@ from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import visible
+from vithybrid_cli.output.destination import opened
 from vithybrid_cli.runs.made_with import made_with
 from vithybrid_cli.runs.pictured import pictured
 from vithybrid_cli.sources.containers import Wanted
@@ -141,7 +142,8 @@ class _Told:
         if one.error is not None:
             self._watch.say(f"{one.sidecar}: {one.error}")
         elif self._dry_run and one.outcome in _WRITTEN:
-            typer.echo(visible(_line(one)))
+            with opened(None, remedy="make room there"):
+                typer.echo(visible(_line(one)))
 
     @property
     def has_failures(self) -> bool:
