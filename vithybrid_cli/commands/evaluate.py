@@ -1,5 +1,6 @@
 """``vithybrid evaluate``: how good a model is on a folder of labelled pictures."""
 
+from enum import StrEnum
 from typing import Annotated
 
 import typer
@@ -10,8 +11,10 @@ from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.output.destination import TEXT_FORMATS, format_of, opened, require_writable, suffix_format
+from vithybrid_cli.output.formats import Format
 from vithybrid_cli.runs.measure import measure, require_measurable
 from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
+from vithybrid_cli.runs.page_file import is_page_name, require_page
 from vithybrid_cli.settings import (
     DEFAULT_DECODE_TIMEOUT,
     DEFAULT_MAX_BYTES,
@@ -23,6 +26,17 @@ from vithybrid_cli.settings import (
 from vithybrid_cli.sources.labelled.inputs import open_labelled
 
 
+class FigureFormat(StrEnum):
+    """How figures are written."""
+
+    TABLE = "table"
+    JSON = "json"
+    JSONL = "jsonl"
+    CSV = "csv"
+    TSV = "tsv"
+    HTML = "html"
+
+
 def evaluate(
     inputs: Annotated[
         list[str],
@@ -32,7 +46,17 @@ def evaluate(
         ),
     ],
     model: options.Model = DEFAULT_MODEL,
-    output_format: options.TextFormat = None,
+    output_format: Annotated[
+        FigureFormat | None,
+        typer.Option(
+            "--format",
+            "-f",
+            case_sensitive=False,
+            rich_help_panel=options.OUTPUT_PANEL,
+            show_default="table on a terminal, else jsonl",
+            help="How figures are written; html is a page with charts and pictures.",
+        ),
+    ] = None,
     output: options.Output = None,
     exclude: options.Exclude = None,
     column: options.Column = None,
@@ -74,13 +98,20 @@ def evaluate(
       vithybrid evaluate 'shards/val-{000..049}.tar' -m base-384
 
       vithybrid evaluate 'cifar10/data/test-*.parquet' -m runs/mine --label-column label
+
+      vithybrid evaluate photos/held-out -m runs/mine -o page.html
     """
+    from vithybrid_cli.evaluation.examples import Examples
     from vithybrid_cli.evaluation.labels import match_labels
     from vithybrid_cli.pipeline.classifier import Classifier
 
-    require_writable(output)
-    if output_format is None:
-        suffix_format(output, TEXT_FORMATS)
+    page = None
+    if output_format is FigureFormat.HTML or (output_format is None and is_page_name(output)):
+        page = require_page(output)
+    else:
+        require_writable(output)
+    if output_format is None and page is None:
+        suffix_format(output, (*TEXT_FORMATS, FigureFormat.HTML), "Figures")
     what = Reading(
         exclude=tuple(exclude or ()),
         column=column,
@@ -116,8 +147,17 @@ def evaluate(
         require_measurable(checkpoint, model)
         known = checkpoint.config.labels
         labels = match_labels(source.names or tuple(map(str, range(len(known)))), known)
-        report = measure(Classifier.open(checkpoint, how), source, labels, what, watch)
-    with opened(output) as stream:
-        write_metrics(output_format or format_of(output, stream), stream, report)
+        examples = None if page is None else Examples()
+        report = measure(Classifier.open(checkpoint, how), source, labels, what, watch, examples)
+        if page is not None and examples is not None:
+            from vithybrid_cli.report.entries import About
+            from vithybrid_cli.runs.evaluation_page import write_evaluation_page
+
+            about = About(f"Evaluation of {model}", (("Model", model), ("Pictures", source.where)))
+            write_evaluation_page(page, report, examples, about, what, watch, offline=offline)
+    if page is None:
+        with opened(output) as stream:
+            chosen = format_of(output, stream) if output_format is None else Format(output_format.value)
+            write_metrics(chosen, stream, report)
     if report.unreadable:
         raise typer.Exit(EXIT_SOME_FAILED)
