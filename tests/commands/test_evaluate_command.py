@@ -225,7 +225,9 @@ def test_the_output_file_holds_what_stdout_would_and_its_suffix_is_its_format(pi
         pytest.param(["odd"], '"kraken"', id="unknown label"),
         pytest.param(["doubtful"], '"crane" (1 or 2)', id="ambiguous label"),
         pytest.param(["labelled", "-o", "no/such/folder.json"], "Cannot write", id="no output folder"),
-        pytest.param(["labelled", "-o", "out.yaml"], "json, jsonl, csv or tsv, and not as yaml", id="unknown suffix"),
+        pytest.param(
+            ["labelled", "-o", "out.yaml"], "json, jsonl, csv, tsv or html, and not as yaml", id="unknown suffix"
+        ),
         pytest.param(["labelled", "--device", "tpu"], "not a device", id="unknown device"),
         pytest.param(["labelled", "--format", "xml"], "xml", id="unknown format"),
         pytest.param([], "INPUTS", id="no folder given"),

@@ -23,7 +23,7 @@ _HEIGHT = 84  # of the histogram
 
 
 def shortened(text: str, longest: int = _LONGEST) -> str:
-    """``text`` in at most about so many columns, cut at its end."""
+    """``text`` in at most so many columns, cut at its end."""
     columns = 0
     for place, character in enumerate(text):
         columns += _columns(character)
