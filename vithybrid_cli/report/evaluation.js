@@ -26,7 +26,7 @@ function card(picture, first, second) {
   return create("li", {}, create("a", link, ...parts));
 }
 
-const fileOf = (picture) => fileName(visible(picture.path));
+const fileOf = (picture) => visible(fileName(picture.path));
 
 function fill(id, numbers, lines) {
   document.getElementById(`${id}-section`).hidden = numbers.length === 0;
