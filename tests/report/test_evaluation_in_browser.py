@@ -167,7 +167,8 @@ LEAST_CONTRAST = """() => {
   const read = (color) => color.match(/[\\d.]+/g).slice(0, 3).map(Number);
   const colour = (element, name) => read(getComputedStyle(element)[name]);
   const light = (rgb) => {
-    const [r, g, b] = rgb.map((value) => value / 255).map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4));
+    const linear = (v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4);
+    const [r, g, b] = rgb.map((value) => linear(value / 255));
     return 0.2126 * r + 0.7152 * g + 0.0722 * b;
   };
   const ground = colour(document.querySelector("#matrix .ground"), "fill");

@@ -49,7 +49,7 @@ def matrix_chart(matrix: ConfusionMatrix, names: Mapping[int, str]) -> str:
     size = max(13.0, min(38.0, 420 / max(len(matrix.labels), 1)))
     shown = [shortened(names[row.index]) for row in matrix.labels]
     font = min(12.0, 0.8 * size)
-    room = 0.56 * font * max((sum(map(_columns, name)) for name in shown), default=0) + 10
+    room = 0.63 * font * max((sum(map(_columns, name)) for name in shown), default=0) + 10
     slanted = len(shown) <= _SLANTED
     top = 0.72 * room + 6 if slanted else room
     side = size * len(shown)

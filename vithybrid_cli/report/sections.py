@@ -6,11 +6,12 @@ from vithybrid_cli.choices import Activation
 from vithybrid_cli.evaluation.figures import LabelMetrics, Metrics
 from vithybrid_cli.evaluation.matrix import ConfusionMatrix
 from vithybrid_cli.output.escape import visible
-from vithybrid_cli.report.charts import matrix_chart, matrix_legend, reliability_chart, share_bar
+from vithybrid_cli.report.charts import matrix_chart, matrix_legend, reliability_chart, share_bar, shortened
 from vithybrid_cli.report.document import asset, escaped
 
 MOST_ROWS = 2000  # of the table of labels
 MOST_LISTED = 200  # unreadable pictures
+_LONGEST = 40  # columns of a label in the table; its whole name is in its title
 
 
 def sections(metrics: Metrics, matrix: ConfusionMatrix, names: Mapping[int, str]) -> Iterator[str]:
@@ -78,7 +79,8 @@ def _left_out(matrix: ConfusionMatrix) -> str:
 def _labels(metrics: Metrics, names: Mapping[int, str]) -> str:
     taken_for: dict[int, str] = {}
     for pair in metrics.confusions:  # most frequent first
-        taken_for.setdefault(pair.true_index, f"{names[pair.predicted_index]} ({pair.count:,})")
+        name = shortened(names[pair.predicted_index], _LONGEST)
+        taken_for.setdefault(pair.true_index, f"{name} ({pair.count:,})")
     rows = "".join(_label(row, names[row.index], taken_for.get(row.index, "")) for row in metrics.labels[:MOST_ROWS])
     more = len(metrics.labels) - MOST_ROWS
     left_out = f'<p class="aside">{more:,} more labels are in JSON and CSV.</p>' if more > 0 else ""
@@ -102,7 +104,8 @@ def _labels(metrics: Metrics, names: Mapping[int, str]) -> str:
 
 def _label(row: LabelMetrics, name: str, taken_for: str) -> str:
     return (
-        f'<tr><th scope="row" dir="auto" data-value="{escaped(name)}">{escaped(name)}</th>'
+        f'<tr><th scope="row" dir="auto" data-value="{escaped(name)}" title="{escaped(name)}">'
+        f"{escaped(shortened(name, _LONGEST))}</th>"
         f'<td class="numeric" data-value="{row.pictures}">{row.pictures:,}</td>'
         f"{_share(row.recall, row.recall_interval)}{_share(row.precision, row.precision_interval)}"
         f'<td dir="auto" data-value="{escaped(taken_for)}">{escaped(taken_for)}</td></tr>\n'
