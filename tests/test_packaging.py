@@ -72,9 +72,9 @@ def test_the_wheel_holds_every_module_and_the_built_in_model_and_nothing_else(wh
     model = [f"vithybrid_cli/builtin/tiny/{name}" for name in BUILT_IN]
     information = f"vithybrid_cli-{__version__}.dist-info/"
     held = [name for name in contents(wheel) if not name.startswith(information)]
-    labels = "vithybrid_cli/checkpoints/layouts/imagenet-labels.tsv"
+    tables = [f"vithybrid_cli/checkpoints/layouts/{name}.tsv" for name in ("imagenet-labels", "wordnet-ancestors")]
     pages = [path.relative_to(ROOT).as_posix() for path in (PACKAGE / "report").iterdir() if path.suffix in OF_PAGES]
-    assert sorted(held) == sorted([*modules, *model, *pages, labels, "vithybrid_cli/py.typed"])
+    assert sorted(held) == sorted([*modules, *model, *pages, *tables, "vithybrid_cli/py.typed"])
 
 
 def test_the_wheel_holds_nothing_from_beside_the_package(wheel: Path) -> None:
