@@ -128,6 +128,7 @@ def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None
         "vithybrid convert timm/vit_base_r50_s16_384.orig_in21k_ft_in1k base-384",
         "vithybrid download base-384",
         "vithybrid download google/vit-hybrid-base-bit-384",
+        "vithybrid classify photos/ --rollup 0.8 --unsure 0.5",
         "vithybrid embed photos/ -o features.npy",
         "vithybrid embed photos/ -o features.npy --resume",
         "vithybrid embed photos/ -o features.parquet",

@@ -30,11 +30,12 @@ if TYPE_CHECKING:
     from vithybrid_cli.pipeline.classifier import Classifier
     from vithybrid_cli.pipeline.embedder import Embedder
     from vithybrid_cli.pipeline.pretrained import load_network
-    from vithybrid_cli.results import EmbeddingResult, ImageResult, Prediction
+    from vithybrid_cli.results import Answer, EmbeddingResult, ImageResult, Prediction
     from vithybrid_cli.sources.inputs import find_pictures
 
 __version__ = "0.1.0"
 __all__ = [
+    "Answer",
     "Classifier",
     "DamagedArchive",
     "DecodeTimeout",
@@ -65,6 +66,7 @@ __all__ = [
 
 # Modules of those names that are not errors. All are imported on first use: `vithybrid --help` must not pay for torch.
 _MODULES = {
+    "Answer": "results",
     "Classifier": "pipeline.classifier",
     "Embedder": "pipeline.embedder",
     "EmbeddingResult": "results",

@@ -69,6 +69,23 @@ def test_the_first_ancestor_that_reaches_the_score_is_the_answer() -> None:
     assert answer(scores, rollup=0.95) == ("vertebrate", 0.967)
 
 
+@pytest.mark.parametrize(
+    ("least", "expected"),
+    [
+        (0.3, ("Siberian husky", 0.3)),
+        (0.5, ("sled dog", 0.51)),
+        (0.7, ("working dog", 0.771)),
+        (0.9, ("dog", 0.915)),
+        (0.95, ("canine", 0.965)),
+        (0.99, ("Siberian husky", 0.3)),
+    ],
+)
+def test_the_page_about_it_tells_what_it_does(least: float, expected: tuple[str, float]) -> None:
+    scores = dict(zip(BREEDS, (0.3001, 0.26, 0.21, 0.14), strict=True))
+    scores["timber wolf, grey wolf, gray wolf, Canis lupus"] = 0.05
+    assert answer(scores, rollup=least) == expected
+
+
 def test_a_label_that_reaches_the_score_stays_as_it_is() -> None:
     found = result({"Siberian husky": 0.91}, rollup=0.9)
     assert found.instead is None
