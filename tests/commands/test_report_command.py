@@ -224,6 +224,7 @@ def test_results_are_read_in_every_format(photos: Path, suffix: str) -> None:
     assert run(file, "-o", "page.html").exit_code == 0
     assert page().paths == ["photos/a.png", "photos/b.png", "photos/c.png"]
     assert {len(entry["predictions"]) for entry in page().entries} == {4}
+    assert page().facts["Model"] == "tiny"
 
 
 def test_several_files_are_shown_one_after_the_other(photos: Path) -> None:

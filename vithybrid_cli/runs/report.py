@@ -11,6 +11,7 @@ from typing import TextIO
 from vithybrid_cli.choices import Thumbnails
 from vithybrid_cli.errors import UsageError, listed, option
 from vithybrid_cli.output.formats import Format
+from vithybrid_cli.output.parquet import how_made
 from vithybrid_cli.output.read_results import format_of_results, read_results
 from vithybrid_cli.report.entries import About, Entry
 from vithybrid_cli.report.page import write_page
@@ -153,10 +154,11 @@ def _about(page: Path, results: Sequence[Path], total: int, shown: int, show: Sh
 
 
 def _model(results: Path) -> str | None:
-    """The model that gave the labels, as its run was told it, if the record of the run is there."""
+    """The model that gave the labels, as its run was told it, if that was kept beside the results or in them."""
     try:
-        record = json.loads(record_file(results).read_text(encoding="utf-8"))
-        return str(record["model"]["name"])
+        if format_of_results(results) is Format.PARQUET:
+            return str(how_made(results)["model"]["name"])
+        return str(json.loads(record_file(results).read_text(encoding="utf-8"))["model"]["name"])
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return None
 
