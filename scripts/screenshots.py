@@ -1,6 +1,8 @@
-"""Photograph the pages that commands write, for the documentation: `python scripts/screenshots.py docs`.
+"""Photograph the pages that commands write, for the documentation: `python scripts/screenshots.py docs [LABELLED]`.
 
 The commands are run here and now, from the root of the repository; the pages are opened in the system's Chromium.
+LABELLED is a folder of CIFAR-10's test pictures, 30 or more in the folder of each label, of which a page of an
+evaluation is made; without it that picture stays as it is.
 """
 
 import io
@@ -21,11 +23,15 @@ COLOURS = 128
 
 @dataclass(frozen=True)
 class Picture:
-    """A file of the documentation: the commands, the last of which writes ``page.html``, and what is chosen in it."""
+    """A file of the documentation: the commands, the last of which writes ``page.html``, and what is chosen in it.
+
+    ``labelled``: they need the folder of labelled pictures.
+    """
 
     name: str
     commands: tuple[str, ...]
     chosen: str = ""
+    labelled: bool = False
 
 
 PICTURES = (
@@ -37,12 +43,15 @@ PICTURES = (
         ),
         "#sort=highest",
     ),
+    Picture("evaluate.png", ("evaluate labelled -m tiny --quiet --output page.html",), labelled=True),
 )
 
 
-def write_page(picture: Picture, folder: Path) -> Path:
+def write_page(picture: Picture, folder: Path, labelled: Path | None) -> Path:
     """Run the commands in ``folder``, beside the pictures; gives the page."""
     (folder / "examples").symlink_to(ROOT / "examples")
+    if labelled is not None:
+        (folder / "labelled").symlink_to(labelled.resolve())
     for command in picture.commands:
         program = [sys.executable, "-m", "vithybrid_cli", *command.split()]
         subprocess.run(program, cwd=folder, check=True)
@@ -63,16 +72,18 @@ def photograph(browser: Browser, page: Path, chosen: str = "") -> bytes:
     return content.getvalue()
 
 
-def main(folder: Path) -> None:
-    """Write all pictures into ``folder``."""
+def main(folder: Path, labelled: Path | None = None) -> None:
+    """Write all pictures into ``folder`` that can be made."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=shutil.which("chromium"))
         for picture in PICTURES:
+            if picture.labelled and labelled is None:
+                continue
             with TemporaryDirectory() as work:
-                page = write_page(picture, Path(work))
+                page = write_page(picture, Path(work), labelled)
                 (folder / picture.name).write_bytes(photograph(browser, page, picture.chosen))
         browser.close()
 
 
 if __name__ == "__main__":
-    main(Path(sys.argv[1]))
+    main(*map(Path, sys.argv[1:]))

@@ -79,7 +79,9 @@ class Matrix {
   #told(count, shown, isHit) {
     const all = `${countText(count)} ${count === 1 ? "picture" : "pictures"}`;
     if (shown === count) return all;
-    return `${all}; ${shown ? `the ${countText(shown)} ${isHit ? "least sure" : "most confident"} are` : "none is"} shown`;
+    const which = isHit ? "least sure" : "most confident";
+    if (shown === 0) return `${all}; none is shown`;
+    return shown === 1 ? `${all}; the ${which} one is shown` : `${all}; the ${shown} ${which} are shown`;
   }
 
   #onKey(event) {
