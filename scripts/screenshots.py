@@ -32,6 +32,8 @@ class Picture:
     commands: tuple[str, ...]
     chosen: str = ""
     labelled: bool = False
+    height: int = SIZE[1]
+    colours: int = COLOURS
 
 
 PICTURES = (
@@ -43,7 +45,13 @@ PICTURES = (
         ),
         "#sort=highest",
     ),
-    Picture("evaluate.png", ("evaluate labelled -m tiny --quiet --output page.html",), labelled=True),
+    Picture(
+        "evaluate.png",
+        ("evaluate labelled -m tiny --quiet --output page.html",),
+        labelled=True,
+        height=900,
+        colours=256,
+    ),
 )
 
 
@@ -58,16 +66,16 @@ def write_page(picture: Picture, folder: Path, labelled: Path | None) -> Path:
     return folder / "page.html"
 
 
-def photograph(browser: Browser, page: Path, chosen: str = "") -> bytes:
+def photograph(browser: Browser, page: Path, picture: Picture) -> bytes:
     """The page in a window, as PNG with few colours: a third of the bytes, and hardly a difference to be seen."""
-    window = browser.new_page(viewport={"width": SIZE[0], "height": SIZE[1]}, reduced_motion="reduce")
-    window.goto(page.as_uri() + chosen)
+    window = browser.new_page(viewport={"width": SIZE[0], "height": picture.height}, reduced_motion="reduce")
+    window.goto(page.as_uri() + picture.chosen)
     window.wait_for_load_state("networkidle")
     window.wait_for_timeout(500)  # until thumbnails are decoded
     photo = Image.open(io.BytesIO(window.screenshot())).convert("RGB")
     window.close()
     content = io.BytesIO()
-    palette = photo.quantize(COLOURS)
+    palette = photo.quantize(picture.colours)
     photo.quantize(palette=palette, dither=Image.Dither.FLOYDSTEINBERG).save(content, "PNG", optimize=True)
     return content.getvalue()
 
@@ -81,7 +89,7 @@ def main(folder: Path, labelled: Path | None = None) -> None:
                 continue
             with TemporaryDirectory() as work:
                 page = write_page(picture, Path(work), labelled)
-                (folder / picture.name).write_bytes(photograph(browser, page, picture.chosen))
+                (folder / picture.name).write_bytes(photograph(browser, page, picture))
         browser.close()
 
 

@@ -40,7 +40,7 @@ def test_thumbnails_are_in_the_page_and_a_picture_without_one_is_there_by_its_na
 def test_the_page_says_accuracy_interval_and_calibration_error() -> None:
     page = page_of(("cat", "dog"), (0, 0, 0.9), (0, 1, 0.9), (1, 1, 0.9))
     assert '<p class="large-number">66.7%</p>' in page
-    assert "20.8 – 93.9% with 95% confidence" in page
+    assert "95% interval: 20.8 – 93.9" in page
     assert '<p class="large-number">23.3%</p>' in page
     assert "Scores are 90.0% on average, and 66.7% of the labels are right" in page
 

@@ -45,7 +45,7 @@ def _figure(name: str, share: float | None, interval: tuple[float, float] | None
     if share is None or interval is None:
         return _number(name, "–", "no pictures")
     low, high = (f"{100 * end:.1f}" for end in interval)
-    words = f'<span title="95% confidence interval (Wilson)">{low} – {high}% with 95% confidence</span>'
+    words = f'<span title="95% confidence interval (Wilson)">95% interval: {low} – {high}</span>'
     return (
         f'<div class="figure"><h2>{name}</h2><p class="large-number">{_percent(share)}</p>{share_bar(share, interval)}'
         f'<p class="aside">{words}</p></div>'
