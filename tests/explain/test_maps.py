@@ -44,7 +44,7 @@ CASES = [
 
 
 def reads_colours(config: NetworkConfig) -> Network:
-    """Channel 0 is how red a token is, and channel 1 how blue; attention carries both to all tokens; the head reads them."""
+    """Channel 0 is how red a token is, channel 1 how blue; attention carries both to all tokens; the head reads them."""
     network = build(config)
     for name, parameter in network.named_parameters():
         torch.nn.init.constant_(parameter, name.endswith(("norm.weight", "norm1.weight", "norm2.weight", "gamma")))

@@ -61,6 +61,16 @@ def evaluate(
     exclude: options.Exclude = None,
     column: options.Column = None,
     label_column: options.LabelColumn = None,
+    explain: Annotated[
+        int | None,
+        typer.Option(
+            "--explain",
+            min=1,
+            metavar="N",
+            help="Measure on N of the pictures how faithful maps of `vithybrid explain` are, by each method.",
+            show_default=False,
+        ),
+    ] = None,
     device: options.Device = "auto",
     dtype: options.DtypeOption = options.Dtype.FLOAT32,
     attention: options.Attention = options.AttentionKind.SDPA,
@@ -100,6 +110,8 @@ def evaluate(
       vithybrid evaluate 'cifar10/data/test-*.parquet' -m runs/mine --label-column label
 
       vithybrid evaluate photos/held-out -m runs/mine -o page.html
+
+      vithybrid evaluate photos/held-out -m runs/mine --explain 100
     """
     from vithybrid_cli.evaluation.examples import Examples
     from vithybrid_cli.evaluation.labels import match_labels
@@ -148,7 +160,12 @@ def evaluate(
         known = checkpoint.config.labels
         labels = match_labels(source.names or tuple(map(str, range(len(known)))), known)
         examples = None if page is None else Examples()
-        report = measure(Classifier.open(checkpoint, how), source, labels, what, watch, examples)
+        classifier = Classifier.open(checkpoint, how)
+        report = measure(classifier, source, labels, what, watch, examples)
+        if explain is not None:
+            from vithybrid_cli.runs.faithful import with_faithfulness
+
+            report = with_faithfulness(report, classifier, checkpoint, how, source, labels, what, watch, count=explain)
         if page is not None and examples is not None:
             from vithybrid_cli.report.entries import About
             from vithybrid_cli.runs.evaluation_page import write_evaluation_page

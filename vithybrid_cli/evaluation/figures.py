@@ -9,6 +9,7 @@ from typing import Any
 
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.evaluation.calibration import Calibration, Reliability
+from vithybrid_cli.evaluation.faithful import Faithfulness
 from vithybrid_cli.evaluation.intervals import wilson
 from vithybrid_cli.results import ImageResult
 
@@ -98,6 +99,7 @@ class Metrics:
     confusions: tuple[Confusion, ...]
     unreadable: tuple[Unreadable, ...]
     calibration: Calibration = field(default_factory=Calibration)
+    maps: Faithfulness | None = None  # how faithful its maps are, if that was measured
 
     @property
     def pictures(self) -> int:
@@ -144,6 +146,7 @@ class Metrics:
             "labels": [label.record() for label in self.labels],
             "confusions": [confusion.record() for confusion in self.confusions],
             "unreadable": [picture.record() for picture in self.unreadable],
+            **({} if self.maps is None else {"maps": self.maps.record()}),
         }
 
 

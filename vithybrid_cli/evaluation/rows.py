@@ -7,6 +7,8 @@
   95 % confidence intervals, and the expected calibration error.
 - ``label``: one for each label that has pictures or was predicted, with its recall and precision.
 - ``confusion``: for so many ``pictures`` of ``label`` the model predicted ``predicted_label``; most frequent first.
+- ``map``: how faithful one method's maps of so many ``pictures`` are, if that was measured: insertion, deletion and
+  their difference, each with its standard error.
 - ``unreadable``: a picture that counts for nothing else, and why.
 - ``calibration``: so many ``pictures`` have a score above ``score_low`` and up to ``score_high``, with their mean score
   and accuracy; none for raw outputs.
@@ -15,6 +17,7 @@ The columns of other kinds are empty, and so is a share that would divide by zer
 """
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import TextIO
 
 from vithybrid_cli.evaluation.figures import Metrics
@@ -27,6 +30,10 @@ KINDS = {
     "summary": ("pictures", "unreadable", "top1", "top5", *_ENDS, "calibration_error"),
     "label": ("index", "label", "pictures", "correct", "correct_top5", "predicted", "recall", "precision"),
     "confusion": ("index", "label", "predicted_index", "predicted_label", "pictures"),
+    "map": (
+        *("method", "pictures", "insertion", "insertion_error", "deletion", "deletion_error"),
+        *("difference", "difference_error"),
+    ),
     "unreadable": ("path", "error_type", "error_message"),
     "calibration": ("score_low", "score_high", "pictures", "mean_score", "accuracy"),
 }
@@ -64,6 +71,9 @@ def _rows(metrics: Metrics) -> Iterator[tuple[str, ...]]:
         yield _row("label", row.index, row.label, *of_label, row.recall, row.precision)
     for pair in metrics.confusions:
         yield _row("confusion", pair.true_index, pair.true, pair.predicted_index, pair.predicted, pair.count)
+    for one in metrics.maps.methods if metrics.maps else ():
+        areas = ((area.mean, area.error) for area in (one.insertion, one.deletion, one.difference))
+        yield _row("map", one.method, metrics.maps.pictures if metrics.maps else 0, *chain.from_iterable(areas))
     for picture in metrics.unreadable:
         yield _row("unreadable", picture.path, picture.error_type, picture.message)
     for one in metrics.calibration.bins:

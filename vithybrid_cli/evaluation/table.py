@@ -8,6 +8,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from vithybrid_cli.evaluation.faithful import Estimate, Faithfulness
 from vithybrid_cli.evaluation.figures import LabelMetrics, Metrics
 from vithybrid_cli.output.terminal import Terminal, open_terminal
 
@@ -22,6 +23,8 @@ def print_metrics(stream: TextIO, metrics: Metrics) -> None:
         terminal.console.print(_labels(terminal, metrics))
     if metrics.confusions:
         terminal.console.print(_confusions(terminal, metrics))
+    if metrics.maps is not None:
+        terminal.console.print(_maps(terminal, metrics.maps))
     terminal.print([*_unreadable(terminal, metrics), *_summary(terminal, metrics)])
 
 
@@ -74,6 +77,22 @@ def _confusions(terminal: Terminal, metrics: Metrics) -> Table:
         predicted = terminal.label(pair.predicted, number=pair.predicted_index if pair.predicted in repeated else None)
         table.add_row(str(pair.count), true, predicted)
     return table
+
+
+def _maps(terminal: Terminal, maps: Faithfulness) -> Table:
+    """How faithful maps are, best first."""
+    table = _table(f"Maps of {maps.pictures:,} picture{'' if maps.pictures == 1 else 's'}")
+    table.add_column("method", no_wrap=True)
+    for name in ("insertion", "deletion", "difference"):
+        table.add_column(name, justify="right", no_wrap=True)
+    sign = "\N{PLUS-MINUS SIGN}" if terminal.console.encoding.startswith("utf") else "+-"
+    for one in maps.methods:
+        table.add_row(one.method, *(_estimate(area, sign) for area in (one.insertion, one.deletion, one.difference)))
+    return table
+
+
+def _estimate(area: Estimate, sign: str) -> str:
+    return f"{area.mean:.3f}" if area.error is None else f"{area.mean:.3f} {sign} {area.error:.3f}"
 
 
 def _repeated(metrics: Metrics) -> set[str]:

@@ -1,5 +1,6 @@
 """Opens what explains the labels of a network, by the method that a user asked for."""
 
+from contextlib import suppress
 from typing import TYPE_CHECKING, Protocol
 
 import numpy as np
@@ -14,7 +15,8 @@ from vithybrid_cli.settings import Running
 
 if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-    from vithybrid_cli.explain.differentiable import Mapped
+    from vithybrid_cli.engines import Engine
+    from vithybrid_cli.explain.differentiable import Differentiable, Mapped
 
 _OF_ATTENTION = (Method.ATTENTION, Method.LEGRAD)
 
@@ -62,15 +64,54 @@ def open_explainer(checkpoint: "Checkpoint", how: Running, method: Method = Meth
     weights cannot be loaded; UsageError for a method that this network or engine does not have, and as `open_engine`
     does.
     """
+    from vithybrid_cli.explain.differentiable import Differentiable  # imports torch
+
+    _require_labels(checkpoint, how)
+    resolved = resolve(method, checkpoint.config, how.engine)
+    if resolved is Method.OCCLUSION:
+        return Explainer(checkpoint, resolved, _by_covering(_engine(checkpoint, how)))
+    return Explainer(checkpoint, resolved, _by_gradients(Differentiable(checkpoint, how), resolved))
+
+
+def _require_labels(checkpoint: "Checkpoint", how: Running) -> None:
     if not checkpoint.config.labels:
         raise ModelError(
             f"{how.model} has no head that is read here, so it gives no labels to explain.",
             "Use a checkpoint with a classifier.",
         )
-    resolved = resolve(method, checkpoint.config, how.engine)
-    if resolved is Method.OCCLUSION:
-        return Explainer(checkpoint, resolved, _by_covering(checkpoint, how))
-    return Explainer(checkpoint, resolved, _by_gradients(checkpoint, how, resolved))
+
+
+def open_explainers(checkpoint: "Checkpoint", how: Running, engine: "Engine") -> tuple[Explainer, ...]:
+    """One for each method that the network can have, the best for its family first; ``engine`` runs occlusion.
+
+    The methods that need gradients share one network. Where OpenVINO is asked for, there is none of these. Raises as
+    `open_explainer` does.
+    """
+    from vithybrid_cli.explain.differentiable import Differentiable  # imports torch
+
+    _require_labels(checkpoint, how)
+    possible = sorted(
+        possible_methods(checkpoint.config, how.engine), key=resolve(Method.AUTO, checkpoint.config).__ne__
+    )
+    needs_gradients = any(method is not Method.OCCLUSION for method in possible)
+    network = Differentiable(checkpoint, how) if needs_gradients else None
+    return tuple(
+        Explainer(
+            checkpoint,
+            method,
+            _by_covering(engine) if network is None or method is Method.OCCLUSION else _by_gradients(network, method),
+        )
+        for method in possible
+    )
+
+
+def possible_methods(config: NetworkConfig, engine: str = EngineKind.AUTO) -> list[Method]:
+    """The methods that a network can have on this engine, but for ``auto``."""
+    found = []
+    for method in Method:
+        with suppress(UsageError):
+            found.append(resolve(method, config, engine))
+    return list(dict.fromkeys(found))
 
 
 def resolve(method: Method, config: NetworkConfig, engine: str = EngineKind.AUTO) -> Method:
@@ -95,10 +136,10 @@ def best_method(config: NetworkConfig) -> Method:
     return Method.GRAD_CAM if isinstance(config, BitClassifierConfig) else Method.ATTENTION
 
 
-def _by_gradients(checkpoint: "Checkpoint", how: Running, method: Method) -> _Maps:
-    from vithybrid_cli.explain.differentiable import Differentiable, computation  # imports torch
+def _by_gradients(network: "Differentiable", method: Method) -> _Maps:
+    from vithybrid_cli.explain.differentiable import computation
 
-    network, compute = Differentiable(checkpoint, how), computation(method)
+    compute = computation(method)
 
     def maps(pixels: npt.NDArray[np.uint8], target: Target) -> "Mapped":
         return network.mapped(compute, pixels, target)
@@ -106,11 +147,19 @@ def _by_gradients(checkpoint: "Checkpoint", how: Running, method: Method) -> _Ma
     return maps
 
 
-def _by_covering(checkpoint: "Checkpoint", how: Running) -> _Maps:
-    from vithybrid_cli.engines.open import open_engine
+def _by_covering(engine: "Engine") -> _Maps:
     from vithybrid_cli.explain.occlusion import occlusion
 
-    engine = open_engine(
+    def maps(pixels: npt.NDArray[np.uint8], target: Target) -> "Mapped":
+        return occlusion(engine, pixels, target)
+
+    return maps
+
+
+def _engine(checkpoint: "Checkpoint", how: Running) -> "Engine":
+    from vithybrid_cli.engines.open import open_engine
+
+    return open_engine(
         checkpoint,
         engine=how.engine,
         device=how.device,
@@ -120,8 +169,3 @@ def _by_covering(checkpoint: "Checkpoint", how: Running) -> _Maps:
         batch_size=how.batch_size,
         threads=how.threads,
     )
-
-    def maps(pixels: npt.NDArray[np.uint8], target: Target) -> "Mapped":
-        return occlusion(engine, pixels, target)
-
-    return maps

@@ -82,7 +82,7 @@ def random_map(grid: tuple[int, int], seed: int) -> Values:
 def centred_blob(grid: tuple[int, int]) -> Values:
     """What a map should be better than, too: photographers put things into the middle."""
     row, column = (np.linspace(-1, 1, length, dtype=np.float32) for length in grid)
-    return np.exp(-(row[:, None] ** 2 + column**2)).astype(np.float32)
+    return np.asarray(np.exp(-(row[:, None] ** 2 + column**2)), np.float32)
 
 
 def _area(scores: npt.NDArray[np.floating]) -> float:
