@@ -30,7 +30,7 @@ ONLY_LABELS = {"top_k", "threshold", "activation", "unsure", "rollup"}
 
 
 ONE_FILE = {"resume", "update"}  # of an earlier run
-NEVER_EXPLAINED = {"compiled", "attention"}  # which gradients need as they are
+NEVER_EXPLAINED = {"compiled", "attention", "unsure", "rollup"}  # what gradients need as it is, and rules for labels
 NOT_ONE_FILE = ONE_FILE | {"output_format", "threshold", "activation"}  # of what is written to a folder
 ONLY_FOLDERS = {"exclude", "shards", "archives"}
 EVERY = Running, Reading, Decoding, Writing
