@@ -61,14 +61,14 @@ class Feature(StrEnum):
 class Method(StrEnum):
     """What shows which parts of a picture speak for a label; ``auto`` is what measures best for the network's family.
 
-    ``attention`` is gradient-weighted attention (https://arxiv.org/abs/2103.15679), ``legrad``
-    https://arxiv.org/abs/2404.03214, ``grad-cam`` https://arxiv.org/abs/1610.02391 and ``occlusion`` section 4.2 of
-    https://arxiv.org/abs/1311.2901.
+    ``attention`` is gradient-weighted attention (https://arxiv.org/abs/2103.15679), which ``attention-backbone`` brings
+    to the finer grid of a hybrid's backbone; ``grad-cam`` is https://arxiv.org/abs/1610.02391, and ``occlusion``
+    section 4.2 of https://arxiv.org/abs/1311.2901.
     """
 
     AUTO = "auto"
     ATTENTION = "attention"
-    LEGRAD = "legrad"
+    ATTENTION_BACKBONE = "attention-backbone"
     GRAD_CAM = "grad-cam"
     OCCLUSION = "occlusion"
 

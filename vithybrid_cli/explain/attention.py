@@ -1,7 +1,6 @@
-"""Maps from the attention of a transformer: gradient-weighted attention, and LeGrad.
+"""Gradient-weighted attention of a transformer, and of a hybrid its way down through the backbone.
 
-Neither keeps more of a network than a forward pass with attention probabilities does, nor propagates relevance through
-anything but these.
+Nothing but attention passes relevance on, and no more than one layer's gradient is there at a time.
 """
 
 from collections.abc import Callable, Iterator
@@ -9,11 +8,15 @@ from contextlib import contextmanager
 from functools import partial
 
 import torch
-from torch import Tensor
+import torch.nn.functional as F
+from torch import Tensor, nn
 
 from vithybrid_cli.explain.target import Target
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.vit import Block, VisionTransformer, attention_probabilities
+
+# Of the finer map: below its largest value by so much, the coarse map alone decides the order. What measured best.
+FLOOR = 0.1
 
 Attend = Callable[[Tensor, Tensor, Tensor, Tensor | None], Tensor]
 
@@ -23,45 +26,46 @@ def weighted_attention(network: VisionTransformer, pixel_values: Tensor, target:
 
     Equations 5 and 6 of https://arxiv.org/abs/2103.15679: from the first layer to the last R ← R + Ā R, where Ā is the
     mean over the heads of (∇A ⊙ A)⁺. The map is the row of R of what the head reads. That row alone is followed, from
-    the last layer to the first, as the gradients arrive: R is never there in full, nor more than one layer's gradient.
+    the last layer to the first, as the gradients arrive: R is never there in full.
     """
-    relevance = _Relevance(read_tokens(network.config).to(pixel_values.device))
+    relevance = _Relevance(_read_tokens(network.config).to(pixel_values.device))
     with _attending(network, relevance.attend):
         logits = network(pixel_values)
     torch.autograd.grad(target.of(logits).sum(), relevance.first)
-    return on_grid(relevance.gained, network.config), logits
+    return _on_grid(relevance.gained, network.config), logits
 
 
-def legrad(network: VisionTransformer, pixel_values: Tensor, target: Target) -> tuple[Tensor, Tensor]:
-    """LeGrad (https://arxiv.org/abs/2404.03214) of one picture [1, 3, H, W]: map [rows, columns], and logits [1, C].
+def refined_attention(network: VisionTransformer, pixel_values: Tensor, target: Target) -> tuple[Tensor, Tensor]:
+    """Of a hybrid, `weighted_attention` on the finer grid of its backbone's first stage.
 
-    The head reads what each layer gives, and the map is the positive part of that logit's gradient for the layer's own
-    attention, averaged over heads, queries and layers. Only one layer's gradient is there at a time.
+    It is multiplied there by that feature map times its gradient, summed over the channels, as Guided Grad-CAM
+    (section 3.2 of https://arxiv.org/abs/1610.02391) multiplies a coarse map by a fine one. Where there are no stages,
+    the finer grid is that of the stem.
     """
-    logits = network(pixel_values)
-    target = target.settled(logits)
-    bias, x = network.bias(), network.embeddings(pixel_values)
-    found = torch.zeros(x.shape[1], device=x.device)
-    layer = _Layer()
-    with _attending(network, layer.attend):
-        for block in network.blocks:
-            x = block(x, bias=bias)
-            score = target.of(network.forward_head(network.normalized(x)))
-            (gradient,) = torch.autograd.grad(score.sum(), layer.probabilities)
-            found += gradient[0].float().clamp_min_(0).mean((0, 1))
-            x = x.detach()
-    return on_grid(found / len(network.blocks), network.config), logits
+    assert network.embeddings.backbone is not None
+    backbone = network.embeddings.backbone
+    relevance = _Relevance(_read_tokens(network.config).to(pixel_values.device))
+    kept: list[Tensor] = []
+
+    def keep(module: nn.Module, arguments: tuple[Tensor, ...], features: Tensor) -> None:
+        kept.append(features.requires_grad_())
+
+    handle = (backbone.stages[0] if backbone.out_stage else backbone.stem).register_forward_hook(keep)
+    try:
+        with _attending(network, relevance.attend):
+            logits = network(pixel_values)
+    finally:
+        handle.remove()
+    (gradient,) = torch.autograd.grad(target.of(logits).sum(), kept[0])
+    fine = (gradient.float() * kept[0].detach().float()).sum(1, keepdim=True).clamp_min(0)  # [1, 1, h, w]
+    coarse = _on_grid(relevance.gained, network.config)[None, None]
+    coarse = F.interpolate(coarse, size=fine.shape[2:], mode="bilinear", align_corners=False)
+    return (_of_largest(coarse) * (_of_largest(fine) + FLOOR))[0, 0], logits
 
 
-class _Layer:
-    """The attention probabilities of the layer that was computed last."""
-
-    def __init__(self) -> None:
-        self.probabilities = torch.empty(0)
-
-    def attend(self, query: Tensor, key: Tensor, value: Tensor, bias: Tensor | None = None) -> Tensor:
-        self.probabilities = attention_probabilities(query, key, bias).requires_grad_()
-        return self.probabilities @ value
+def _of_largest(values: Tensor) -> Tensor:
+    """Values of at least 0 as shares of the largest of them, if they are not all 0."""
+    return values / values.max().clamp_min(torch.finfo(values.dtype).tiny)
 
 
 class _Relevance:
@@ -94,7 +98,7 @@ class _Relevance:
         self._row = self._row + self._row[: len(weighted)] @ weighted
 
 
-def read_tokens(config: VitConfig) -> Tensor:
+def _read_tokens(config: VitConfig) -> Tensor:
     """Which tokens the head reads: their shares [N], 1 in all."""
     rows, columns = config.grid_size
     shares = torch.zeros(config.prefix_tokens + rows * columns)
@@ -106,7 +110,7 @@ def read_tokens(config: VitConfig) -> Tensor:
     return shares
 
 
-def on_grid(tokens: Tensor, config: VitConfig) -> Tensor:
+def _on_grid(tokens: Tensor, config: VitConfig) -> Tensor:
     """The values of all tokens [N] → those of the patches [rows, columns]."""
     return tokens[config.prefix_tokens :].reshape(config.grid_size)
 

@@ -19,7 +19,7 @@ from vithybrid_cli.engines.torch_devices import (
     torch_dtype,
     use_threads,
 )
-from vithybrid_cli.explain.attention import legrad, weighted_attention
+from vithybrid_cli.explain.attention import refined_attention, weighted_attention
 from vithybrid_cli.explain.grad_cam import grad_cam
 from vithybrid_cli.explain.target import Target
 from vithybrid_cli.model.build import Network
@@ -33,12 +33,12 @@ Computation = Callable[[Network, Tensor, Target], tuple[Tensor, Tensor]]  # [1, 
 
 
 def computation(method: Method) -> Computation:
-    """How a ``method`` with gradients is computed; those of attention take transformers only."""
+    """How a ``method`` with gradients is computed; those of attention take transformers only, and one hybrids."""
     match method:
         case Method.ATTENTION:
             return _of_transformer(weighted_attention)
-        case Method.LEGRAD:
-            return _of_transformer(legrad)
+        case Method.ATTENTION_BACKBONE:
+            return _of_transformer(refined_attention)
         case Method.GRAD_CAM:
             return grad_cam
     raise AssertionError(method)

@@ -10,7 +10,7 @@ from vithybrid_cli.choices import EngineKind, Method
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.explain.heatmap import HeatMap
 from vithybrid_cli.explain.target import Target
-from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
+from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig, VitConfig
 from vithybrid_cli.settings import Running
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from vithybrid_cli.engines import Engine
     from vithybrid_cli.explain.differentiable import Differentiable, Mapped
 
-_OF_ATTENTION = (Method.ATTENTION, Method.LEGRAD)
+_OF_ATTENTION = (Method.ATTENTION, Method.ATTENTION_BACKBONE)
 
 
 class _Maps(Protocol):
@@ -128,12 +128,26 @@ def resolve(method: Method, config: NetworkConfig, engine: str = EngineKind.AUTO
             f"A BiT has no attention, which the method {method} reads.",
             "Give {method=grad-cam} or {method=occlusion}.",
         )
+    if method is Method.ATTENTION_BACKBONE and not _is_hybrid(config):
+        raise UsageError(
+            f"The method {method} reads the backbone of a hybrid, which this network has not.",
+            "Give {method=attention}.",
+        )
     return method
 
 
 def best_method(config: NetworkConfig) -> Method:
-    """What measures best for the family of a network (docs/explain.md)."""
-    return Method.GRAD_CAM if isinstance(config, BitClassifierConfig) else Method.ATTENTION
+    """What measures best for the family of a network among what costs no more than three forward passes.
+
+    The figures are in docs/explain.md. Occlusion measures better, and takes two hundred.
+    """
+    if isinstance(config, BitClassifierConfig):
+        return Method.GRAD_CAM
+    return Method.ATTENTION_BACKBONE if _is_hybrid(config) else Method.ATTENTION
+
+
+def _is_hybrid(config: NetworkConfig) -> bool:
+    return isinstance(config, VitConfig) and config.backbone is not None
 
 
 def _by_gradients(network: "Differentiable", method: Method) -> _Maps:
