@@ -25,7 +25,7 @@ from vithybrid_cli.hub import catalog
 MAX_WORDS_OF_README = 1500
 # What is not run here, and by which words it is known.
 NEEDS_PACKAGES = re.compile(r"^(make|python3 -m venv|\. \.venv/bin/activate|pip)\b")
-NEEDS_DOWNLOAD = re.compile(r"base-384|nsfw|google/|cifar-10-binary|vithybrid (classify|embed|evaluate) (?!.*-m )")
+NEEDS_DOWNLOAD = re.compile(r"base-384|nsfw|google/|cifar-10-binary|vithybrid (classify|embed|evaluate|explain) (?!.*-m )")
 TAKES_LONG = re.compile(r"vithybrid (bench (?!.*--seconds 0\.1)|train (?!.*--epochs 2))")
 SUPPOSES_MORE = re.compile(r"photos/held-out|runs/old|jobs/|cifar10/data")  # which no page makes
 OPTIONS_OF_OTHERS = {"--constraint"}  # pip's
@@ -132,6 +132,9 @@ def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None
         "vithybrid embed photos/ -o features.npy",
         "vithybrid embed photos/ -o features.npy --resume",
         "vithybrid embed photos/ -o features.parquet",
+        "vithybrid explain cat.jpg",
+        "vithybrid explain photos/ -o why/",
+        'vithybrid explain cat.jpg --label tabby --against "tiger cat" -m base-384',
         "vithybrid evaluate photos/held-out -m runs/mine",
         "vithybrid evaluate 'cifar10/data/test-*.parquet' -m runs/mine --label-column label",
         "vithybrid evaluate 'shards/val-{000..049}.tar' -m base-384",

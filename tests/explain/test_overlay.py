@@ -151,7 +151,7 @@ def test_the_picture_shows_where_the_map_is_weak_and_the_colour_where_it_is_stro
     red, green, blue = drawn[75, 325]  # the middle of the cell
     assert red > 200
     assert red > green > blue + 50
-    assert opacity(np.float32(1)[None])[0] < 0.9  # of the picture something is left
+    assert opacity(np.ones(1, np.float32)).max() < 0.9  # of the picture something is left
 
 
 def test_what_the_network_did_not_see_is_dark_and_has_a_line_before_it() -> None:
@@ -200,5 +200,5 @@ def test_a_coarse_map_has_the_pictures_shape_and_no_numbers_outside_of_what_was_
     assert found.shape == (8, 16)
     assert np.isnan(found[:, :4]).all()
     assert np.isnan(found[:, 12:]).all()
-    assert np.unravel_index(np.nanargmax(found), found.shape) == (0, 11)
+    assert divmod(int(np.nanargmax(found)), 16) == (0, 11)
     assert found[6, 5] == 0

@@ -18,7 +18,7 @@ def test_each_picture_is_there_once_and_in_its_proportions() -> None:
     places = []
     for colour in COLOURS:
         rows, columns = np.nonzero((image == colour).all(axis=-1))
-        assert (np.ptp(rows) + 1, np.ptp(columns) + 1, len(rows)) == (200, 300, 300 * 200)
+        assert (int(np.ptp(rows)) + 1, int(np.ptp(columns)) + 1, len(rows)) == (200, 300, 300 * 200)
         places.append((rows.min(), columns.min()))
     assert places == sorted(places)  # row by row, from left to right
 
