@@ -25,7 +25,9 @@ from vithybrid_cli.hub import catalog
 MAX_WORDS_OF_README = 1500
 # What is not run here, and by which words it is known.
 NEEDS_PACKAGES = re.compile(r"^(make|python3 -m venv|\. \.venv/bin/activate|pip)\b")
-NEEDS_DOWNLOAD = re.compile(r"base-384|nsfw|google/|cifar-10-binary|vithybrid (classify|embed|evaluate|explain) (?!.*-m )")
+NEEDS_DOWNLOAD = re.compile(
+    r"base-384|nsfw|google/|cifar-10-binary|vithybrid (classify|embed|evaluate|explain) (?!.*-m )"
+)
 TAKES_LONG = re.compile(r"vithybrid (bench (?!.*--seconds 0\.1)|train (?!.*--epochs 2))")
 SUPPOSES_MORE = re.compile(r"photos/held-out|runs/old|jobs/|cifar10/data")  # which no page makes
 OPTIONS_OF_OTHERS = {"--constraint"}  # pip's

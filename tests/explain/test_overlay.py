@@ -24,7 +24,7 @@ SQUASHED = Preprocessing(size=(SIDE, SIDE), crop_size=(SIDE, SIDE), do_center_cr
 
 
 def heat(values: Any, *, signed: bool = False) -> HeatMap:
-    return HeatMap(np.asarray(values, np.float32), Method.LEGRAD, signed)
+    return HeatMap(np.asarray(values, np.float32), Method.ATTENTION, signed)
 
 
 def marked(size: tuple[int, int]) -> Image.Image:

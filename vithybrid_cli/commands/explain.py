@@ -46,8 +46,8 @@ def explain(
     method: Annotated[
         Method,
         typer.Option(
-            help="attention, legrad and grad-cam follow gradients, with torch; occlusion covers one part after "
-            "another, with any engine. auto: what measures best for the model."
+            help="occlusion covers one part after another, slowly and with any engine; the others follow gradients, "
+            "with torch. auto: what measures best for the model."
         ),
     ] = Method.AUTO,
     top_k: Annotated[

@@ -30,7 +30,7 @@ def tile_side(count: int) -> int:
     return next((side for most, side in _SIDES if count <= most), _SIDES[-1][1])
 
 
-def small(overlay: Image.Image, side: int = _SIDES[0][1]) -> Image.Image:
+def small(overlay: Image.Image, side: int) -> Image.Image:
     """The overlay so that it fits into a square of ``side`` pixels; it is never made larger."""
     copy = overlay.copy()
     copy.thumbnail((side, side), Image.Resampling.LANCZOS, reducing_gap=None)

@@ -10,7 +10,7 @@ from vithybrid_cli.errors import NonFiniteLogits, UsageError
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """``index`` is the class index of the label; ``against`` that of another label. None is the best that is left."""
+    """``index`` is the class index of the label, None the best one; ``against`` that of another label."""
 
     index: int | None = None
     against: int | None = None
@@ -27,11 +27,8 @@ class Target:
             raise _same(self.against)
 
     def settled(self, logits: Tensor) -> "Target":
-        """The same with the index of the best label but ``against``, by the first row of logits [B, C]."""
-        if self.index is not None:
-            return self
-        best, *others = logits[0].argsort(descending=True, stable=True)[:2].tolist()
-        return Target(best if best != self.against or not others else others[0], self.against)
+        """The same with the best label's index by name: that of the first row of logits [B, C]."""
+        return self if self.index is not None else Target(int(logits[0].argmax()), self.against)
 
     def of(self, logits: Tensor) -> Tensor:
         """Logits [B, C] → the number to explain for each [B]; which label it is, the first row decides.

@@ -18,8 +18,12 @@ from vithybrid_cli.settings import Reading, Running
 from vithybrid_cli.sources.inputs import Sources
 
 if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.explain.explainer import Explainer
+    from vithybrid_cli.explain.heatmap import HeatMap
     from vithybrid_cli.explain.seen import SeenReader
     from vithybrid_cli.pipeline.loader import Loaded, Pixels
 
@@ -95,7 +99,7 @@ class Explaining:
             return Explained(path, error=loaded)
         seen = reader.unpacked(loaded)
         try:
-            heat, logits = self.explainer.explain(seen.pixels, self.index, self.against)
+            heat, logits = self._mapped(seen.pixels)
         except ImageError as error:
             return Explained(path, error=error)
         every = {
@@ -106,6 +110,17 @@ class Explaining:
         against = None if self.against is None else every[self.against]
         best = tuple(islice(every.values(), self.asked.top_k))
         return Explained(path, Explanation(every[index], against, best, heat, seen))
+
+    def _mapped(self, pixels: "Pixels") -> "tuple[HeatMap, npt.NDArray[np.float32]]":
+        """A map and the logits. Where the best label is the one to hold it against, the next one takes its place."""
+        if self.index is not None or self.against is None:
+            return self.explainer.explain(pixels, self.index, self.against)
+        try:
+            return self.explainer.explain(pixels, None, self.against)
+        except UsageError:  # of what was not ruled out at the beginning, that is all that can be
+            _, logits = self.explainer.explain(pixels)
+            best = best_predictions(logits, self.labels, 2)
+            return self.explainer.explain(pixels, best[1].index, self.against)
 
     @property
     def labels(self) -> tuple[str, ...]:

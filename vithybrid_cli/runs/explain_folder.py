@@ -16,7 +16,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.explain.explained import Explained, Explanation
 from vithybrid_cli.explain.file_names import Names
 from vithybrid_cli.output import Writer
-from vithybrid_cli.output.destination import opened, require_writable, unwritable
+from vithybrid_cli.output.destination import FILE_FORMATS, opened, require_writable, unwritable
 from vithybrid_cli.runs.watch import Watch
 
 if TYPE_CHECKING:
@@ -32,6 +32,7 @@ _AGAIN = "make room and run it again: it starts over"
 def require_folder(folder: Path) -> None:
     """Raise UsageError unless explanations can be written to ``folder``: it is new, empty, or has earlier ones."""
     if not folder.exists():
+        _require_name_of_a_folder(folder)
         require_writable(folder)
         return
     try:
@@ -45,6 +46,18 @@ def require_folder(folder: Path) -> None:
             f"{folder} has files that are no explanations.", "Give {output} a folder that is new or empty."
         )
     require_writable(folder / JOURNAL)
+
+
+def _require_name_of_a_folder(folder: Path) -> None:
+    """Raise UsageError for the name of a picture or of results, which nobody means to give a folder."""
+    from vithybrid_cli.images.suffixes import picture_suffixes  # imports all of Pillow
+
+    suffix = folder.suffix.lower()
+    if suffix in picture_suffixes() or suffix.removeprefix(".") in (*FILE_FORMATS, "html", "npy", "zip"):
+        raise UsageError(
+            f"{folder} is named as a file, and explanations are written to a folder.",
+            "Give {output} the name of a folder.",
+        )
 
 
 def require_apart(folder: Path, inputs: tuple[str, ...]) -> None:
@@ -112,13 +125,14 @@ class FolderWriter(Writer[Explained]):
         return {"path": path, **explanation.facts(), **sizes, "files": files, "predictions": best}
 
     def _add_tile(self, path: str, explanation: Explanation, drawn: Any) -> None:
-        from vithybrid_cli.explain.sheet import MOST_ON_A_SHEET, Tile, small
+        from vithybrid_cli.explain.sheet import MOST_ON_A_SHEET, Tile, small, tile_side
         from vithybrid_cli.output.table import score_text  # imports rich
 
         if len(self._tiles) < MOST_ON_A_SHEET:
             label, against = explanation.label, explanation.against
             name = label.label if against is None else f"{label.label} rather than {against.label}"
-            self._tiles.append(Tile(small(drawn), name, score_text(label.score, probability=self._probabilities), path))
+            picture = small(drawn, tile_side(len(self._tiles) + 1))
+            self._tiles.append(Tile(picture, name, score_text(label.score, probability=self._probabilities), path))
         elif len(self._tiles) == self._explained:
             self._watch.say(f"{SHEET} shows the first {MOST_ON_A_SHEET} pictures")
 
