@@ -76,8 +76,8 @@ def _rows(metrics: Metrics) -> Iterator[tuple[str, ...]]:
         yield _row("map", one.method, metrics.maps.pictures if metrics.maps else 0, *chain.from_iterable(areas))
     for picture in metrics.unreadable:
         yield _row("unreadable", picture.path, picture.error_type, picture.message)
-    for one in metrics.calibration.bins:
-        yield _row("calibration", one.low, one.high, one.pictures, one.mean_score, one.accuracy)
+    for part in metrics.calibration.bins:
+        yield _row("calibration", part.low, part.high, part.pictures, part.mean_score, part.accuracy)
 
 
 def _row(kind: str, *values: object) -> tuple[str, ...]:
