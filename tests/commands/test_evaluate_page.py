@@ -14,6 +14,8 @@ from typer.testing import CliRunner
 
 from vithybrid_cli import Classifier
 from vithybrid_cli.commands.app import app
+from vithybrid_cli.evaluation.figures import Metrics
+from vithybrid_cli.evaluation.matrix import ConfusionMatrix, confusion_matrix
 
 MODEL = str(GOLDENS / "hf-hybrid-small")
 
@@ -125,3 +127,25 @@ def test_an_evaluation_that_fails_leaves_the_page_before_it() -> None:
         path.unlink()
     assert run("labelled", "-o", "page.html").exit_code == 2
     assert Path("page.html").read_bytes() == before
+
+
+def test_how_many_pictures_have_no_thumbnail_is_said(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("vithybrid_cli.runs.evaluation_page.MOST_THUMBNAILS", 2)
+    done = run("labelled", "-o", "page.html")
+    assert "page.html shows 2 pictures" in done.stderr
+    page = Path("page.html").read_text(encoding="utf-8")
+    assert "Of 6 pictures here, 2 have a thumbnail, and the others only their name." in page
+    assert [picture["thumbnail"] is None for picture in shown()["pictures"]].count(True) == 4
+
+
+@pytest.mark.usefixtures("labelled")
+def test_a_picture_that_is_gone_before_the_page_is_made_is_there_by_its_name(monkeypatch: pytest.MonkeyPatch) -> None:
+    def meanwhile(metrics: Metrics) -> ConfusionMatrix:
+        Path("labelled", "3", "0.png").unlink()
+        return confusion_matrix(metrics)
+
+    monkeypatch.setattr("vithybrid_cli.runs.evaluation_page.confusion_matrix", meanwhile)
+    done = run("labelled", "-o", "page.html")
+    assert re.search(r"page\.html shows 5 pictures in 0\.\d MB; 1 cannot be read any more\n", done.stderr)
+    [gone] = [picture for picture in shown()["pictures"] if picture["path"].endswith("0.png")]
+    assert (gone["thumbnail"], gone["original"]) == (None, None)

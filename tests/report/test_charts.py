@@ -16,7 +16,7 @@ from vithybrid_cli.report.charts import (
     shortened,
 )
 
-HOSTILE = "</svg><script>alert(1)</script> \" ' & \u2028"
+HOSTILE = "</svg><script>alert(1)</script> \" ' &"
 
 
 def matrix(counts: dict[tuple[int, int], int], labels: int = 3) -> ConfusionMatrix:

@@ -5,7 +5,6 @@ import json
 import re
 from typing import Any
 
-import pytest
 from evaluations import HOSTILE, LOOK, evaluated, page_of
 
 from vithybrid_cli.choices import Activation
@@ -100,7 +99,13 @@ def test_what_a_matrix_of_many_labels_leaves_out_is_said() -> None:
     assert stream.getvalue().count('role="gridcell"') == 60
 
 
-@pytest.mark.parametrize(("most", "expected"), [(1, ["0.jpg"]), (9, ["0.jpg", "3.jpg", "1.jpg", "2.jpg"])])
-def test_mistakes_come_before_hits_where_thumbnails_are_bounded(most: int, expected: list[str]) -> None:
+def test_thumbnails_are_made_of_mistakes_before_hits() -> None:
     one = evaluated(("cat", "dog"), (0, 1, 0.9), (0, 0, 0.3), (1, 1, 0.7), (0, 1, 0.6))
-    assert list(worth_a_thumbnail(one.matrix, one.examples, most)) == expected
+    assert worth_a_thumbnail(one.matrix, one.examples) == ("0.jpg", "3.jpg", "1.jpg", "2.jpg")
+
+
+def test_after_those_of_all_each_pair_has_a_picture_before_one_has_a_second() -> None:
+    pictures = [(0, 1, 0.9)] * 30 + [(1, 0, 0.1)] * 2 + [(0, 0, 0.99)] * 30 + [(1, 1, 0.999)]
+    one = evaluated(("cat", "dog"), *pictures)
+    after = worth_a_thumbnail(one.matrix, one.examples)[24 + 24 :]
+    assert after == ("30.jpg", "62.jpg", "31.jpg")

@@ -14,7 +14,7 @@ from vithybrid_cli.report.document import data_block, data_url, document, headin
 from vithybrid_cli.report.entries import About, Thumbnail
 from vithybrid_cli.report.sections import sections
 
-MOST_THUMBNAILS = 400  # in a page: of 160 pixels they have about 2 MB
+MOST_THUMBNAILS = 400  # that a page should have: of 160 pixels these are about 2 MB
 
 _STYLES = ("evaluation.css",)
 _SCRIPTS = ("entries.js", "evaluation.js")
@@ -38,12 +38,12 @@ class Evaluated:
     looks: Mapping[str, Look]
 
 
-def worth_a_thumbnail(matrix: ConfusionMatrix, examples: Examples, most: int = MOST_THUMBNAILS) -> tuple[str, ...]:
-    """The paths of at most so many pictures: the mistakes and hits of all first, then pair by pair in turns."""
+def worth_a_thumbnail(matrix: ConfusionMatrix, examples: Examples) -> tuple[str, ...]:
+    """The paths of all pictures of the page: the mistakes and hits of all first, then pair by pair in turns."""
     pairs = sorted(matrix.counts, key=lambda pair: (pair[0] == pair[1], -matrix.counts[pair], pair))
     in_turns = zip_longest(*(examples.of_pair(*pair) for pair in pairs))
     wanted = chain(examples.mistakes, examples.hits, filter(None, chain.from_iterable(in_turns)))
-    return tuple(dict.fromkeys(example.path for example in wanted))[:most]
+    return tuple(dict.fromkeys(example.path for example in wanted))
 
 
 def write_evaluation(stream: TextIO, evaluated: Evaluated, about: About) -> None:

@@ -1,6 +1,7 @@
 """An evaluation becomes a page, with thumbnails of those pictures that are worth looking at."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 
 from vithybrid_cli.errors import ImageError, MissingFile
@@ -9,7 +10,7 @@ from vithybrid_cli.evaluation.figures import Metrics
 from vithybrid_cli.evaluation.matrix import confusion_matrix
 from vithybrid_cli.items import Item
 from vithybrid_cli.report.entries import About
-from vithybrid_cli.report.evaluation import Evaluated, Look, worth_a_thumbnail, write_evaluation
+from vithybrid_cli.report.evaluation import MOST_THUMBNAILS, Evaluated, Look, worth_a_thumbnail, write_evaluation
 from vithybrid_cli.report.thumbnails import Made, ThumbnailMaker
 from vithybrid_cli.runs.entries import original
 from vithybrid_cli.runs.page_file import page_stream
@@ -36,14 +37,19 @@ def write_evaluation_page(
     where the system refuses to write; ask `page_file.require_page` before the first picture.
     """
     matrix = confusion_matrix(metrics)
-    paths = worth_a_thumbnail(matrix, examples)
+    every = worth_a_thumbnail(matrix, examples)
+    paths = every[:MOST_THUMBNAILS]
     named = Named(Wanted(raw=what.decoding.raw_preview, column=what.column, max_bytes=what.max_bytes, offline=offline))
     looks = dict(_looks(paths, [named.item(path) for path in paths], page, what, watch))
+    if len(every) > len(paths):
+        rest = f"Of {len(every):,} pictures here, {len(paths):,} have a thumbnail, and the others only their name."
+        about = replace(about, left_out=rest)
     with page_stream(page) as stream:
         write_evaluation(stream, Evaluated(metrics, matrix, examples, looks), about)
     shown = sum(look.thumbnail is not None for look in looks.values())
     pictures = "1 picture" if shown == 1 else f"{shown:,} pictures"
-    watch.say(f"{page} shows {pictures} in {page.stat().st_size / 10**6:,.1f} MB")
+    failed = f"; {len(paths) - shown:,} cannot be read any more" if shown < len(paths) else ""
+    watch.say(f"{page} shows {pictures} in {page.stat().st_size / 10**6:,.1f} MB{failed}")
 
 
 def _looks(
