@@ -47,7 +47,7 @@ def pixels(size: tuple[int, int], seed: int = 0) -> npt.NDArray[np.uint8]:
 
 @pytest.mark.parametrize("name", GRIDS)
 def test_a_map_is_on_the_grid_of_patches_or_of_the_feature_map(name: str) -> None:
-    methods = (Method.GRAD_CAM,) if name == "hf-bit" else (Method.ATTENTION, Method.LEGRAD, Method.GRAD_CAM)
+    methods = (Method.GRAD_CAM,) if name == "hf-bit" else (Method.ATTENTION, Method.GRAD_CAM)
     for method in methods:
         opened = explainer(name, method)
         found, logits = opened.explain(pixels(opened.input_size))
@@ -55,6 +55,22 @@ def test_a_map_is_on_the_grid_of_patches_or_of_the_feature_map(name: str) -> Non
         assert not found.signed
         assert found.values.min() >= 0
         assert (logits.shape, logits.dtype) == ((len(opened.labels),), np.float32)
+
+
+@pytest.mark.parametrize(
+    ("name", "grid"),
+    [
+        pytest.param("hf-hybrid-small", (16, 16), id="first stage"),
+        pytest.param("jax-hybrid", (16, 16), id="first stage of Google's"),
+        pytest.param("hf-hybrid-patch2-odd", (18, 18), id="first stage of a size with a rest"),
+    ],
+)
+def test_a_hybrids_map_goes_down_to_the_grid_of_its_backbone(name: str, grid: tuple[int, int]) -> None:
+    path = GOLDENS / name
+    opened = open_explainer(Checkpoint.read(next(path.glob("*.npz"), path)), how())
+    found, _ = opened.explain(pixels(opened.input_size))
+    assert (found.method, found.values.shape, found.signed) == (Method.ATTENTION_BACKBONE, grid, False)
+    assert 0 <= found.values.min() < found.values.max()
 
 
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
@@ -99,7 +115,7 @@ def test_no_index_means_the_best_label(method: Method) -> None:
     assert not np.array_equal(best.values, other.values)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.parametrize("method", [method for method in METHODS if method is not Method.ATTENTION_BACKBONE])
 def test_a_label_against_another_is_not_explained_as_the_label_alone_is(method: Method) -> None:
     opened = explainer("hf-vit", method)
     picture = pixels(opened.input_size)
@@ -121,8 +137,14 @@ def test_the_same_picture_has_the_same_map_each_time_whatever_came_between(metho
     np.testing.assert_array_equal(before, after)
 
 
-@pytest.mark.parametrize("method", [Method.ATTENTION, Method.LEGRAD, Method.GRAD_CAM])
-@pytest.mark.parametrize("name", ["hf-vit", "hf-beit", "hf-hybrid-small"])
+@pytest.mark.parametrize(
+    ("name", "method"),
+    [
+        *((name, method) for name in ("hf-vit", "hf-beit") for method in (Method.ATTENTION, Method.GRAD_CAM)),
+        *(("hf-hybrid-small", method) for method in METHODS if method is not Method.OCCLUSION),
+        ("hf-bit", Method.GRAD_CAM),
+    ],
+)
 def test_a_network_that_was_explained_computes_the_same_bits_as_before(name: str, method: Method) -> None:
     from vithybrid_cli.explain.differentiable import computation
 
@@ -156,7 +178,7 @@ def test_maps_in_bfloat16_are_nearly_those_in_float32_and_float16_is_computed_as
 
 def test_auto_is_a_method_that_family_and_engine_have() -> None:
     assert explainer("hf-bit").method is Method.GRAD_CAM
-    assert explainer("hf-vit").method in (Method.ATTENTION, Method.LEGRAD)
+    assert explainer("hf-vit").method is Method.ATTENTION
     pytest.importorskip("openvino")
     assert explainer("hf-vit", engine="openvino", threads=None).method is Method.OCCLUSION
 
@@ -165,7 +187,8 @@ def test_auto_is_a_method_that_family_and_engine_have() -> None:
     ("name", "method", "settings", "told"),
     [
         pytest.param("hf-bit", Method.ATTENTION, {}, "A BiT has no attention", id="attention of BiT"),
-        pytest.param("hf-bit", Method.LEGRAD, {}, "A BiT has no attention", id="LeGrad of BiT"),
+        pytest.param("hf-bit", Method.ATTENTION_BACKBONE, {}, "A BiT has no attention", id="refined attention of BiT"),
+        pytest.param("hf-vit", Method.ATTENTION_BACKBONE, {}, "which this network has not", id="ViT without backbone"),
         pytest.param("hf-vit", Method.GRAD_CAM, {"engine": "openvino"}, "needs gradients", id="OpenVINO"),
         pytest.param("hf-vit", Method.ATTENTION, {"dtype": "tf32"}, "Only NVIDIA GPUs", id="tf32"),
         pytest.param("hf-vit", Method.ATTENTION, {"device": "abacus"}, "is not a device", id="device"),
