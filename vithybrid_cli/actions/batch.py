@@ -51,21 +51,21 @@ class Batch:
         self.journal.write(*({"folder": folder} for folder in folders), *(work.step.record() for work in works))
         self.journal.sync()
         placed: list[tuple[Work, Mark]] = []
-        full: UsageError | None = None
+        ending: UsageError | KeyboardInterrupt | None = None  # once what was begun is finished
         for work in works:
-            if full is None and work.along not in self._failed:
+            if ending is None and work.along not in self._failed:
                 try:
                     placed.append((work, self._place(work)))
                     continue
-                except UsageError as error:
-                    full = error
+                except (UsageError, KeyboardInterrupt) as error:
+                    ending = error
                 except Refused as refusal:
                     self._fail(work, str(refusal))
                     continue
             self._fail(work, None)
         self._release(placed)
-        if full is not None:
-            raise full
+        if ending is not None:
+            raise ending
 
     def _place(self, work: Work) -> Mark:
         """Raises Refused with the reason, or UsageError if there is no room."""

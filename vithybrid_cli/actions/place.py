@@ -24,7 +24,16 @@ from vithybrid_cli.atomic import UNFINISHED
 
 # What `link` says where it cannot be done, though nothing is in the way: another file system, one that has no links or
 # no more of them, or a file of somebody else's (Linux, `fs.protected_hardlinks`).
-NO_LINK = (errno.EXDEV, errno.EPERM, errno.EOPNOTSUPP, errno.ENOTSUP, errno.EMLINK, errno.ENOSYS, errno.EINVAL)
+NO_LINK = (
+    errno.EXDEV,
+    errno.EPERM,
+    errno.EOPNOTSUPP,
+    errno.ENOTSUP,
+    errno.EMLINK,
+    errno.ENOSYS,
+    errno.EINVAL,
+    errno.EACCES,
+)
 _ROUNDED = 2_000_000_000  # nanoseconds
 _CLONE = 0x40049409  # FICLONE of Linux: the copy shares the blocks of the original until one of them is changed
 

@@ -1,6 +1,6 @@
 """Which files go along with a picture, under which names they find room, and which are there already."""
 
-# ruff: noqa: PTH113, PTH122
+# ruff: noqa: PTH113, PTH114, PTH122
 
 import os
 from collections.abc import Iterator, Mapping
@@ -124,7 +124,11 @@ class Resolver:
         if is_link_to(target, move.source):
             return True
         known = self.known.get((move.source, move.target))
-        if known is not None and (mark_of(move.source), mark_of(target)) == tuple(map(_without_digest, known)):
+        if (
+            known is not None
+            and not os.path.islink(move.source)
+            and (mark_of(move.source), mark_of(target)) == tuple(map(_without_digest, known))
+        ):
             return True
         return same_content(move.source, target)
 

@@ -42,7 +42,7 @@ def settle(step: Step, into: str, past: Past, original: Open) -> Mark | None:
         case Way.SYMLINK:
             return mark_of(target) if is_link_to(target, step.source) else None
         case Way.HARDLINK:
-            return mark_of(target) if is_same_file(target, step.source) else None
+            return mark_of(target) if is_same_file(target, os.path.realpath(step.source)) else None
         case Way.MOVE:
             return _settle_move(step, target, past, original)
         case Way.COPY:

@@ -3,7 +3,7 @@
 Each step is judged by what is there now, so that an undo that was killed is run again, and goes on where it ended.
 """
 
-# ruff: noqa: PTH103, PTH106, PTH113, PTH114, PTH116, PTH120, PTH123
+# ruff: noqa: PTH103, PTH106, PTH112, PTH113, PTH114, PTH116, PTH120, PTH123
 
 import os
 from collections.abc import Iterator
@@ -208,18 +208,29 @@ def _back_at_source(act: Act, part: str, journal: Journal) -> Mark:
     return place.copy(act.target, act.source, part, take_name)
 
 
-def folder_of(past: Past) -> str:
-    """The folder into which was sorted: that of the journal, which may have been renamed since, but not a copy's."""
+def journal_of(file: Path) -> Past:
+    """What a journal tells; of a copy that lies elsewhere, the journal itself in the folder into which was sorted.
+
+    That folder may have been renamed since. Raises UsageError for what is no journal, or a copy of one that is gone.
+    """
+    past = read_journal(file)
     into = past.head.asked.get("into")
-    if isinstance(into, str) and into != str(past.file.parent.absolute()):
+    if not isinstance(into, str) or into == folder_of(past):
+        return past
+    for other in journals_in(Path(into)) if os.path.isdir(into) else ():
         with suppress(UsageError):
-            if read_journal(Path(into) / past.file.name).head == past.head:
-                return into
-        if not is_name_of_journal(past.file.name):
-            raise UsageError(
-                f"{past.file} is a copy of a journal, and the journal itself is not in {into}.",
-                "Put it where it was, under the name that it had.",
-            )
+            if (original := read_journal(other)).head == past.head:
+                return original
+    if not is_name_of_journal(file.name):
+        raise UsageError(
+            f"{file} is a copy of a journal, and the journal itself is not in {into} any more.",
+            "Give the journal in the folder into which was sorted.",
+        )
+    return past
+
+
+def folder_of(past: Past) -> str:
+    """The folder into which was sorted: that of the journal."""
     return str(past.file.parent.absolute())
 
 

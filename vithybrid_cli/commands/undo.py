@@ -5,8 +5,7 @@ from typing import Annotated
 
 import typer
 
-from vithybrid_cli.actions.journal import read_journal
-from vithybrid_cli.actions.undo import Act, Undone, acts, folder_of, undo_sort
+from vithybrid_cli.actions.undo import Act, Undone, acts, folder_of, journal_of, undo_sort
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.acting import Acting, counted, write_rows
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
@@ -26,7 +25,7 @@ def undo(
 
     Example: vithybrid undo sorted/.vithybrid-sort-1.jsonl
     """
-    past = read_journal(journal)
+    past = journal_of(journal)
     steps = len(past.steps) - len(past.void)
     with Stderr(quiet=quiet, no_progress=no_progress) as watch, Acting(watch, steps) as acting:
         if dry_run:

@@ -1,5 +1,6 @@
 """Which class each label folder stands for."""
 
+import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
@@ -7,6 +8,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from vithybrid_cli.errors import UsageError, listed
 from vithybrid_cli.evaluation.wordnet import described, wordnet_finder, wordnet_id
 
+_NUMBERED = re.compile(r"(.*) \((\d{1,9})\)", re.ASCII | re.DOTALL)
 NAMED_FOLDERS = 5  # that an error message lists
 
 
@@ -16,9 +18,10 @@ def match_labels(folders: Sequence[str], labels: Sequence[str]) -> dict[str, int
     A folder is named by the whole label, or else by the class index in decimal digits, or else by the first name of the
     label, which is the part before its first comma, or else by a WordNet id, alone or before a name. A label wins over
     an index, so that ``7`` finds the label "7" of a model of digits. A label that cannot be a folder name, such as one
-    with a slash, is named by its index or its first name. Accents match however the file system composes them. Several
-    folders may stand for one label, but not several WordNet ids. Labels that are WordNet ids are also named as ImageNet
-    names these.
+    with a slash, is named by its index or its first name, or as `vithybrid sort` names it, by what can be written of it
+    and the index in brackets: ``crane (134)``. Accents match however the file system composes them. Several folders may
+    stand for one label, but not several WordNet ids. Labels that are WordNet ids are also named as ImageNet names
+    these.
 
     Raises UsageError if a folder stands for no label, or for several, as "crane" does for two of ImageNet.
     """
@@ -47,9 +50,25 @@ def finder(labels: Sequence[str]) -> Callable[[str], Sequence[int]]:
         found = whole.get(name) or numbers.get(name) or first.get(name)
         if not found and (wnid := wordnet_id(name)):
             found = of_id(wnid)
-        return found or (name and (called_whole.get(name) or called_first.get(name))) or ()
+        if not found and name:
+            found = called_whole.get(name) or called_first.get(name)
+        return found or _numbered(name, labels)
 
     return find
+
+
+def _numbered(name: str, labels: Sequence[str]) -> Sequence[int]:
+    """The index at the end of a name like ``crane (134)``, if the rest is that label as far as a folder can have it."""
+    found = _NUMBERED.fullmatch(name)
+    if found is None or int(found[2]) >= len(labels):
+        return ()
+    label, rest = _letters(labels[int(found[2])]), _letters(found[1])
+    return (int(found[2]),) if (rest and label.startswith(rest)) or not label else ()
+
+
+def _letters(name: str) -> str:
+    """Letters and digits alone, without regard to case: other characters may be none that a folder's name can have."""
+    return "".join(filter(str.isalnum, unicodedata.normalize("NFC", name).casefold()))
 
 
 def _positions(names: Iterable[str]) -> Mapping[str, Sequence[int]]:
