@@ -239,6 +239,10 @@ STYLES = {
     ),
     "a processing instruction within": described("   <?program do it?>\n   <dc:format>image/jpeg</dc:format>"),
     "greater-than signs in attributes": described("   <dc:format a='>' b=\"/>\">x</dc:format>"),
+    "white space in tags, and text like attributes": described(
+        "   <dc:format >a='b' c=\"d\"/></dc:format >\n   <dc:subject\n><rdf:Bag >"
+        '<rdf:li >x="y"></rdf:li\t></rdf:Bag ></dc:subject >'
+    ),
     "deep structures": described(
         "   <dc:relation>" + "<rdf:Bag><rdf:li>" * 50 + "x" + "</rdf:li></rdf:Bag>" * 50 + "</dc:relation>"
     ),

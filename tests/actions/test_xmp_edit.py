@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable
+from random import Random
 
 import pytest
 from sidecar_styles import DARKTABLE, DIGIKAM, DIGIKAM_STYLE, EXIFTOOL, LIGHTROOM, RDF, STYLES, described, written
@@ -76,6 +77,46 @@ def test_line_breaks_are_those_of_the_sidecar(style: bytes) -> None:
     assert {one for one in breaks if one in (new if one == b"\r\n" else bare)} <= used
 
 
+@each_style
+def test_white_space_comments_and_repeated_items_anywhere_come_back(style: bytes) -> None:
+    random = Random(0)
+    for _ in range(10):
+        text = style
+        for _ in range(3):
+            place = random.choice([one.start() for one in re.finditer(rb"(?<=>)(?=\s*<)", text)])
+            text = (
+                text[:place]
+                + random.choice([b" ", b"\r\n", b"\t", b"<!-- > -->", b"<?a b?>", b"\n\n  "])
+                + text[place:]
+            )
+        if found := [one.span() for one in re.finditer(rb"<rdf:li>[^<]*</rdf:li>", text)]:
+            begin, end = random.choice(found)
+            text = text[:begin] + text[begin:end] * random.choice([0, 2]) + text[end:]
+        new = tagged(text, tags("cat", "dog"))
+        assert tagged(new, tags("cat", "dog")) == new
+        assert untagged(new) == text
+
+
+def test_damage_is_refused_or_comes_back() -> None:
+    random, texts = Random(0), list(STYLES.values())
+    for _ in range(2_000):
+        text = bytearray(random.choice(texts))
+        place, other = random.randrange(len(text)), random.randrange(len(text))
+        match random.randrange(3):
+            case 0:
+                text[place] = random.choice(b"<>/\"'=: &;#r\n\0")
+            case 1:
+                del text[place : place + 20]
+            case _:
+                text[place:place] = text[other : other + 40]
+        try:
+            new = tagged(bytes(text), tags("dog"))
+        except UnusableSidecar:
+            continue
+        assert tagged(new, tags("dog")) == new
+        assert untagged(new) == text
+
+
 def test_each_label_has_a_line_of_its_own_where_others_have() -> None:
     new = tagged(DIGIKAM_STYLE, tags("dog"))
     assert b"     <rdf:li>cat</rdf:li>\n     <rdf:li>dog</rdf:li>\n    </rdf:Bag>" in new
@@ -137,7 +178,18 @@ def test_a_keyword_that_somebody_took_out_is_not_written_again() -> None:
 
 def test_a_path_that_somebody_took_out_is_not_written_again_where_the_keyword_is_theirs() -> None:
     new = without("auto|cat")(tagged(DIGIKAM_STYLE, tags("cat")))
-    assert listed(tagged(new, tags("cat"))) == (["Lake", "cat"], ["Places|Lake"], ["Places/Lake", "cat"])
+    again = tagged(new, tags("cat"))
+    assert listed(again) == (["Lake", "cat"], ["Places|Lake"], ["Places/Lake", "cat"])
+    assert tagged(again, tags("cat")) == again
+    assert untagged(again) == DIGIKAM_STYLE
+    assert listed(tagged(again, tags("cat", prefix="")))[1] == ["Places|Lake", "cat"]
+
+
+def test_a_keyword_that_somebody_wrote_again_is_theirs() -> None:
+    gone = tagged(without("dog")(tagged(DARKTABLE, tags("dog"))), tags("lynx"))
+    theirs = gone.replace(b"<rdf:li>lynx</rdf:li>", b"<rdf:li>lynx</rdf:li><rdf:li>dog</rdf:li>", 1)
+    assert listed(tagged(theirs, tags("dog"))) == (["dog"], ["auto|dog"], ["auto/dog"])
+    assert listed(untagged(tagged(theirs, tags("dog"))))[0] == ["dog"]
 
 
 def test_after_all_is_taken_out_nothing_is_known_of_what_somebody_took_out() -> None:

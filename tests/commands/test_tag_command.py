@@ -319,7 +319,7 @@ def test_pictures_are_found_below_the_root(photos: Path, monkeypatch: pytest.Mon
     assert "`vithybrid tag ../labels.jsonl --root .. --remove`" in done.stderr
 
 
-@pytest.mark.parametrize("output", ["labels.jsonl", "labels.json", "labels.csv", "labels.tsv"])
+@pytest.mark.parametrize("output", ["labels.jsonl", "labels.json", "labels.csv"])
 def test_the_results_of_a_run_say_its_model_and_which_pictures_have_changed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, output: str
 ) -> None:

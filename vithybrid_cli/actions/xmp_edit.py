@@ -53,17 +53,13 @@ def _is_same(new: Sidecar, old: Sidecar) -> bool:
 
 
 def _gone(sidecar: Sidecar, was: Memory) -> list[str]:
-    """Keywords that were ours and that somebody has taken out, now or earlier.
+    """Keywords that were ours and that somebody has taken out, now or earlier, and paths (they begin with ``|``).
 
     The plain list decides, which every program writes; where the keyword was there before us, the hierarchy does.
     """
     flat, tree = PROPERTIES[0], PROPERTIES[1]
-    now, paths = values(sidecar, flat.name), values(sidecar, tree.name)
     ours = was.of(flat.memory)
-    gone = [keyword for keyword in (*was.of("Gone"), *ours) if keyword not in now]
-    separator = tree.separator or ""
-    for path in was.of(tree.memory):
-        keyword = path.rpartition(separator)[2]
-        if keyword not in ours and path not in paths:
-            gone.append(keyword)
-    return list(dict.fromkeys(gone))
+    paths = [path for path in was.of(tree.memory) if path.rpartition("|")[2] not in ours]
+    there = {*values(sidecar, flat.name), *(f"|{path}" for path in values(sidecar, tree.name))}
+    mine = (*was.of("Gone"), *ours, *(f"|{path}" for path in paths))
+    return [one for one in dict.fromkeys(mine) if one not in there]

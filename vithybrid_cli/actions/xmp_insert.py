@@ -29,7 +29,8 @@ from vithybrid_cli.actions.xmp_structure import RDF, Element, Sidecar
 
 def with_tags(sidecar: Sidecar, tags: Tags, gone: list[str]) -> bytes:
     """The text, in which nothing is ours, with the tags but for those that are gone."""
-    keywords = tuple(keyword for keyword in tags.keywords if keyword.text not in gone)
+    paths = {f"|{PROPERTIES[1].value(tags.roots, keyword.text)}": keyword for keyword in tags.keywords}
+    keywords = tuple(keyword for path, keyword in paths.items() if not {path, keyword.text} & set(gone))
     memory = expected(Tags(keywords, tags.roots, tags.model, tags.version))
     layout = _Layout.of(sidecar)
     edits: list[Edit] = []

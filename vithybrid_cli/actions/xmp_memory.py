@@ -10,7 +10,7 @@ Labels, Classes, Scores   Seq    each label as the model has it, its class index
 Subject, …, TagsList      Bag    the values that were added to each of the three properties
 Made                      Bag    which of these properties were not there before
 Opened                    Bag    which tags were empty before, and how these ended, so that they become so again
-Gone                      Bag    keywords that were written once, and that somebody has taken out
+Gone                      Bag    keywords and ``|paths`` that were written once, and that somebody has taken out
 ========================  =====  ==================================================================================
 """
 

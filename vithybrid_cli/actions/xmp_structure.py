@@ -21,8 +21,9 @@ _XML, _XMLNS = "http://www.w3.org/XML/1998/namespace", "http://www.w3.org/2000/x
 _DEPTH = 5  # RDF, description, property, array, item
 _OTHER_MARKS = (b"\xff\xfe", b"\xfe\xff", b"\x00\x00\xfe\xff", b"<\0", b"\0<")  # UTF-16 and UTF-32
 _VALUE = rb"\s*=\s*(?:\"[^\"]*\"|'[^']*')"
-_TAG = re.compile(rb"<[^\s/>]+(?:\s+[^\s=]+" + _VALUE + rb")*\s*(/?)>")
-_ATTRIBUTE = re.compile(rb"\s+([^\s=]+)" + _VALUE)
+_NAME = rb"[^\s=<>/\"']+"
+_TAG = re.compile(rb"<" + _NAME + rb"(?:\s+" + _NAME + _VALUE + rb")*\s*(/?)>")
+_ATTRIBUTE = re.compile(rb"\s+" + _NAME + _VALUE)
 _SPACE = b" \t\r\n"
 
 Name = tuple[str, str]  # namespace, local name
