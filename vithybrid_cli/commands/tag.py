@@ -21,17 +21,11 @@ from vithybrid_cli.runs.made_with import made_with
 from vithybrid_cli.runs.pictured import pictured
 from vithybrid_cli.sources.containers import Wanted
 
-# In the order in which they are told; the first four are what was written.
-_WRITTEN = {
-    Outcome.MADE: "tagged in new sidecars",
-    Outcome.CHANGED: "tagged in sidecars that were there",
-    Outcome.TAKEN_OUT: "with what earlier runs wrote taken out",
-    Outcome.REMOVED: "with sidecars that held nothing else removed",
-}
-_AS_IT_WAS = {
-    Outcome.UNCHANGED: "unchanged",
-    Outcome.NO_LABEL: "without a label to write",
-    Outcome.NOT_TAGGED: "not tagged before",
+_VERBS = {
+    Outcome.MADE: "make",
+    Outcome.CHANGED: "change",
+    Outcome.TAKEN_OUT: "take out of",
+    Outcome.REMOVED: "remove",
 }
 _LEFT_ALONE = {  # of one, and of several
     Outcome.NOT_READ: ("could not be read when labelled", "could not be read when labelled"),
@@ -141,7 +135,7 @@ class _Told:
             self._two.append(one.sidecar)
         if one.error is not None:
             self._watch.say(f"{one.sidecar}: {one.error}")
-        elif self._dry_run and one.outcome in _WRITTEN:
+        elif self._dry_run and one.outcome in _VERBS:
             with opened(None, remedy="make room there"):
                 typer.echo(visible(_line(one)))
 
@@ -162,14 +156,27 @@ class _Told:
                 f"{_pictures(len(self._two))} had two sidecars, of which one was taken ({self._two[0]}"
                 f"{', …' if len(self._two) > 1 else ''})."
             )
-        counts = [f"{self._counts[one]:,} {why}" for one, why in (_WRITTEN | _AS_IT_WAS).items() if self._counts[one]]
-        left = sum(self._counts[one] for one in _LEFT_ALONE)
-        counts += [f"{left:,} left alone"] if left else []
-        counts += [f"{self._counts[Outcome.FAILED]:,} failed"] if self._counts[Outcome.FAILED] else []
-        written = self._counts[Outcome.MADE] + self._counts[Outcome.CHANGED]
-        out = f"; take them out with `{again}`" if written and not self._dry_run else ""
-        would = "Nothing was written; it would be: " if self._dry_run else ""
-        self._watch.say(f"{would}{', '.join(counts) or 'no pictures'}{out}")
+        counts = self._counts
+        written = counts[Outcome.MADE] + counts[Outcome.CHANGED]
+        cleared = counts[Outcome.TAKEN_OUT] + counts[Outcome.REMOVED]
+        parts = (
+            (written, "tagged" + _within(counts[Outcome.CHANGED], "in sidecars that were there")),
+            (cleared, "cleared" + _within(counts[Outcome.REMOVED], "by removing the sidecar")),
+            (counts[Outcome.UNCHANGED], "unchanged"),
+            (counts[Outcome.NO_LABEL], "without a label to write"),
+            (counts[Outcome.NOT_TAGGED], "not tagged before"),
+            (sum(counts[one] for one in _LEFT_ALONE), "left alone"),
+            (counts[Outcome.FAILED], "failed"),
+        )
+        told = ", ".join(f"{count:,} {what}" for count, what in parts if count) or "no pictures"
+        if self._dry_run:
+            self._watch.say(f"Nothing was written; it would be: {told}")
+        else:
+            self._watch.say(told + (f"; take them out with `{again}`" if written else ""))
+
+
+def _within(count: int, what: str) -> str:
+    return f" ({count:,} {what})" if count else ""
 
 
 def _pictures(count: int) -> str:
@@ -181,13 +188,7 @@ def _results(count: int) -> str:
 
 
 def _line(one: Tagged) -> str:
-    verb = {
-        Outcome.MADE: "make",
-        Outcome.CHANGED: "change",
-        Outcome.TAKEN_OUT: "take out of",
-        Outcome.REMOVED: "remove",
-    }[one.outcome]
-    return f"{verb} {one.sidecar}" + (f": {', '.join(one.keywords)}" if one.keywords else "")
+    return f"{_VERBS[one.outcome]} {one.sidecar}" + (f": {', '.join(one.keywords)}" if one.keywords else "")
 
 
 def _again(results: Path, root: Path | None) -> str:
