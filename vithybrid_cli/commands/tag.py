@@ -4,11 +4,11 @@ import math
 import shlex
 from collections import Counter
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from vithybrid_cli.actions.tag import Outcome, Plan, Tagged, Tagging
+from vithybrid_cli.actions.tagging import Outcome, Tagged, Tagging
 from vithybrid_cli.actions.xmp_names import SidecarName
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
@@ -17,9 +17,9 @@ from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import visible
 from vithybrid_cli.output.destination import opened
-from vithybrid_cli.runs.made_with import made_with
-from vithybrid_cli.runs.pictured import pictured
-from vithybrid_cli.sources.containers import Wanted
+
+if TYPE_CHECKING:
+    from vithybrid_cli.actions.tag import Plan
 
 _VERBS = {
     Outcome.MADE: "make",
@@ -84,6 +84,11 @@ def tag(
 
       vithybrid tag labels.jsonl --remove
     """
+    from vithybrid_cli.actions.tag import Plan
+    from vithybrid_cli.runs.made_with import made_with
+    from vithybrid_cli.runs.pictured import pictured
+    from vithybrid_cli.sources.containers import Wanted
+
     if min_score is not None and math.isnan(min_score):
         raise UsageError("No score is compared with what is no number.", "Give {min_score} a number.")
     made = made_with(results)
@@ -104,7 +109,7 @@ def tag(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _tell_before(plan: Plan, watch: Stderr) -> None:
+def _tell_before(plan: "Plan", watch: Stderr) -> None:
     if plan.how.remove:
         return
     if plan.how.model is None and len(plan):
