@@ -183,6 +183,16 @@ def test_strength_begins_at_the_smallest_value_or_where_a_signed_map_is_neutral(
     assert strength(heat([[-8.0, 1.0, 4.0]], signed=True)).tolist() == [[0.0, 0.25, 1.0]]
 
 
+def test_a_single_peak_of_a_fine_map_does_not_hide_the_rest() -> None:
+    values = np.zeros((16, 16))
+    values[2:6, 2:6] = 1
+    values[3, 3] = 100
+    assert strength(heat(values))[2:6, 2:6].min() == 1
+    few = np.zeros((16, 16))
+    few[3, 3], few[3, 4] = 4, 2  # less than what is all of the colour
+    assert strength(heat(few))[3, 3:5].tolist() == [1, 0.5]
+
+
 @pytest.mark.parametrize("value", [0.0, 7.0, -1.0, float("nan"), float("inf")])
 def test_a_map_in_which_nothing_stands_out_is_no_strength(value: float) -> None:
     assert strength(heat([[value, value]])).tolist() == [[0.0, 0.0]]

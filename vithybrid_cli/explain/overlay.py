@@ -23,6 +23,7 @@ COLOURS = "inferno"
 _FIRST, _LAST = 0.3, 0.94  # of the colours: those before are hard to tell from a dark picture, the last are near white
 _OPACITY = 0.82  # of the strongest part
 _GREY = 0.45  # how much of the picture's own colour is taken away, so that the map's stands out
+_FULL = 98  # per cent of a map's values that are less than all of the colour
 _FINER = 4  # places along each side of a coarse cell that it is the mean of
 _UNSEEN = 0.38  # brightness of what the network did not see
 
@@ -30,11 +31,14 @@ _UNSEEN = 0.38  # brightness of what the network did not see
 def strength(heat: HeatMap) -> Floats:
     """A map of any range as 0 to 1 [h, w]: from its smallest value on, or from 0 where that is neutral.
 
-    What speaks against the label counts for nothing. A map that is the same everywhere is 0: nothing stands out.
+    What speaks against the label counts for nothing. Of a fine map the strongest fiftieth is 1, so that a single peak
+    does not hide the rest. A map that is the same everywhere is 0: nothing stands out.
     """
     positive = np.maximum(np.nan_to_num(heat.values, posinf=0, neginf=0), 0)
-    low, high = 0.0 if heat.signed else float(positive.min()), float(positive.max())
-    return np.zeros_like(positive) if high <= low else np.asarray((positive - low) / (high - low), np.float32)
+    low, most = 0.0 if heat.signed else float(positive.min()), float(positive.max())
+    high = float(np.percentile(positive, _FULL, method="higher"))
+    high = high if high > low else most
+    return np.zeros_like(positive) if high <= low else np.clip((positive - low) / (high - low), 0, 1)
 
 
 def colour(strength: Floats) -> npt.NDArray[np.float32]:
