@@ -5,6 +5,7 @@ explanations, finished or not, and its files from those of others, which are nev
 """
 
 import json
+import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from importlib.metadata import version
@@ -179,7 +180,10 @@ def explanations_in(folder: Path, title: str, watch: Watch, *, probabilities: bo
                 if name != MANIFEST or _is_ours(folder / MANIFEST):
                     (folder / name).unlink(missing_ok=True)
         yield FolderWriter(folder, stream, title, watch, probabilities=probabilities)
-        journal.unlink()  # while it is locked
+        if os.name != "nt":
+            journal.unlink()  # while it is locked: after that, another run may have begun
+    if os.name == "nt":  # where no open file can be removed
+        journal.unlink()
 
 
 def versions() -> dict[str, str]:
