@@ -131,7 +131,8 @@ class PictureWriter:
 
     def _named(self, shown: Shown, label: Prediction) -> list[Text | tuple[str, str] | str]:
         """A label; with its score where that is not among those above."""
-        name = self._terminal.label(label.label)
+        alike = [other for other in shown.result.predictions if other.label == label.label]
+        name = self._terminal.label(label.label, number=label.index if alike[1:] else None)
         if any(other.index == label.index for other in shown.result.predictions):
             return [name]
         return [name, " ", score_text(label.score, probability=self._probabilities)]
