@@ -160,6 +160,8 @@ def test_nothing_imports_click() -> None:
         pytest.param(["report", "{labels}", "-o", "{page}"], id="report"),
         pytest.param(["--version"], id="version"),
         pytest.param(["models"], id="models"),
+        pytest.param(["sort", "no results", "--into", "out"], id="wrong usage of sort"),
+        pytest.param(["undo", "no journal"], id="wrong usage of undo"),
         pytest.param(["classify"], id="wrong usage"),
         pytest.param(["tag", "--help"], id="help of tag"),
         pytest.param(["tag", "no-results.jsonl"], id="wrong usage of tag"),
