@@ -236,6 +236,28 @@ def test_a_full_disk_ends_it_with_nothing_half_and_it_goes_on_later(monkeypatch:
     assert not Path("out").exists()
 
 
+@pytest.mark.parametrize("step", ["link", "unlink"])
+def test_an_interrupt_ends_it_with_each_picture_in_one_place(monkeypatch: pytest.MonkeyPatch, step: str) -> None:
+    def interrupted(source: str, *target: str, **named: object) -> None:
+        call(source, *target)
+        if os.fspath(source).endswith("in/b.jpg") and not pressed:
+            pressed.append(True)
+            raise KeyboardInterrupt
+
+    pressed: list[bool] = []
+    call = getattr(os, step)
+    results()
+    monkeypatch.setattr(os, step, interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        sort(Path("r.jsonl"), Path("out"), Way.MOVE)
+    assert pressed
+    assert (Path("in/a.jpg").exists(), Path("out/cat/a.jpg").exists()) == (False, True)
+    sort(Path("r.jsonl"), Path("out"), Way.MOVE)
+    assert (files("out"), files("in")) == (ALL, {})
+    undo(Path("out"))
+    assert not Path("out").exists()
+
+
 def test_two_sorts_do_not_work_in_one_folder_at_a_time() -> None:
     results()
     Path("out").mkdir()

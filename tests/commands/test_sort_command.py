@@ -92,6 +92,16 @@ def test_what_could_not_be_done_is_told_line_by_line_and_by_the_exit_code() -> N
     assert (undone.exit_code, undone.stderr.splitlines()[-1]) == (1, "1 moved back, 1 left")
 
 
+def test_results_of_another_folder_find_their_pictures_below_the_root(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("elsewhere").mkdir()
+    monkeypatch.chdir("elsewhere")
+    lost = run("sort", "../r.jsonl", "--into", "out")
+    assert (lost.exit_code, Path("out").exists()) == (1, False)
+    assert lost.stderr.splitlines()[-1].endswith("If it was written in another folder, give that with --root.")
+    assert run("sort", "../r.jsonl", "--into", "out", "--root", "..").exit_code == 0
+    assert Path("out/cat/a.jpg").read_text() == "a.jpg"
+
+
 def test_a_second_run_says_that_all_is_there() -> None:
     run("sort", "r.jsonl", "--into", "out")
     done = run("sort", "r.jsonl", "--into", "out")

@@ -7,6 +7,7 @@ Of a batch of moves all files have their new names, on the disk too, before the 
 
 import errno
 import os
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
@@ -50,20 +51,28 @@ class Batch:
         """Take all these steps; ``folders`` are to be made first. Raises UsageError when the disk is full."""
         self.journal.write(*({"folder": folder} for folder in folders), *(work.step.record() for work in works))
         self.journal.sync()
-        placed: list[tuple[Work, Mark]] = []
+        placed: deque[tuple[Work, Mark]] = deque()
         ending: UsageError | KeyboardInterrupt | None = None  # once what was begun is finished
         for work in works:
             if ending is None and work.along not in self._failed:
                 try:
                     placed.append((work, self._place(work)))
                     continue
-                except (UsageError, KeyboardInterrupt) as error:
+                except UsageError as error:
                     ending = error
+                except KeyboardInterrupt as error:
+                    ending = error
+                    self._failed.add(work.step.number)  # what became of it is found out later
+                    continue
                 except Refused as refusal:
                     self._fail(work, str(refusal))
                     continue
             self._fail(work, None)
-        self._release(placed)
+        try:
+            self._release(placed)
+        except KeyboardInterrupt as error:
+            ending = error
+            self._release(placed)
         if ending is not None:
             raise ending
 
@@ -114,25 +123,29 @@ class Batch:
     def _make_folder(self, target: str) -> None:
         os.makedirs(os.path.dirname(target), exist_ok=True)
 
-    def _release(self, placed: Sequence[tuple[Work, Mark]]) -> None:
-        """Let moved files lose their old names, and write down what is done."""
+    def _release(self, placed: deque[tuple[Work, Mark]]) -> None:
+        """Let moved files lose their old names, and write down what is done; what is dealt with is no more among them."""
         moved = {path_of(self.into, work.step.target) for work, _ in placed if work.step.way is Way.MOVE}
         for folder in sorted({os.path.dirname(target) for target in moved}):
             place.flush_folder(folder)
-        for work, mark in placed:
-            target = path_of(self.into, work.step.target)
-            if work.along in self._failed:
-                take_back(work.step, target)
-                self._fail(work, None)
-                continue
-            try:
-                reason = let_go(work.step, target) if work.step.way is Way.MOVE else None
-            except OSError as error:
-                take_back(work.step, target)
-                self._fail(work, f"It cannot be moved away, and stays: {error.strerror or error}.")
-                continue
-            self.journal.done(work.step.number, mark)
-            self.told(work, reason)
+        while placed:
+            self._release_one(*placed[0])
+            placed.popleft()
+
+    def _release_one(self, work: Work, mark: Mark) -> None:
+        target = path_of(self.into, work.step.target)
+        if work.along in self._failed:
+            take_back(work.step, target)
+            self._fail(work, None)
+            return
+        try:
+            reason = let_go(work.step, target) if work.step.way is Way.MOVE else None
+        except OSError as error:
+            take_back(work.step, target)
+            self._fail(work, f"It cannot be moved away, and stays: {error.strerror or error}.")
+            return
+        self.journal.done(work.step.number, mark)
+        self.told(work, reason)
 
     def _fail(self, work: Work, reason: str | None) -> None:
         """Nothing came of it, for this reason, or because nothing came of the picture that it goes along with."""

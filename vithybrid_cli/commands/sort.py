@@ -1,5 +1,6 @@
 """``vithybrid sort``: pictures go into folders by their labels."""
 
+import os
 import shlex
 import sys
 from collections.abc import Iterator
@@ -85,7 +86,7 @@ def sort(
         found = pictured(results, Wanted(offline=offline, max_bytes=max_bytes, raw=True), root)
         plan = make_plan(found, choice, folders_before(into))
         try:
-            with Acting(watch, len(plan.pictures)) as acting:
+            with Acting(watch, len(plan.pictures), quiet=dry_run) as acting:
                 if dry_run:
                     write_rows(_rows(plan, on_conflict, results, tally, acting))
                 else:
@@ -107,6 +108,10 @@ def _way(move: bool, hardlink: bool, symlink: bool) -> Way:
     if len(chosen) > 1:
         raise UsageError("A picture can be sorted in one way only.", "Give one of {move}, {hardlink} and {symlink}.")
     return chosen[0] if chosen else Way.COPY
+
+
+def _are_there(plan: Plan) -> bool:
+    return any(picture.path is None or os.path.lexists(picture.path) for picture in plan.pictures)
 
 
 def _rows(plan: Plan, on_conflict: OnConflict, results: Path, tally: Tally, acting: Acting) -> Iterator[dict[str, str]]:
@@ -135,5 +140,7 @@ def _summary(plan: Plan, tally: Tally, dry_run: bool) -> Iterator[str]:
     )
     undo = f"; undo with `vithybrid undo {shlex.quote(str(tally.journal))}`" if tally.journal else ""
     yield ", ".join(parts) + undo
-    if plan.unknown:
+    if tally.failed and not (tally.placed or tally.there) and not _are_there(plan):
+        yield "No picture is where RESULTS says. If it was written in another folder, give that with --root."
+    elif plan.unknown and tally.placed:
         yield "Nothing tells whether these pictures have changed since they were labelled; they were taken as they are."

@@ -27,7 +27,7 @@ def undo(
     """
     past = journal_of(journal)
     steps = len(past.steps) - len(past.void)
-    with Stderr(quiet=quiet, no_progress=no_progress) as watch, Acting(watch, steps) as acting:
+    with Stderr(quiet=quiet, no_progress=no_progress) as watch, Acting(watch, steps, quiet=dry_run) as acting:
         if dry_run:
             kept: list[tuple[str, str]] = []
             found = acts(past, folder_of(past), kept)
