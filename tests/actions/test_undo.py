@@ -73,6 +73,20 @@ def test_the_only_copy_is_not_removed(way: Way) -> None:
     assert (tally.kept, Path("out/cat/a.jpg").read_text(), len(told.lines)) == (1, "a", 1)
 
 
+@pytest.mark.parametrize("way", [Way.COPY, Way.HARDLINK, Way.MOVE])
+def test_what_a_link_leads_to_from_its_old_place_is_not_removed(way: Way) -> None:
+    into = sorted_by(way)
+    Path("in/a.jpg").unlink(missing_ok=True)
+    Path("in/a.jpg").symlink_to(Path("out/cat/a.jpg").absolute())
+    Path("in/b.jpg").unlink(missing_ok=True)
+    Path("in/a.jpg").rename("a.jpg")
+    Path("in").rmdir()
+    Path("in").symlink_to("out/dog")
+    Path("a.jpg").rename("in/a.jpg")
+    undo(into)
+    assert (Path("out/cat/a.jpg").read_text(), Path("out/dog/b.jpg").read_text()) == ("a", "b")
+
+
 def test_a_copy_of_what_has_changed_since_is_not_removed() -> None:
     into = sorted_by(Way.COPY)
     Path("in/a.jpg").write_text("overwritten by mistake")

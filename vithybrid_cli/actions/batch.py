@@ -124,7 +124,7 @@ class Batch:
         os.makedirs(os.path.dirname(target), exist_ok=True)
 
     def _release(self, placed: deque[tuple[Work, Mark]]) -> None:
-        """Let moved files lose their old names, and write down what is done; what is dealt with is no more among them."""
+        """Let moved files lose their old names, and write down what is done. What is dealt with is taken out."""
         moved = {path_of(self.into, work.step.target) for work, _ in placed if work.step.way is Way.MOVE}
         for folder in sorted({os.path.dirname(target) for target in moved}):
             place.flush_folder(folder)

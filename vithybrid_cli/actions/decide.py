@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vithybrid_cli.actions.folders import UNREADABLE, UNSURE
 from vithybrid_cli.actions.journal import Way
-from vithybrid_cli.actions.plan import FAILED, Sorted
+from vithybrid_cli.actions.plan import FAILED, Sorted, source_of
 from vithybrid_cli.actions.progress import Watch
 from vithybrid_cli.actions.resolve import Group, Move, Resolver
 from vithybrid_cli.actions.settle import path_of
@@ -38,7 +38,7 @@ class Tally:
 
     def count(self, move: Move, picture: Sorted) -> None:
         """One file has got to its place."""
-        if move.source != (picture.path or picture.item.name):
+        if move.source != source_of(picture):
             self.beside += 1
             return
         folder = move.target.partition("/")[0]
@@ -87,7 +87,7 @@ def _of_file(picture: Sorted, path: str, resolver: Resolver, moved: dict[str, st
 
 def tell(decided: Group | Stays | Cannot, picture: Sorted, into: str, tally: Tally, watch: Watch) -> tuple[Move, ...]:
     """Count and tell what was decided; gives what is to be done."""
-    name = picture.path or picture.item.name
+    name = source_of(picture)
     match decided:
         case Stays():
             tally.lying += decided is Stays.LYING

@@ -133,6 +133,14 @@ def local_path(item: Item) -> str | None:
     return os.path.abspath(item.path) if isinstance(item, FileUrl) else None
 
 
+def source_of(picture: Sorted) -> str:
+    """Its absolute path; for what is no file its name, in which the path of an archive is absolute."""
+    if picture.path is not None:
+        return picture.path
+    name, place = picture.item.name, _place(picture.item)
+    return name if place is None else name[: len(name) - len(place_of(name))] + place
+
+
 def _add(plan: Plan, one: Pictured, seen: set[str]) -> None:
     path = local_path(one.item) if "\0" not in one.item.name else None
     if path is not None:

@@ -10,7 +10,7 @@ from enum import Enum, StrEnum
 from vithybrid_cli.actions.content import digest, digest_of, same_content
 from vithybrid_cli.actions.journal import Way
 from vithybrid_cli.actions.place import Mark, mark_of
-from vithybrid_cli.actions.plan import Plan, Sorted
+from vithybrid_cli.actions.plan import Plan, Sorted, source_of
 from vithybrid_cli.actions.settle import is_link_to, path_of
 from vithybrid_cli.actions.sidecars import Sidecar, Sidecars
 
@@ -69,9 +69,7 @@ class Resolver:
 
     def group(self, picture: Sorted) -> Group:
         """What to do for a picture that is there. Raises OSError and ImageError."""
-        own = Move(
-            picture.path or picture.item.name, self.plan.target(picture), self._way(picture), picture.path is not None
-        )
+        own = Move(source_of(picture), self.plan.target(picture), self._way(picture), picture.path is not None)
         beside = self.sidecars.of(picture.path) if picture.path is not None else []
         for target in _names(own.target):
             first = Move(own.source, target, own.way, own.local)
@@ -88,7 +86,7 @@ class Resolver:
     def rest(self, picture: Sorted, target: str) -> Group:
         """The sidecars of a picture that is at ``target`` already."""
         beside = self.sidecars.of(picture.path) if picture.path is not None else []
-        first = Move(picture.path or picture.item.name, target, self.plan.choice.way)
+        first = Move(source_of(picture), target, self.plan.choice.way)
         return self._chosen(first, At.SAME, [self._beside(sidecar, target) for sidecar in beside])
 
     def _chosen(self, first: Move, state: At, others: list[Move]) -> Group:

@@ -54,6 +54,11 @@ def is_link_to(target: str, source: str) -> bool:
     return os.path.islink(target) and os.readlink(target) == source
 
 
+def is_one_name(one: str, other: str) -> bool:
+    """Whether one path leads to the other, by links on the way or at its end: there is one file under one name."""
+    return os.path.realpath(one) == os.path.realpath(other)
+
+
 def is_same_file(one: str, other: str) -> bool:
     """Whether both are names of one file, and neither is a link."""
     try:
@@ -66,6 +71,8 @@ def _settle_move(step: Step, target: str, past: Past, original: Open) -> Mark | 
     if not os.path.lexists(step.source):
         mark = mark_of(target)
         return mark if mark.is_of(step.mark) else None
+    if is_one_name(step.source, target):
+        return mark_of(target)
     if not is_same_file(step.source, target):
         if step.number in past.taken or not same_content(step.source, target):
             _remove_begun(step, target, past, original)

@@ -19,7 +19,7 @@ from vithybrid_cli.actions.into import known_pairs, moved_before, opened_folder,
 from vithybrid_cli.actions.journal import Head, Journal, Past, Step, next_journal
 from vithybrid_cli.actions.names import same_on_some_disk
 from vithybrid_cli.actions.place import Mark, flush_folder, mark_of
-from vithybrid_cli.actions.plan import Plan, Sorted
+from vithybrid_cli.actions.plan import Plan, Sorted, source_of
 from vithybrid_cli.actions.progress import Watch
 from vithybrid_cli.actions.resolve import Group, Move, OnConflict, Resolver
 from vithybrid_cli.actions.settle import path_of, settle
@@ -55,7 +55,7 @@ def sort_pictures(plan: Plan, on_conflict: OnConflict, results: Path, tally: Tal
         pasts = pasts_in(plan.choice.into)
         asked = _asked(plan, on_conflict, results)
         earlier = next((past for past in reversed(pasts) if not past.ended and past.head.asked == asked), None)
-        items = {picture.item.name: picture.item for picture in plan.pictures if picture.path is None}
+        items = {source_of(picture): picture.item for picture in plan.pictures if picture.path is None}
         try:
             for past in pasts:
                 if not past.ended:
@@ -144,7 +144,7 @@ class _Sorter(ExitStack):
     def _add(self, picture: Sorted, moves: Sequence[Move]) -> None:
         first = None
         for move in moves:
-            is_picture = move.source == (picture.path or picture.item.name)
+            is_picture = move.source == source_of(picture)
             try:
                 mark = mark_of(move.source) if move.local else Mark(*picture.item.stamp())
             except OSError as error:

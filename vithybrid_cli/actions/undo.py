@@ -18,7 +18,7 @@ from vithybrid_cli.actions.content import digest_of, is_beginning, same_content
 from vithybrid_cli.actions.journal import LOCK, Journal, Past, Step, Way, is_name_of_journal, journals_in, read_journal
 from vithybrid_cli.actions.place import ChangedMeanwhile, Mark, mark_of
 from vithybrid_cli.actions.progress import Watch
-from vithybrid_cli.actions.settle import clear, is_link_to, is_same_file, path_of
+from vithybrid_cli.actions.settle import clear, is_link_to, is_one_name, is_same_file, path_of
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.locks import AlreadyLocked, lock_file
 from vithybrid_cli.sources.containers import is_member_name, place_of
@@ -87,6 +87,8 @@ def _undone(step: Step, target: str, past: Past) -> Undone:
         if step.way is Way.MOVE and done is not None and not os.path.lexists(step.source):
             raise Kept("It is not there any more, and cannot be put back.")
         return Undone.NOTHING
+    if step.way is not Way.SYMLINK and step.local and os.path.lexists(step.source) and is_one_name(step.source, target):
+        raise Kept("It may be the only copy: a link leads to it from where its original was.")
     match step.way:
         case Way.MOVE:
             return _of_move(step, target, done, past)
