@@ -14,6 +14,8 @@ DEFAULT_MAX_PIXELS: Final = 178_956_970  # where Pillow itself refuses: twice it
 
 DEFAULT_MAX_BYTES: Final = 256 * 2**20  # of one picture in a container or at an address: what no camera writes
 
+DEFAULT_THUMBNAIL_SIZE: Final = 176  # pixels of the longer side: why so many is said in `report.thumbnails`
+
 DEFAULT_DECODE_TIMEOUT: Final = 60.0  # seconds; far above what the largest pictures take on a slow disk
 
 RULES: Final = ("unsure", "rollup")  # what may take the place of a label; a record names only those that were asked for

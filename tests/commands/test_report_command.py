@@ -286,7 +286,7 @@ def test_linked_thumbnails_lie_beside_the_page_each_once(results: Path) -> None:
     assert addresses[3] is None
     assert {Path(address).name for address in addresses if address} == thumbnail_files()
     with page().thumbnail(0, Path("page.html")) as cat, page().thumbnail(1, Path("page.html")) as dog:
-        assert max(cat.size) == max(dog.size) == 160
+        assert max(cat.size) == max(dog.size) == 176
 
 
 def test_linked_thumbnails_of_the_page_before_go_and_what_others_put_there_stays(results: Path) -> None:

@@ -124,8 +124,8 @@ def test_grey_of_16_bits_is_neither_white_nor_black() -> None:
     [
         pytest.param((20, 10), (20, 10), id="small"),
         pytest.param((1, 1), (1, 1), id="one pixel"),
-        pytest.param((1000, 500), (160, 80), id="wide"),
-        pytest.param((3000, 2), (160, 1), id="a line"),
+        pytest.param((1000, 500), (176, 88), id="wide"),
+        pytest.param((3000, 2), (176, 1), id="a line"),
     ],
 )
 def test_no_picture_is_enlarged_and_none_has_no_side(size: tuple[int, int], becomes: tuple[int, int]) -> None:
@@ -182,7 +182,7 @@ def test_of_a_picture_that_is_cut_off_what_is_there_is_shown_and_what_is_wrong_i
     made = ThumbnailMaker().made(Content("a.jpg", whole.content[: len(whole.content) // 2]))
     assert made.damage is not None
     assert made.damage.cause == "The picture is damaged or cut off (its file ends too early)."
-    assert (made.thumbnail.width, made.thumbnail.height) == (160, 160)
+    assert (made.thumbnail.width, made.thumbnail.height) == (176, 176)
 
 
 def test_what_cannot_be_decoded_is_the_error_that_decoding_gives(tmp_path: Path) -> None:

@@ -9,9 +9,7 @@ from vithybrid_cli.choices import Thumbnails
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
-from vithybrid_cli.settings import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, Decoding, Reading
-
-DEFAULT_THUMBNAIL_SIZE = 160  # `report.thumbnails.DEFAULT_SIZE`, for which --help need not import Pillow
+from vithybrid_cli.settings import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, DEFAULT_THUMBNAIL_SIZE, Decoding, Reading
 
 
 def report(

@@ -15,7 +15,7 @@ from vithybrid_cli.output.parquet import how_made
 from vithybrid_cli.output.read_results import format_of_results, read_results
 from vithybrid_cli.report.entries import About, Entry
 from vithybrid_cli.report.page import write_page
-from vithybrid_cli.report.thumbnails import DEFAULT_SIZE, ThumbnailMaker
+from vithybrid_cli.report.thumbnails import ThumbnailMaker
 from vithybrid_cli.runs.entries import EntryMaker, Tally
 from vithybrid_cli.runs.interrupts import sigterm_raised
 from vithybrid_cli.runs.page_file import page_stream, place_of_thumbnails, require_page
@@ -23,7 +23,7 @@ from vithybrid_cli.runs.pictured import pictured
 from vithybrid_cli.runs.record import record_file
 from vithybrid_cli.runs.stamps import read_stamps, stamp_file
 from vithybrid_cli.runs.watch import Begin, Counter, Watch
-from vithybrid_cli.settings import Reading
+from vithybrid_cli.settings import DEFAULT_THUMBNAIL_SIZE, Reading
 from vithybrid_cli.sources.containers import Wanted
 
 COMFORTABLE = 50 * 10**6  # bytes of a page that browsers open at once
@@ -36,7 +36,7 @@ class Showing:
     """What a page shows, and how; ``root`` is the folder at which relative paths in the results begin."""
 
     thumbnails: Thumbnails = Thumbnails.INLINE
-    size: int = DEFAULT_SIZE
+    size: int = DEFAULT_THUMBNAIL_SIZE
     max_pictures: int | None = None
     title: str | None = None
     root: Path | None = None
