@@ -17,6 +17,7 @@ from PIL import Image
 from places import EXAMPLES
 from read_page import ReadPage
 from typer.testing import CliRunner
+from web_server import web_server
 
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.locks import lock_file
@@ -204,6 +205,18 @@ def test_members_of_archives_are_shown_and_rows_of_tables(photos: Path) -> None:
     assert [bool(notes) for notes in page().notes] == [False, True, False, True, True]
     assert all("original" not in entry for entry in page().entries)
     assert done.exit_code == 1
+
+
+def test_pictures_at_addresses_are_shown_and_none_is_asked_offline(photos: Path) -> None:
+    with web_server() as served:
+        address, missing = served.gives("/a%20b.png", picture(90)), f"{served.url}/no.png"
+        labelled(address, missing)
+        assert run("labels.jsonl", "-o", "page.html").exit_code == 1
+        assert sorted(page().inline) == [0]
+        assert page().entries[0]["original"] == address
+        assert page().notes[1][0].startswith("It cannot be shown.")
+        assert run("labels.jsonl", "-o", "page.html", "--offline").exit_code == 1
+        assert page().inline == {}
 
 
 def test_rows_of_tables_are_shown_by_the_column_that_was_chosen(photos: Path) -> None:
