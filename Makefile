@@ -1,7 +1,7 @@
 # make demo          install into .venv and label examples/ with the built-in model
 # make test          everything that has to pass before a change lands
 # make test-lowest   the same tests with the oldest libraries that pyproject.toml allows
-# make docs          write anew what is generated in docs/: the command reference and the picture of a terminal
+# make docs          write anew what is generated in docs/: the command reference and the pictures of terminals
 PYTHON ?= python3.11
 BIN := .venv/bin
 PEERS := .venv-peers/bin
@@ -18,7 +18,7 @@ demo: .venv/installed
 
 docs: .venv/installed
 	$(BIN)/python scripts/reference.py docs/commands.md
-	$(BIN)/python scripts/terminal.py docs/terminal.svg
+	$(BIN)/python scripts/terminal.py docs
 
 # On all cores, and a file of tests by one process, since what it sets up is shared within it.
 PARALLEL := -n auto --dist loadfile

@@ -1,15 +1,20 @@
-"""Draw what commands print in a terminal as a picture: `python scripts/terminal.py FILE.svg`.
+"""Draw what commands print in a terminal as pictures: `python scripts/terminal.py FOLDER`.
 
-The commands are run here and now, from the root of the repository. Text stays text; bars become rectangles, since the
-block characters of most fonts leave gaps.
+The commands are run here and now, in a terminal of their own and a folder that holds the examples. Text stays text;
+bars become rectangles, since the block characters of most fonts leave gaps.
 """
 
+import io
 import os
+import pty
 import re
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from xml.sax.saxutils import escape
 
 from rich.console import Console
@@ -17,8 +22,36 @@ from rich.segment import Segment
 from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
-COMMANDS = ("vithybrid classify examples/cat.png -m tiny", "vithybrid classify examples/*.jpg -m tiny -k 2")
 COLUMNS = 76
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """A file of the documentation, what it shows in words, and the commands; those that ``prepare`` are not shown."""
+
+    name: str
+    title: str
+    commands: tuple[str, ...]
+    prepare: tuple[str, ...] = ()
+
+
+DRAWINGS = (
+    Drawing(
+        "terminal.svg",
+        "What vithybrid classify prints: a bar, a score and a label for each guess",
+        ("vithybrid classify examples/cat.png -m tiny", "vithybrid classify examples/*.jpg -m tiny -k 2"),
+    ),
+    Drawing(
+        "sort.svg",
+        "What vithybrid sort prints: where each picture would go, where each has gone, and how to undo it",
+        (
+            "vithybrid sort labels.jsonl --into sorted --dry-run",
+            "vithybrid sort labels.jsonl --into sorted",
+            "vithybrid tag labels.jsonl",
+        ),
+        prepare=("vithybrid classify examples -m tiny --unsure 0.5 -o labels.jsonl",),
+    ),
+)
 
 FONT = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 CELL, LINE, MARGIN, SIZE = 8.4, 20, 20, 14  # width of a character, heights and the font's size, in pixels
@@ -29,27 +62,44 @@ DIM = 0.6
 BLOCKS = " ▏▎▍▌▋▊▉█"  # by eighths
 
 
-def printed(command: str) -> list[Text]:
-    """The lines that a command prints, with their colours."""
+def printed(command: str, folder: Path) -> list[Text]:
+    """The lines that a command prints on a terminal in ``folder``, with their colours."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": str(COLUMNS),
-        "FORCE_COLOR": "1",
         "TERM": "xterm",
     }
-    shell = ["bash", "-c", f"{command} --format table"]  # what it is by itself on a terminal
-    done = subprocess.run(shell, cwd=ROOT, env=environment, capture_output=True, text=True, check=True)
-    return [Text.from_ansi(line) for line in done.stdout.splitlines()]
+    screen, terminal = pty.openpty()
+    shell = ["bash", "-c", f"{command} --no-progress"]  # a bar is gone at the end
+    with subprocess.Popen(shell, cwd=folder, env=environment, stdin=terminal, stdout=terminal, stderr=terminal) as run:
+        os.close(terminal)
+        with os.fdopen(screen, "rb", buffering=0) as stream:
+            text = b"".join(iter(lambda: _read(stream), b"")).decode()
+    if run.returncode:
+        raise SystemExit(f"{command} has failed:\n{text}")
+    return [Text.from_ansi(line) for line in text.splitlines()]
 
 
-def screen() -> Iterator[Text]:
+def _read(stream: io.FileIO) -> bytes:
+    try:
+        return stream.read(4096) or b""
+    except OSError:  # what Linux says when nobody has the terminal open any more
+        return b""
+
+
+def screen(drawing: Drawing) -> Iterator[Text]:
     """All lines of the picture: each command behind its prompt, what it printed, and a blank line between two."""
-    for index, command in enumerate(COMMANDS):
-        if index:
-            yield Text()
-        yield Text.assemble(("$ ", "dim"), (command, "bold"))
-        yield from printed(command)
+    with TemporaryDirectory() as name:
+        folder = Path(name)
+        shutil.copytree(ROOT / "examples", folder / "examples")
+        for command in drawing.prepare:
+            printed(command, folder)
+        for index, command in enumerate(drawing.commands):
+            if index:
+                yield Text()
+            yield Text.assemble(("$ ", "dim"), (command, "bold"))
+            yield from printed(command, folder)
 
 
 def drawn(segments: list[Segment], row: int) -> Iterator[str]:
@@ -82,23 +132,23 @@ def paint(segment: Segment) -> str:
     return f'fill="{COLOURS[number]}"{opacity}'
 
 
-def picture(lines: list[Text]) -> str:
+def picture(lines: list[Text], title: str) -> str:
     """The whole picture; its own dark ground lets it stand on light and dark pages."""
     width, height = round(COLUMNS * CELL + 2 * MARGIN), len(lines) * LINE + 2 * MARGIN
     console = Console(width=COLUMNS, color_system="truecolor")
     rows = [mark for row, line in enumerate(lines) for mark in drawn(list(line.render(console)), row)]
     ground = f'<rect x="0.5" y="0.5" width="{width - 1}" height="{height - 1}" rx="8" fill="#0d1117" stroke="#484f58"/>'
     head = f'<svg xmlns="http://www.w3.org/2000/svg" width="{width}" height="{height}" viewBox="0 0 {width} {height}">'
-    title = "<title>What vithybrid classify prints: a bar, a score and a label for each guess</title>"
     group = f'<g font-family="{FONT}" font-size="{SIZE}">'
-    return "\n".join([head, title, ground, group, *rows, "</g>", "</svg>", ""])
+    return "\n".join([head, f"<title>{escape(title)}</title>", ground, group, *rows, "</g>", "</svg>", ""])
 
 
 def main() -> None:
-    """Draw the picture into the file that the argument names."""
+    """Draw the pictures into the folder that the argument names."""
     if len(sys.argv) != 2:
         raise SystemExit(__doc__)
-    Path(sys.argv[1]).write_text(picture(list(screen())), encoding="utf-8")
+    for drawing in DRAWINGS:
+        Path(sys.argv[1], drawing.name).write_text(picture(list(screen(drawing)), drawing.title), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -189,18 +189,19 @@ def test_the_reference_has_all_options_of_each_command() -> None:
     assert found == {name: options(name) - {"--help", "-h"} for name in subcommands()}
 
 
-def test_the_picture_of_a_terminal_shows_what_the_program_prints(tmp_path: Path) -> None:
-    drawn = tmp_path / "terminal.svg"
-    subprocess.run([sys.executable, "scripts/terminal.py", str(drawn)], cwd=ROOT, check=True)
-    now, kept = (ElementTree.parse(file).getroot() for file in (drawn, ROOT / "docs" / "terminal.svg"))
-    words, kept_words = ("\n".join(text.text or "" for text in root.findall(".//{*}text")) for root in (now, kept))
-    assert "vithybrid classify" in words
-    assert_alike(words, kept_words)
-    assert [element.get("fill") for element in now.iter()] == [element.get("fill") for element in kept.iter()]
-    bars, kept_bars = (
-        [float(element.attrib["width"]) for element in root.findall(".//{*}rect")] for root in (now, kept)
-    )
-    assert bars == pytest.approx(kept_bars, abs=3), "run `make docs`"  # pixels; machines round differently
+def test_the_pictures_of_terminals_show_what_the_program_prints(tmp_path: Path) -> None:
+    subprocess.run([sys.executable, "scripts/terminal.py", str(tmp_path)], cwd=ROOT, check=True)
+    assert {file.name for file in tmp_path.iterdir()} == {"terminal.svg", "sort.svg"}
+    for drawn in tmp_path.iterdir():
+        now, kept = (ElementTree.parse(file).getroot() for file in (drawn, ROOT / "docs" / drawn.name))
+        words, kept_words = ("\n".join(text.text or "" for text in root.findall(".//{*}text")) for root in (now, kept))
+        assert words.startswith("$")
+        assert_alike(words, kept_words)
+        assert [element.get("fill") for element in now.iter()] == [element.get("fill") for element in kept.iter()]
+        bars, kept_bars = (
+            [float(element.attrib["width"]) for element in root.findall(".//{*}rect")] for root in (now, kept)
+        )
+        assert bars == pytest.approx(kept_bars, abs=3), "run `make docs`"  # pixels; machines round differently
 
 
 def test_the_figures_of_the_readme_are_those_of_the_benchmarks() -> None:

@@ -2,6 +2,7 @@
 
 import sys
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
@@ -58,6 +59,12 @@ def write_rows(rows: Iterable[dict[str, str]]) -> None:
         stream.flush()
 
 
+def _from_here(path: str) -> str:
+    """A path below the current folder as one would write it there."""
+    here = Path(path)
+    return str(here.relative_to(Path.cwd())) if here.is_relative_to(Path.cwd()) else path
+
+
 def _write_table(rows: Iterable[dict[str, str]]) -> None:
     """Each row on one line, as wide as the screen."""
     from rich.text import Text
@@ -67,7 +74,7 @@ def _write_table(rows: Iterable[dict[str, str]]) -> None:
     terminal = open_terminal(sys.stdout)
     for row in rows:
         half = max((terminal.width - 14) // 2, 8)
-        source = terminal.column(terminal.text(row["from"]), half)
+        source = terminal.column(terminal.text(_from_here(row["from"])), half)
         terminal.print(
             [
                 Text.assemble(
