@@ -12,6 +12,11 @@ from sorting import Told, killed_at, sort, tree, undo, write_results
 
 from vithybrid_cli.actions.journal import Way, journals_in
 
+# A child only sorts and ends; it needs none of the threads that a parallel run of the tests may have.
+pytestmark = [
+    pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork"),
+    pytest.mark.filterwarnings("ignore:.*use of fork:DeprecationWarning"),
+]
 Link = Callable[[str, str], None]
 
 
