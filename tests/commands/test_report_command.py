@@ -140,7 +140,9 @@ def test_what_could_not_be_labelled_and_can_be_read_now_is_shown_with_its_error(
 def test_if_no_picture_is_found_the_option_that_finds_them_is_named(
     photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    labelled("photos/a.png", "photos/b.png")
+    missing = {"path": "photos/no.png", "error": {"type": "MissingFile", "message": "There is no file of this name."}}
+    with labelled("photos/a.png", "photos/b.png").open("a") as stream:
+        stream.write(json.dumps(missing) + "\n")
     Path("elsewhere").mkdir()
     monkeypatch.chdir(photos / "elsewhere")
     done = run("../labels.jsonl", "-o", "page.html")

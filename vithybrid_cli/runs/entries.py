@@ -25,9 +25,10 @@ _RESERVED = "!#$%&'()*+,/:;=?@[]~"  # what an address may hold as it is
 
 @dataclass(slots=True)
 class Tally:
-    """How many pictures a page has, and of how many something is to be said."""
+    """How many pictures a page has, how many of them were found, and of how many something is to be said."""
 
     pictures: int = 0
+    found: int = 0
     gone: int = 0
     changed: int = 0
     unreadable: int = 0
@@ -94,6 +95,7 @@ class EntryMaker:
 
     def _notes(self, one: Pictured, made: Made | ImageError | None) -> Iterator[str]:
         self.tally.pictures += 1
+        self.tally.found += not isinstance(made, MissingFile)
         was = one.result.error
         if isinstance(made, MissingFile):
             if not isinstance(was, MissingFile):

@@ -185,7 +185,7 @@ def _tell(page: Path, tally: Tally, size: int, show: Showing, watch: Watch) -> N
     pictures = "1 picture" if tally.pictures == 1 else f"{tally.pictures:,} pictures"
     line = tally.line()
     watch.say(f"{page} shows {pictures} in {megabytes(size)}" + (f"; {line}" if line else ""))
-    if tally.pictures and tally.gone == tally.pictures:
+    if tally.gone and not tally.found:
         place = "the current folder" if show.root is None else show.root
         begin = f"their relative paths begin at {place}, and {option('root')} names another folder"
         watch.warn(f"no picture is where the results say: {begin}")
