@@ -29,7 +29,7 @@ NEEDS_DOWNLOAD = re.compile(
     r"base-384|nsfw|google/|cifar-10-binary|vithybrid (classify|embed|evaluate|explain) (?!.*-m )"
 )
 TAKES_LONG = re.compile(r"vithybrid (bench (?!.*--seconds 0\.1)|train (?!.*--epochs 2))")
-SUPPOSES_MORE = re.compile(r"photos/held-out|runs/old|jobs/|cifar10/data")  # which no page makes
+SUPPOSES_MORE = re.compile(r"photos/held-out|runs/old|jobs/|cifar10/data|report labels")  # which no page makes
 OPTIONS_OF_OTHERS = {"--constraint"}  # pip's
 OPTIONS_OF_ALL = {"--help", "--install-completion", "--show-completion", "--version"}
 BLOCKS = re.compile("[█▏▎▍▌▋▊▉]")
@@ -124,6 +124,7 @@ def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None
         "vithybrid classify photos/ -f csv -o labels.csv",
         "vithybrid classify photos/ -o labels.csv --resume",
         "vithybrid classify photos/ -o labels.csv --update",
+        "vithybrid classify photos/ -o labels.html",
         "vithybrid classify photos/test -m nsfw",
         "vithybrid convert runs/old/pytorch_model.bin runs/converted --trust-pickle",
         "vithybrid info https://huggingface.co/google/vit-base-patch16-224",
@@ -149,6 +150,9 @@ def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None
         "vithybrid job status jobs/photos",
         "vithybrid job merge jobs/photos -o labels.csv",
         "vithybrid job retry jobs/photos",
+        "vithybrid report labels.jsonl -o labels.html",
+        "vithybrid report labels.csv --root /mnt/photos -o labels.html",
+        "vithybrid report labels.parquet -o labels.html --thumbnails link",
         "vithybrid train photos/train -o runs/mine --held-out photos/test",
         "vithybrid train photos/train -o runs/mine -m base-384 --epochs 3 --lr 2e-5 -b 16",
         "vithybrid train photos/train -o runs/mine -m google/vit-hybrid-base-bit-384 --epochs 3 --lr 2e-5 -b 16",
