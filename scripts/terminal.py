@@ -78,7 +78,8 @@ def printed(command: str, folder: Path) -> list[Text]:
             text = b"".join(iter(lambda: _read(stream), b"")).decode()
     if run.returncode:
         raise SystemExit(f"{command} has failed:\n{text}")
-    return [Text.from_ansi(line) for line in text.splitlines()]
+    lines = map(Text.from_ansi, text.splitlines())
+    return [part for line in lines for part in line.divide(range(COLUMNS, len(line), COLUMNS))]
 
 
 def _read(stream: io.FileIO) -> bytes:
