@@ -151,9 +151,12 @@ def format_of(output: Path | None, stream: TextIO) -> Format:
     return default_format(stream) if suffix is None else Format(suffix)
 
 
-def format_of_file(output: Path | None) -> Format:
-    """What `format_of` will return once ``output`` is open, if it is a regular file."""
-    return Format(suffix_format(output) or Format.JSONL)
+def format_of_file(output: Path | None, formats: Sequence[str] = FILE_FORMATS) -> Format:
+    """What `format_of` will return once ``output`` is open, if it is a regular file.
+
+    Raises UsageError for a suffix of none of the ``formats``, which may have more than are written as records.
+    """
+    return Format(suffix_format(output, formats) or Format.JSONL)
 
 
 def suffix_format(output: Path | None, formats: Sequence[str] = FILE_FORMATS, what: str = "Results") -> str | None:

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import Format, open_writer
-from vithybrid_cli.output.destination import format_of_file, opened, require_writable
+from vithybrid_cli.output.destination import FILE_FORMATS, format_of_file, opened, require_writable
+from vithybrid_cli.output.formats import LabelFormat
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.runs.beside import files_beside
 from vithybrid_cli.runs.interrupts import Interrupts
@@ -163,7 +164,8 @@ def computed_by(engine: "Engine") -> dict[str, object]:
 
 
 def _file_format(where: Writing) -> Format:
-    return Format(where.format) if where.format else format_of_file(where.output)
+    # A page, which is the rest of what can be written, is made of results: `runs.page`.
+    return Format(where.format) if where.format else format_of_file(where.output, (*FILE_FORMATS, LabelFormat.HTML))
 
 
 def _finish(record: RunRecord, start: ResumePoint, watch: Watch) -> Tally:

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 
 from vithybrid_cli.errors import UsageError, option
-from vithybrid_cli.output.destination import FILE_FORMATS, suffix_format
 from vithybrid_cli.output.formats import Format, LabelFormat
 from vithybrid_cli.runs.label import label
 from vithybrid_cli.runs.page_file import is_page_name, require_page
@@ -17,15 +16,8 @@ from vithybrid_cli.sources.inputs import Sources
 
 
 def is_page(where: Writing) -> bool:
-    """Whether a page is asked for, by its format or by the suffix of its file.
-
-    Raises UsageError if that is the suffix of nothing that can be written.
-    """
-    if where.format is not None:
-        return where.format == LabelFormat.HTML
-    return (
-        is_page_name(where.output) or suffix_format(where.output, (*FILE_FORMATS, LabelFormat.HTML)) == LabelFormat.HTML
-    )
+    """Whether a page is asked for, by its format or by the suffix of its file."""
+    return is_page_name(where.output) if where.format is None else where.format == LabelFormat.HTML
 
 
 def label_on_page(what: Reading, how: Running, where: Writing, watch: Watch) -> int:
