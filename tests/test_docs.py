@@ -29,7 +29,7 @@ NEEDS_DOWNLOAD = re.compile(
     r"base-384|nsfw|google/|cifar-10-binary|vithybrid (classify|embed|evaluate|explain) (?!.*-m )"
 )
 TAKES_LONG = re.compile(r"vithybrid (bench (?!.*--seconds 0\.1)|train (?!.*--epochs 2))")
-SUPPOSES_MORE = re.compile(r"photos/held-out|runs/old|jobs/|cifar10/data|report labels")  # which no page makes
+SUPPOSES_MORE = re.compile(r"photos/held-out|runs/old|jobs/|cifar10/data|report labels\.(csv|parquet)")  # which no page makes
 OPTIONS_OF_OTHERS = {"--constraint"}  # pip's
 OPTIONS_OF_ALL = {"--help", "--install-completion", "--show-completion", "--version"}
 BLOCKS = re.compile("[█▏▎▍▌▋▊▉]")
@@ -139,6 +139,8 @@ def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None
         "vithybrid explain photos/ -o why/",
         'vithybrid explain cat.jpg --label tabby --against "tiger cat" -m base-384',
         "vithybrid evaluate photos/held-out -m runs/mine",
+        "vithybrid evaluate photos/held-out -m runs/mine --explain 100",
+        "vithybrid evaluate photos/held-out -m runs/mine -o page.html",
         "vithybrid evaluate 'cifar10/data/test-*.parquet' -m runs/mine --label-column label",
         "vithybrid evaluate 'shards/val-{000..049}.tar' -m base-384",
         "HF_HUB_OFFLINE=1 vithybrid classify examples -m base-384",
@@ -150,7 +152,6 @@ def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None
         "vithybrid job status jobs/photos",
         "vithybrid job merge jobs/photos -o labels.csv",
         "vithybrid job retry jobs/photos",
-        "vithybrid report labels.jsonl -o labels.html",
         "vithybrid report labels.csv --root /mnt/photos -o labels.html",
         "vithybrid report labels.parquet -o labels.html --thumbnails link",
         "vithybrid train photos/train -o runs/mine --held-out photos/test",

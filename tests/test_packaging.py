@@ -72,7 +72,10 @@ def test_the_wheel_holds_every_module_and_the_built_in_model_and_nothing_else(wh
     model = [f"vithybrid_cli/builtin/tiny/{name}" for name in BUILT_IN]
     information = f"vithybrid_cli-{__version__}.dist-info/"
     held = [name for name in contents(wheel) if not name.startswith(information)]
-    tables = [f"vithybrid_cli/checkpoints/layouts/{name}.tsv" for name in ("imagenet-labels", "wordnet-ancestors")]
+    layouts = "vithybrid_cli/checkpoints/layouts"
+    tables = [
+        f"{layouts}/{name}" for name in ("imagenet-labels.tsv", "wordnet-ancestors.tsv", "wordnet-licence.txt")
+    ]
     pages = [path.relative_to(ROOT).as_posix() for path in (PACKAGE / "report").iterdir() if path.suffix in OF_PAGES]
     assert sorted(held) == sorted([*modules, *model, *pages, *tables, "vithybrid_cli/py.typed"])
 
