@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from vithybrid_cli.choices import Method
 from vithybrid_cli.explain.differentiable import computation
@@ -45,7 +45,7 @@ CASES = [
 
 
 def reads_colours(config: NetworkConfig) -> Network:
-    """Channel 0 is how red a token is, channel 1 how blue; attention carries both to all tokens; the head reads them."""
+    """Channel 0 is how red a token is, 1 how blue. Attention carries both to all tokens, and the head reads them."""
     network = build(config)
     for name, parameter in network.named_parameters():
         torch.nn.init.constant_(parameter, name.endswith(("norm.weight", "norm1.weight", "norm2.weight", "gamma")))
@@ -65,6 +65,7 @@ def reads_colours(config: NetworkConfig) -> Network:
             parameter.fill_(1)
     for head in (network.head, getattr(network, "head_dist", None)):
         if head is not None:
+            assert isinstance(head, nn.Linear)
             head.weight.copy_(torch.eye(len(LABELS), WIDTH))
     return network.eval()
 

@@ -79,7 +79,7 @@ def sort(
 
       vithybrid sort labels.jsonl --into sorted --min-score 0.5
 
-      vithybrid sort labels.jsonl --into photos --move
+      vithybrid sort labels.jsonl --into photos --move --dry-run
     """
     choice, tally = Choice(into, _way(move, hardlink, symlink), min_score, below, changed), Tally()
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
