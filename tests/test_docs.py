@@ -29,7 +29,9 @@ NEEDS_DOWNLOAD = re.compile(
     r"base-384|nsfw|google/|cifar-10-binary|vithybrid (classify|embed|evaluate|explain) (?!.*-m )"
 )
 TAKES_LONG = re.compile(r"vithybrid (bench (?!.*--seconds 0\.1)|train (?!.*--epochs 2))")
-SUPPOSES_MORE = re.compile(r"photos/held-out|runs/old|jobs/|cifar10/data|report labels\.(csv|parquet)")  # which no page makes
+SUPPOSES_MORE = re.compile(
+    r"photos/held-out|runs/old|jobs/|cifar10/data|report labels\.(csv|parquet)"
+)  # which no page makes
 OPTIONS_OF_OTHERS = {"--constraint"}  # pip's
 OPTIONS_OF_ALL = {"--help", "--install-completion", "--show-completion", "--version"}
 BLOCKS = re.compile("[█▏▎▍▌▋▊▉]")

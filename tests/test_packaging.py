@@ -73,9 +73,7 @@ def test_the_wheel_holds_every_module_and_the_built_in_model_and_nothing_else(wh
     information = f"vithybrid_cli-{__version__}.dist-info/"
     held = [name for name in contents(wheel) if not name.startswith(information)]
     layouts = "vithybrid_cli/checkpoints/layouts"
-    tables = [
-        f"{layouts}/{name}" for name in ("imagenet-labels.tsv", "wordnet-ancestors.tsv", "wordnet-licence.txt")
-    ]
+    tables = [f"{layouts}/{name}" for name in ("imagenet-labels.tsv", "wordnet-ancestors.tsv", "wordnet-licence.txt")]
     pages = [path.relative_to(ROOT).as_posix() for path in (PACKAGE / "report").iterdir() if path.suffix in OF_PAGES]
     assert sorted(held) == sorted([*modules, *model, *pages, *tables, "vithybrid_cli/py.typed"])
 

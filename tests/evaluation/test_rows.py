@@ -126,8 +126,9 @@ def test_delimited_metrics_without_pictures_are_a_summary_without_accuracy() -> 
     assert text(Format.CSV, Metrics((), (), ())).splitlines() == [
         "kind,pictures,unreadable,top1,top5,index,label,correct,correct_top5,predicted,recall,precision,"
         "predicted_index,predicted_label,path,error_type,error_message,"
-        "top1_low,top1_high,top5_low,top5_high,calibration_error,score_low,score_high,mean_score,accuracy",
-        "summary,0,0" + "," * 23,
+        "top1_low,top1_high,top5_low,top5_high,calibration_error,score_low,score_high,mean_score,accuracy,"
+        "method,insertion,insertion_error,deletion,deletion_error,difference,difference_error",
+        "summary,0,0" + "," * 30,
     ]
 
 

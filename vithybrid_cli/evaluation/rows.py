@@ -25,20 +25,18 @@ from vithybrid_cli.output.delimited import RowWriter
 from vithybrid_cli.output.formats import Format, prepare_stream
 from vithybrid_cli.output.json_records import to_json
 
+_AREAS = ("insertion", "insertion_error", "deletion", "deletion_error", "difference", "difference_error")
 _ENDS = ("top1_low", "top1_high", "top5_low", "top5_high")
 KINDS = {
     "summary": ("pictures", "unreadable", "top1", "top5", *_ENDS, "calibration_error"),
     "label": ("index", "label", "pictures", "correct", "correct_top5", "predicted", "recall", "precision"),
     "confusion": ("index", "label", "predicted_index", "predicted_label", "pictures"),
-    "map": (
-        *("method", "pictures", "insertion", "insertion_error", "deletion", "deletion_error"),
-        *("difference", "difference_error"),
-    ),
     "unreadable": ("path", "error_type", "error_message"),
     "calibration": ("score_low", "score_high", "pictures", "mean_score", "accuracy"),
+    "map": ("method", "pictures", *_AREAS),
 }
 _NAMES = dict.fromkeys(column for columns in KINDS.values() for column in columns)
-_LATER = (*_ENDS, "calibration_error", "score_low", "score_high", "mean_score", "accuracy")
+_LATER = (*_ENDS, "calibration_error", "score_low", "score_high", "mean_score", "accuracy", "method", *_AREAS)
 COLUMNS = ("kind", *sorted(_NAMES, key=_LATER.__contains__))  # new columns come after those that there were
 
 
@@ -71,13 +69,13 @@ def _rows(metrics: Metrics) -> Iterator[tuple[str, ...]]:
         yield _row("label", row.index, row.label, *of_label, row.recall, row.precision)
     for pair in metrics.confusions:
         yield _row("confusion", pair.true_index, pair.true, pair.predicted_index, pair.predicted, pair.count)
-    for one in metrics.maps.methods if metrics.maps else ():
-        areas = ((area.mean, area.error) for area in (one.insertion, one.deletion, one.difference))
-        yield _row("map", one.method, metrics.maps.pictures if metrics.maps else 0, *chain.from_iterable(areas))
     for picture in metrics.unreadable:
         yield _row("unreadable", picture.path, picture.error_type, picture.message)
     for part in metrics.calibration.bins:
         yield _row("calibration", part.low, part.high, part.pictures, part.mean_score, part.accuracy)
+    for one in metrics.maps.methods if metrics.maps else ():
+        areas = ((area.mean, area.error) for area in (one.insertion, one.deletion, one.difference))
+        yield _row("map", one.method, metrics.maps.pictures if metrics.maps else 0, *chain.from_iterable(areas))
 
 
 def _row(kind: str, *values: object) -> tuple[str, ...]:
