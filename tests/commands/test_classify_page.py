@@ -109,6 +109,43 @@ def test_results_that_nobody_named_are_not_overwritten() -> None:
     assert {len(json.loads(line)["predictions"]) for line in Path("page.jsonl").read_text().splitlines()} == {5}
 
 
+def test_results_beside_a_page_that_is_not_theirs_are_not_overwritten() -> None:
+    run("photos/a.png", "-o", "page.jsonl", "-k", "1")
+    assert CliRunner().invoke(app, ["report", "page.jsonl", "-o", "page.html"]).exit_code == 0
+    before = Path("page.jsonl").read_bytes(), Path("page.html").read_bytes()
+    done = run("photos", "-o", "page.html")
+    assert done.exit_code == 2
+    assert "page.jsonl is there already" in done.stderr
+    assert (Path("page.jsonl").read_bytes(), Path("page.html").read_bytes()) == before
+
+
+def test_results_that_are_younger_than_the_page_are_not_overwritten() -> None:
+    run("photos", "-o", "page.html")
+    run("photos", "-o", "page.jsonl", "-k", "1")
+    later = Path("page.html").stat().st_mtime_ns + 10**9
+    os.utime("page.jsonl", ns=(later, later))
+    before = Path("page.jsonl").read_bytes()
+    assert run("photos", "-o", "page.html").exit_code == 2
+    assert Path("page.jsonl").read_bytes() == before
+
+
+def test_pages_of_figures_and_of_results_do_not_take_each_others_place() -> None:
+    shutil.copytree("photos", "labelled/cat")
+    evaluate = ["evaluate", "labelled", "-m", "tiny", "-o", "all.html"]
+    assert CliRunner().invoke(app, evaluate).exit_code == 0
+    assert CliRunner().invoke(app, evaluate).exit_code == 0
+    figures = Path("all.html").read_bytes()
+    run("photos", "-o", "labels.jsonl")
+    for command in (["classify", "photos", "-m", "tiny"], ["report", "labels.jsonl"]):
+        done = CliRunner().invoke(app, [*command, "-o", "all.html"])
+        assert done.exit_code == 2
+        assert "all.html is there already, and is a page that `vithybrid evaluate` has written." in done.stderr
+    assert Path("all.html").read_bytes() == figures
+    run("photos", "-o", "page.html")
+    done = CliRunner().invoke(app, [*evaluate[:-1], "page.html"])
+    assert (done.exit_code, "a page that `vithybrid classify` has written" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

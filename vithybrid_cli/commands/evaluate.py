@@ -119,7 +119,7 @@ def evaluate(
 
     page = None
     if output_format is FigureFormat.HTML or (output_format is None and is_page_name(output)):
-        page = require_page(output)
+        page = require_page(output, figures=True)
     else:
         require_writable(output)
     if output_format is None and page is None:

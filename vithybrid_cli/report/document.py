@@ -16,7 +16,7 @@ from importlib.resources import files
 from typing import TextIO
 
 from vithybrid_cli.output.escape import visible
-from vithybrid_cli.report.entries import About, Thumbnail
+from vithybrid_cli.report.entries import About, PageKind, Thumbnail
 
 _ICON = (  # a page that names no icon lets the browser ask a server for one
     "data:image/svg+xml,%3Csvg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 16 16'%3E"
@@ -37,22 +37,36 @@ def document(
     styles: Sequence[str] = (),
     scripts: Sequence[str] = (),
     linked: bool = False,
+    kind: PageKind = PageKind.REPORT,
 ) -> None:
     """Write a page with ``title``, whose ``body`` is markup, piece by piece.
 
     ``styles`` and ``scripts`` are names of files of this package, used after ``base.css`` and ``base.js``. The scripts
     are joined into one module, which runs when the whole page is there. ``linked``: pictures may lie beside the page.
+    ``kind`` is kept in the page, where `kind_mark` finds it.
     """
     style = _joined(("base.css", *styles))
     early = asset("theme.js")
     module = _joined(("base.js", *scripts))
     policy = _policy([style], [early, module], _BESIDE_THE_PAGE if linked else _IN_THE_PAGE)
     stream.write(
-        _HEAD.format(generator=GENERATOR, policy=policy, title=escaped(title), icon=_ICON, style=style, early=early)
+        _HEAD.format(
+            generator=f"{GENERATOR}\n{kind_mark(kind)}",
+            policy=policy,
+            title=escaped(title),
+            icon=_ICON,
+            style=style,
+            early=early,
+        )
     )
     for piece in body:
         stream.write(piece)
     stream.write(f'<script type="module">{module}</script>\n</body>\n</html>\n')
+
+
+def kind_mark(kind: PageKind) -> str:
+    """The element in the first bytes of a page that says what command made it."""
+    return f'<meta name="vithybrid-page" content="{kind}">'
 
 
 _HEAD = """<!DOCTYPE html>

@@ -1,8 +1,17 @@
 """What a page of results shows: one entry for each picture, and what the page says about itself."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from vithybrid_cli.results import Answer, Prediction
+
+
+class PageKind(StrEnum):
+    """Which command made a page; the page says so, and so what may take its place."""
+
+    CLASSIFY = "classify"
+    REPORT = "report"
+    EVALUATE = "evaluate"
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,3 +57,4 @@ class About:
     title: str
     facts: tuple[tuple[str, str], ...] = ()
     left_out: str | None = None
+    kind: PageKind = PageKind.REPORT

@@ -11,7 +11,7 @@ from vithybrid_cli.evaluation.figures import LabelMetrics, Metrics
 from vithybrid_cli.evaluation.matrix import ConfusionMatrix
 from vithybrid_cli.output.escape import visible
 from vithybrid_cli.report.document import data_block, data_url, document, heading
-from vithybrid_cli.report.entries import About, Thumbnail
+from vithybrid_cli.report.entries import About, PageKind, Thumbnail
 from vithybrid_cli.report.sections import sections
 
 MOST_THUMBNAILS = 600  # that a page should have: of photographs, at 160 pixels, these are 2.5 MB
@@ -55,7 +55,7 @@ def write_evaluation(stream: TextIO, evaluated: Evaluated, about: About) -> None
         ("</main>\n",),
         _data(evaluated, names),
     )
-    document(stream, about.title, body, styles=_STYLES, scripts=_SCRIPTS)
+    document(stream, about.title, body, styles=_STYLES, scripts=_SCRIPTS, kind=PageKind.EVALUATE)
 
 
 def _data(evaluated: Evaluated, names: Mapping[int, str]) -> Iterator[str]:

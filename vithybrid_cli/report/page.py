@@ -23,7 +23,7 @@ def write_page(stream: TextIO, entries: Iterable[Entry], about: About) -> None:
     first, rest = _up_to_a_thumbnail(iter(entries))
     linked = bool(first) and isinstance(first[-1].thumbnail, str)
     body = itertools.chain((heading(about), asset("page.html")), _blocks(itertools.chain(first, rest)))
-    document(stream, about.title, body, styles=_STYLES, scripts=_SCRIPTS, linked=linked)
+    document(stream, about.title, body, styles=_STYLES, scripts=_SCRIPTS, linked=linked, kind=about.kind)
 
 
 def _up_to_a_thumbnail(entries: Iterator[Entry]) -> tuple[list[Entry], Iterator[Entry]]:

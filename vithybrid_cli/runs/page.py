@@ -8,7 +8,7 @@ from pathlib import Path
 from vithybrid_cli.errors import UsageError, option
 from vithybrid_cli.output.formats import Format, LabelFormat
 from vithybrid_cli.runs.label import label
-from vithybrid_cli.runs.page_file import is_page_name, require_page
+from vithybrid_cli.runs.page_file import is_page_name, kind_of_page, require_page
 from vithybrid_cli.runs.record import is_begun
 from vithybrid_cli.runs.watch import Watch
 from vithybrid_cli.settings import Reading, Running, Writing
@@ -31,17 +31,26 @@ def label_on_page(what: Reading, how: Running, where: Writing, watch: Watch) -> 
     Sources.of(what, page, offline=how.offline).require_apart(page)
     failed = label(what, how, replace(where, output=results, format=Format.JSONL), watch).failed
     with _interrupt_told(results, watch):
+        from vithybrid_cli.report.entries import PageKind
         from vithybrid_cli.runs.report import Showing, report  # imports Pillow
 
-        return failed + report([results], page, Showing(), what, watch, offline=how.offline).missing
+        show = Showing(kind=PageKind.CLASSIFY)
+        return failed + report([results], page, show, what, watch, offline=how.offline).missing
 
 
 def _require_ours(results: Path, page: Path, where: Writing) -> None:
     """Raise UsageError if results that nobody named would be overwritten, and are not those of an earlier page."""
-    if where.resume or where.update or not is_begun(results) or page.exists():
+    if where.resume or where.update or not is_begun(results) or _is_page_of(results, page):
         return
     cause = f"{results} is there already, and the results of this page would be written to it."
     raise UsageError(cause, "Give {resume} or {update} to go on with it, or another {output}.")
+
+
+def _is_page_of(results: Path, page: Path) -> bool:
+    """Whether `classify` made the page, after these results: else they are another's, or those of a run broken off."""
+    if kind_of_page(page) != "classify":
+        return False
+    return page.stat().st_mtime_ns >= results.stat().st_mtime_ns
 
 
 @contextmanager

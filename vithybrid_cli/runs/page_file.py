@@ -13,7 +13,7 @@ from vithybrid_cli.output.escape import visible
 from vithybrid_cli.runs.beside import files_beside
 
 if TYPE_CHECKING:
-    from vithybrid_cli.report.entries import Thumbnail
+    from vithybrid_cli.report.entries import PageKind, Thumbnail
 
 _SUFFIXES = (".html", ".htm")
 _HEAD = 1024  # bytes, in which a page says who wrote it
@@ -26,10 +26,11 @@ def is_page_name(output: Path | None) -> bool:
     return output is not None and output.suffix.lower() in _SUFFIXES
 
 
-def require_page(page: Path | None, results: Sequence[Path] = ()) -> Path:
+def require_page(page: Path | None, results: Sequence[Path] = (), *, figures: bool = False) -> Path:
     """The place of a page. Raises UsageError if none can be written there, or what is there is no page of ours.
 
-    That is so for the files ``results``, and for what runs keep beside them.
+    That is so for the files ``results``, and for what runs keep beside them. ``figures`` says that the page is one of
+    an evaluation, whose figures are nowhere else: pages of those and of results do not take each other's place.
     """
     if page is None:
         raise UsageError("A page is a file, and none is named.", "Give its name with {output}, as page.html.")
@@ -43,6 +44,10 @@ def require_page(page: Path | None, results: Sequence[Path] = ()) -> Path:
         raise UsageError(f"{page} is what the page is made of, and would be overwritten.", "Give another {output}.")
     if not _is_replaceable(page):
         cause = f"{page} is there already, and is no page that this program has written."
+        raise UsageError(cause, "Give another {output}, or remove that file first.")
+    kind = kind_of_page(page)
+    if kind is not None and (kind == "evaluate") != figures:
+        cause = f"{page} is there already, and is a page that `vithybrid {kind}` has written."
         raise UsageError(cause, "Give another {output}, or remove that file first.")
     return page
 
@@ -58,14 +63,27 @@ def _is_replaceable(page: Path) -> bool:
     """Whether nothing is there, or nothing in it, or a page of ours."""
     from vithybrid_cli.report.document import GENERATOR
 
+    begin = _begin(page)
+    return not begin or GENERATOR.encode() in begin
+
+
+def kind_of_page(page: Path) -> "PageKind | None":
+    """Which command made a page; None where none is, or it does not say so. Raises UsageError."""
+    from vithybrid_cli.report.document import kind_mark
+    from vithybrid_cli.report.entries import PageKind
+
+    begin = _begin(page)
+    return next((kind for kind in PageKind if kind_mark(kind).encode() in begin), None)
+
+
+def _begin(page: Path) -> bytes:
     try:
         with page.open("rb") as stream:
-            begin = stream.read(_HEAD)
+            return stream.read(_HEAD)
     except FileNotFoundError:
-        return True
+        return b""
     except OSError as error:
         raise unwritable(page, error) from error
-    return not begin or GENERATOR.encode() in begin
 
 
 @contextmanager

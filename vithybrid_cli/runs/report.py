@@ -13,7 +13,7 @@ from vithybrid_cli.errors import UsageError, listed, option
 from vithybrid_cli.output.formats import Format
 from vithybrid_cli.output.parquet import how_made
 from vithybrid_cli.output.read_results import format_of_results, read_results
-from vithybrid_cli.report.entries import About, Entry
+from vithybrid_cli.report.entries import About, Entry, PageKind
 from vithybrid_cli.report.page import write_page
 from vithybrid_cli.report.thumbnails import ThumbnailMaker
 from vithybrid_cli.runs.entries import EntryMaker, Tally
@@ -40,6 +40,7 @@ class Showing:
     max_pictures: int | None = None
     title: str | None = None
     root: Path | None = None
+    kind: PageKind = PageKind.REPORT
 
 
 def report(
@@ -150,7 +151,7 @@ def _about(page: Path, results: Sequence[Path], total: int, shown: int, show: Sh
     if total and not all(map(_has_stamps, results)):
         facts.append(("Pictures", "those that are there now: their size and time were not kept with the results"))
     left_out = f"Shown are the first {shown:,} of {total:,} pictures." if shown < total else None
-    return About(show.title or page.stem, tuple(facts), left_out)
+    return About(show.title or page.stem, tuple(facts), left_out, show.kind)
 
 
 def _model(results: Path) -> str | None:
