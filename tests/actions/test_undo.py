@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -200,7 +201,7 @@ def test_a_journal_that_leads_out_of_its_folder_is_refused(target: str) -> None:
     lines = [json.loads(line) for line in journal.read_text().splitlines()]
     edited = [line | ({"to": target} if "step" in line else {}) for line in lines]
     journal.write_text("".join(json.dumps(line) + "\n" for line in edited))
-    with pytest.raises(UsageError, match="is no journal of a sort"):
+    with pytest.raises(UsageError, match="is damaged in line"):
         read_journal(journal)
 
 
@@ -211,3 +212,34 @@ def test_a_line_that_was_cut_off_says_nothing() -> None:
     journal.write_text(text[: text.rindex('{"done"') + 5])
     assert undo(Path("out")).kept == 0
     assert tree(Path()) == before
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(lambda lines: [*lines[:2], b"garbage\n", *lines[3:]], id="a line in the middle"),
+        pytest.param(lambda lines: [*lines[:2], lines[2][:9] + b"\n", *lines[3:]], id="a line cut in the middle"),
+        pytest.param(lambda lines: [*lines[:-1], b"garbage\n"], id="the last line"),
+        pytest.param(lambda lines: [*lines[:2], b'{"step": "x"}\n', *lines[3:]], id="a step without what it needs"),
+        pytest.param(lambda lines: [*lines[:2], b'{"stp": 1}\n', *lines[3:]], id="a line of another kind"),
+        pytest.param(lambda lines: [*lines[:2], b"17\n", *lines[3:]], id="no object"),
+    ],
+)
+def test_a_damaged_journal_is_refused_before_anything_is_put_back(damage: Callable[[list[bytes]], list[bytes]]) -> None:
+    into = sorted_by(Way.MOVE)
+    [journal] = journals_in(into)
+    journal.write_bytes(b"".join(damage(journal.read_bytes().splitlines(keepends=True))))
+    before = tree(Path())
+    with pytest.raises(UsageError, match="is damaged in line"):
+        undo(into)
+    assert tree(Path()) == before
+
+
+def test_a_line_that_was_cut_when_its_writer_was_killed_is_passed_over_also_after_another_sort() -> None:
+    into = sorted_by(Way.COPY)
+    [journal] = journals_in(into)
+    journal.write_bytes(journal.read_bytes()[:-5])  # within the end
+    sorted_by(Way.COPY)
+    assert read_journal(journal).ended
+    assert undo(into).kept == 0
+    assert not into.exists()

@@ -356,7 +356,7 @@ def test_what_is_assumed_is_said_once(photos: Path) -> None:
         pytest.param(b"no results", [], "no file of results", id="no results"),
         pytest.param(b'{"path": "a", "embedding": [1]}\n', [], "features", id="features"),
         pytest.param(b'{"path": "p/a.jpg", "predictions": []}\n{"path": "p/b.', [], "cut off", id="cut off"),
-        pytest.param(b"", ["--min-score", "nan"], "no number", id="no number"),
+        pytest.param(b"", ["--min-score", "nan"], "are from 0 to 1", id="no number"),
         pytest.param(b"", ["--top-k", "0"], "top-k", id="no label"),
         pytest.param(b"", ["--sidecar-name", "x"], "sidecar-name", id="an unknown name"),
     ],

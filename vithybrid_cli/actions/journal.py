@@ -5,7 +5,8 @@ before anything is done, ``step`` with its number says what will be: from where,
 action, and the source's size and time; afterwards ``done`` says what is there now, or ``void`` that it came to nothing.
 ``folder`` is one that was made, ``taken`` a step that took its name before its content was there (``taken_back`` when
 it is undone), and ``end`` that all was tried. A line that was cut off when its writer was killed says nothing: what it
-would have told was not begun.
+would have told was not begun. It is the last one, or ``again`` follows, with which whoever goes on begins. Any other
+line that cannot be read is damage.
 """
 
 # ruff: noqa: PTH117
@@ -109,6 +110,7 @@ class Journal:
             self.sync()
         else:
             self._stream.write(b"\n")  # ends a line that was cut
+            self.write({"again": True})
 
     def __enter__(self) -> Self:
         return self
@@ -153,18 +155,45 @@ def next_journal(folder: Path) -> Path:
 
 
 def read_journal(file: Path) -> Past:
-    """All that a journal tells. Raises UsageError for what is none, or cannot be read."""
+    """All that a journal tells. Raises UsageError for what is none, is damaged, or cannot be read."""
     other = "Give the journal that `vithybrid sort` named at its end."
     try:
         with file.open("rb") as stream:
             past = Past(file, _head(json.loads(stream.readline())))
-            for line in stream:
-                _learn(past, line)
+            _read_lines(past, stream)
     except OSError as error:
         raise UsageError(f"{file} cannot be read: {error.strerror or error}.", other) from error
     except _NOT_A_LINE as error:
         raise UsageError(f"{file} is no journal of a sort.", other) from error
     return past
+
+
+def _read_lines(past: Past, stream: BinaryIO) -> None:
+    """All lines after the first. Raises UsageError for one that is damaged, and OSError."""
+    cut, whole = None, False  # the number of a line that its writer may have been killed in, and whether it has an end
+    for number, line in enumerate(stream, start=2):
+        if not line.strip():
+            continue
+        try:
+            record: Any = json.loads(line)
+            if cut is not None and "again" not in record:
+                raise _damaged(past.file, cut)
+            _learn(past, record)
+            cut = None
+        except json.JSONDecodeError as error:
+            if cut is not None:
+                raise _damaged(past.file, cut) from error
+            cut, whole = number, line.endswith(b"\n")
+        except _NOT_A_LINE as error:
+            raise _damaged(past.file, number) from error
+    if cut is not None and whole:
+        raise _damaged(past.file, cut)
+
+
+def _damaged(file: Path, number: int) -> UsageError:
+    return UsageError(
+        f"{file} is damaged in line {number:,}.", "Bring back the file as `vithybrid sort` wrote it; nothing was done."
+    )
 
 
 def _head(record: Any) -> Head:
@@ -176,11 +205,7 @@ def _head(record: Any) -> Head:
     return Head(token, record["asked"], tuple(map(str, record["made"])))
 
 
-def _learn(past: Past, line: bytes) -> None:
-    try:
-        record: Any = json.loads(line)
-    except ValueError:  # empty, or cut off
-        return
+def _learn(past: Past, record: Any) -> None:
     if "step" in record:
         step = _step(record)
         past.steps[step.number] = step
@@ -194,6 +219,8 @@ def _learn(past: Past, line: bytes) -> None:
         past.taken_back.add(int(record["taken_back"]))
     elif "folder" in record:
         past.folders.append(_below(record["folder"]))
+    elif not ("again" in record or "end" in record):
+        raise ValueError("no line of a journal")
     past.ended = "end" in record
 
 

@@ -20,6 +20,7 @@ from vithybrid_cli.commands.acting import Acting, counted, write_rows
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.runs.least_score import require_score
 from vithybrid_cli.runs.pictured import pictured
 from vithybrid_cli.settings import DEFAULT_MAX_BYTES
 from vithybrid_cli.sources.containers import Wanted
@@ -81,6 +82,7 @@ def sort(
 
       vithybrid sort labels.jsonl --into photos --move --dry-run
     """
+    require_score(min_score, results)
     choice, tally = Choice(into, _way(move, hardlink, symlink), min_score, below, changed), Tally()
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         found = pictured(results, Wanted(offline=offline, max_bytes=max_bytes, raw=True), root)

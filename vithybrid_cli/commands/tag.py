@@ -1,6 +1,5 @@
 """``vithybrid tag``: labels go into XMP sidecars, where photo managers find them."""
 
-import math
 import shlex
 from collections import Counter
 from pathlib import Path
@@ -14,7 +13,6 @@ from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
-from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import visible
 from vithybrid_cli.output.destination import opened
 
@@ -85,12 +83,12 @@ def tag(
       vithybrid tag labels.jsonl --remove
     """
     from vithybrid_cli.actions.tag import Plan
+    from vithybrid_cli.runs.least_score import require_score
     from vithybrid_cli.runs.made_with import made_with
     from vithybrid_cli.runs.pictured import pictured
     from vithybrid_cli.sources.containers import Wanted
 
-    if min_score is not None and math.isnan(min_score):
-        raise UsageError("No score is compared with what is no number.", "Give {min_score} a number.")
+    require_score(min_score, results)
     made = made_with(results)
     how = Tagging(top_k, min_score, prefix, sidecar_name, remove, dry_run, made.model, made.version)
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
