@@ -71,7 +71,8 @@ class Answer:
 class ImageResult:
     """The result for one picture: its predictions, best first, or the error that prevented them.
 
-    ``instead`` is what a rule put in place of the best prediction, which stays among the predictions. ``ruled`` says
+    ``instead`` is what a rule put in place of the best prediction, which stays among the predictions; and the
+    best label itself where it is sure enough for the rule, but below the threshold of the predictions. ``ruled`` says
     that a rule was asked for, so that the record tells the answer, be it the best prediction or another.
     """
 
@@ -104,7 +105,9 @@ class ImageResult:
         if not self.ruled:
             return {}
         answer = self.answer
-        return {"label": answer and answer.label, "score": answer and answer.rounded}
+        told = {"label": answer and answer.label, "score": answer and answer.rounded}
+        hidden = self.instead is not None and self.instead.index is not None  # a class that no prediction tells
+        return {**told, "index": self.instead and self.instead.index} if hidden else told
 
 
 @dataclass(frozen=True, slots=True, eq=False)  # comparing arrays gives arrays

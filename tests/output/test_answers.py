@@ -22,6 +22,7 @@ UNSURE = ImageResult('"a, b".jpg', (Prediction(3, "crane", 1 / 3),), instead=Ans
 SURE = ImageResult("sure.jpg", (Prediction(0, "tench", 0.97), Prediction(1, "a\nb", 0.02)), ruled=True)
 GONE = ImageResult("gone.jpg", error=MissingFile("There is no file gone.jpg.", "Look for it."))
 HIDDEN = ImageResult("hidden.jpg", instead=Answer("unsure", 0.2, None))  # a threshold that no label reaches
+BELOW = ImageResult("below.jpg", instead=Answer("crane", 0.88, 517))  # sure, and below the threshold all the same
 NOTHING = ImageResult("nothing.jpg", ruled=True)
 RESULTS = (GONE, DOG, UNSURE, SURE, HIDDEN, NOTHING, DOG, DOG)
 
@@ -29,6 +30,15 @@ FORMATS = [item for item in Format if item is not Format.TABLE]
 TEXTS = [item for item in FORMATS if item is not Format.PARQUET]
 every_format = pytest.mark.parametrize("output_format", [pytest.param(item, id=item) for item in FORMATS])
 every_text = pytest.mark.parametrize("output_format", [pytest.param(item, id=item) for item in TEXTS])
+
+
+@every_format
+def test_a_sure_label_below_the_threshold_is_read_back_with_its_index(tmp_path: Path, output_format: Format) -> None:
+    file = tmp_path / "results"
+    written = write(file, output_format, (BELOW, NOTHING, BELOW))
+    found = list(read_results(file))
+    assert found == [BELOW, NOTHING, BELOW]
+    assert write(tmp_path / "again", output_format, found) == written
 
 
 @pytest.fixture(autouse=True)
@@ -88,8 +98,9 @@ def test_parquet_has_two_columns_more(tmp_path: Path) -> None:
     table = pytest.importorskip("pyarrow.parquet")
     write(tmp_path / "out", Format.PARQUET, RESULTS)
     found = table.read_table(tmp_path / "out")
-    assert found.column_names == ["path", "label", "score", "predictions", "error"]
-    assert [str(found.schema.field(name).type) for name in ("label", "score")] == ["string", "double"]
+    assert found.column_names == ["path", "label", "score", "index", "predictions", "error"]
+    types = [str(found.schema.field(name).type) for name in ("label", "score", "index")]
+    assert types == ["string", "double", "int32"]
     assert found["label"].to_pylist() == [None, "dog", "unsure", "tench", "unsure", None, "dog", "dog"]
 
 
@@ -147,6 +158,7 @@ def test_of_a_file_that_is_cut_at_any_byte_all_that_is_whole_comes_and_then_an_e
         assert found[:-1] == expected[: max(len(found) - 1, 0)]
         if found and found[-1] != expected[len(found) - 1]:  # cut between two rows of one picture
             assert output_format in (Format.CSV, Format.TSV)
+            found[-1].pop("index", None)  # of an answer that no prediction tells, as after such a cut
             assert {**found[-1], "predictions": ()} == {**expected[len(found) - 1], "predictions": ()}
 
 

@@ -117,6 +117,16 @@ def test_a_threshold_hides_predictions_but_no_answer() -> None:
     assert (found.predictions, found.answer and found.answer.label) == ((), "dog")
 
 
+@pytest.mark.parametrize("rules", [{"unsure": 0.3}, {"rollup": 0.3}])
+def test_the_best_label_is_the_answer_where_it_is_sure_enough_and_a_threshold_hides_it(rules: dict[str, float]) -> None:
+    scores = logits({"minivan": 0.4, "convertible": 0.3})
+    shown = classifier().result("a.jpg", scores, **rules)
+    found = classifier().result("a.jpg", scores, threshold=0.9, **rules)
+    assert (found.predictions, found.answer) == ((), shown.answer)
+    assert shown.answer is not None
+    assert shown.answer.label == "minivan"
+
+
 def test_of_several_ways_up_the_narrowest_counts() -> None:
     # A minivan is a van and a car, which are both motor vehicles.
     assert answer({"minivan": 0.4, "moving van": 0.35}, rollup=0.7)[0] == "van"

@@ -211,9 +211,11 @@ def _with_row(record: dict[str, Any] | None, row: Sequence[str]) -> dict[str, An
 
 def _with_answer(record: dict[str, Any], row: Sequence[str]) -> dict[str, Any]:
     """The record of a picture with its row of rank 0."""
-    _, _, _, label, score, _, _ = row
+    _, _, index, label, score, _, _ = row
+    if not score:
+        return record | {"label": None, "score": None}
     try:
-        return record | ({"label": label, "score": float(score)} if score else {"label": None, "score": None})
+        return record | {"label": label, "score": float(score)} | ({"index": int(index)} if index else {})
     except ValueError as error:
         raise _no_numbers() from error
 

@@ -3,9 +3,9 @@
 ``path`` is a string, as csv has it: lone surrogates of undecodable file names are written as ``\\udcXX``. A row has
 either its ``predictions`` (list of struct of ``index``, ``label`` and ``score``) or its ``embedding`` (float32, all of
 one length), or else its ``error`` (struct of ``type`` and ``message``); the other is null. Where a rule was asked for
-the answers (``unsure``, ``rollup``), these are ``label`` and ``score``, columns that other files do not have. How the
-file was made is JSON under `KEY` in the metadata of its footer. Scores are doubles, since only these are read as the
-numbers of JSON.
+the answers (``unsure``, ``rollup``), these are ``label``, ``score`` and ``index``, columns that other files do not have.
+How the file was made is JSON under `KEY` in the metadata of its footer. Scores are doubles, since only these are read as
+the numbers of JSON.
 
 A file without its footer is none, so it cannot be continued. Memory does not grow with the file: rows are kept until
 there are enough for a row group, which are cut by the results alone.
@@ -142,7 +142,9 @@ class ParquetWriter(_ParquetWriter[ImageResult]):
         answer = [("label", arrow.string()), ("score", arrow.float64())]
         predictions = arrow.list_(arrow.struct([("index", arrow.int32()), *answer]))
         self._ruled = any(rule in about for rule in RULES)
-        super().__init__(stream, [*(answer if self._ruled else ()), ("predictions", predictions)], about)
+        super().__init__(
+            stream, [*((*answer, ("index", arrow.int32())) if self._ruled else ()), ("predictions", predictions)], about
+        )
 
     def _count(self, result: ImageResult) -> int:
         return 1 + 4 * len(result.predictions)
@@ -160,7 +162,9 @@ class ParquetWriter(_ParquetWriter[ImageResult]):
         answers = [result.answer if result.ruled else None for result in results]
         labels = [None if answer is None else valid(answer.label) for answer in answers]
         scores = [None if answer is None else answer.rounded for answer in answers]
-        return [self._arrow.array(labels, self._arrow.string()), self._arrow.array(scores, self._arrow.float64())]
+        indices = [None if answer is None else answer.index for answer in answers]
+        columns = (labels, self._arrow.string()), (scores, self._arrow.float64()), (indices, self._arrow.int32())
+        return [self._arrow.array(*column) for column in columns]
 
 
 def _predictions(result: ImageResult) -> list[dict[str, object]]:
@@ -226,7 +230,8 @@ def read_table(file: Path) -> Iterator[dict[str, Any]]:
             raise NotResults("it holds features, and no labels")
         if missing := [name for name in ("path", "predictions", "error") if name not in names]:
             raise NotResults(f"it has no column {missing[0]}")
-        answer = [name for name in ("label", "score") if {"label", "score"} <= set(names)]
+        ruled = {"label", "score"} <= set(names)
+        answer = [name for name in ("label", "score", "index") if ruled and name in names]
         for batch in table.iter_batches(batch_size=1024, columns=["path", *answer, "predictions", "error"]):
             for row in batch.to_pylist():
                 yield {name: value for name, value in row.items() if value is not None or name in answer}

@@ -137,10 +137,16 @@ def _labelled(path: str, predictions: tuple[Prediction, ...], record: Any) -> Im
     label, score = record["label"], record["score"]
     if label is None and score is None and not predictions:
         return ImageResult(path, ruled=True)
-    answer = Answer(_text(label), _number(score), None)
-    if predictions and (predictions[0].label, predictions[0].score) == (answer.label, answer.score):
+    if predictions and (predictions[0].label, predictions[0].score) == (_text(label), _number(score)):
         return ImageResult(path, predictions, ruled=True)
-    return ImageResult(path, predictions, instead=answer)
+    index = record.get("index")
+    return ImageResult(path, predictions, instead=Answer(_text(label), _number(score), _index(index)))
+
+
+def _index(index: Any) -> int | None:
+    if isinstance(index, bool) or not (index is None or isinstance(index, int)):
+        raise TypeError("an index is a whole number")
+    return index
 
 
 def _prediction(record: Any) -> Prediction:

@@ -20,7 +20,7 @@ from vithybrid_cli.hub.locate import locate
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.pipeline import Output, Paths, Pipeline, Row, engine_for, require_at_least_one
 from vithybrid_cli.pipeline.rollup import Tree, instead, require_rules, tree_of
-from vithybrid_cli.results import ImageResult, best_predictions, scores
+from vithybrid_cli.results import Answer, ImageResult, best_predictions, scores
 from vithybrid_cli.settings import (
     DEFAULT_DECODE_TIMEOUT,
     DEFAULT_MAX_BYTES,
@@ -212,6 +212,8 @@ class Classifier(Pipeline):
             return ImageResult(path, predictions)
         best, tree = int(output.argmax()), None if rollup is None else self._tree
         found = instead(scores(output, chosen), best, unsure, rollup, tree)
+        if found is None and not predictions:  # below the threshold, which hides labels and no answer
+            found = Answer(self.labels[best], float(scores(output, chosen)[best]), best)
         return ImageResult(path, predictions, instead=found, ruled=True)
 
     def logits(self, pixel_values: torch.Tensor | npt.NDArray[np.float32]) -> npt.NDArray[np.float32]:
