@@ -199,3 +199,29 @@ def test_an_interrupt_while_the_page_is_made_says_how_to_go_on() -> None:
     assert "page.html is not written" in done.stderr
     assert "all labels are in page.jsonl; --resume makes the page of them" in done.stderr
     assert there() == ["page.jsonl", "page.jsonl.files.jsonl", "page.jsonl.run.json", "photos"]
+
+
+LONG = "a" * 300
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["report", f"{LONG}.jsonl", "-o", "page.html"],
+        ["report", "labels.jsonl", "-o", f"{LONG}.html"],
+        ["classify", "photos", "-m", "tiny", "-o", f"{LONG}.html"],
+        ["classify", "photos", "-m", "tiny", "-o", f"{'a' * 245}.html"],
+        ["classify", "photos", "-m", "tiny", "-o", f"{'a' * 245}.csv"],
+        ["evaluate", "photos", "-m", "tiny", "-o", f"{LONG}.html"],
+        ["explain", "photos", "-m", "tiny", "-o", LONG],
+        ["sort", "labels.jsonl", "--into", LONG],
+    ],
+)
+def test_a_name_that_no_file_can_have_is_one_sentence_before_the_work(command: list[str]) -> None:
+    Path("labels.jsonl").write_text('{"path": "photos/a.png", "predictions": []}\n')
+    before = there()
+    done = CliRunner().invoke(app, command, catch_exceptions=False)
+    assert done.exit_code == 2
+    assert "is too long" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+    assert there() == before

@@ -1,6 +1,8 @@
 """Errors of a command become one line on stderr and an exit code, here and nowhere else."""
 
+import errno
 import functools
+import os
 from collections.abc import Callable
 from typing import ParamSpec
 
@@ -13,6 +15,8 @@ from vithybrid_cli.output.destination import discard_stdout
 from vithybrid_cli.runs.interrupts import Interrupted
 
 EXIT_SOME_FAILED, EXIT_USAGE, EXIT_MODEL, EXIT_INTERRUPTED = 1, 2, 3, 130
+
+_SHOWN = 40  # characters of a name that is too long
 
 P = ParamSpec("P")
 
@@ -45,3 +49,9 @@ def _run(command: Callable[[], None]) -> None:
     except VitHybridError as error:
         typer.echo(f"vithybrid: {visible(str(error))}", err=True)
         raise typer.Exit(EXIT_MODEL if isinstance(error, ModelError) else EXIT_USAGE) from error
+    except OSError as error:
+        if error.errno != errno.ENAMETOOLONG:
+            raise
+        name = visible(os.path.basename(os.fsdecode(error.filename or "")))[:_SHOWN]  # noqa: PTH119 (may be bytes)
+        typer.echo(f"vithybrid: The name {name}… is too long for a file. Give a shorter one.", err=True)
+        raise typer.Exit(EXIT_USAGE) from error

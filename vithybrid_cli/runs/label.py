@@ -1,13 +1,15 @@
 """Pictures become labels in a file or on stdout: one run, which may go on with an earlier one, from end to end."""
 
+import os
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.choices import Activation
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.output import Format, open_writer
-from vithybrid_cli.output.destination import FILE_FORMATS, format_of_file, opened, require_writable
+from vithybrid_cli.output import Format, open_writer, visible
+from vithybrid_cli.output.destination import FILE_FORMATS, format_of_file, is_plain_file, opened, require_writable
 from vithybrid_cli.output.formats import LabelFormat
 from vithybrid_cli.pipeline.batches import Batches
 from vithybrid_cli.runs.beside import files_beside
@@ -29,6 +31,10 @@ if TYPE_CHECKING:
     from vithybrid_cli.checkpoints.checkpoint import Checkpoint
     from vithybrid_cli.engines import Engine
     from vithybrid_cli.pipeline.classifier import Classifier
+
+
+_LONGEST_NAME = 255  # bytes, on nearly every file system
+_SHOWN = 40  # characters of a name that is too long
 
 
 def label(what: Reading, how: Running, where: Writing, watch: Watch) -> Tally:
@@ -83,10 +89,20 @@ def _require_places(sources: Sources, where: Writing) -> None:
         require_writable(where.output)
     if _file_format(where) is Format.PARQUET:
         require_parquet_place(where.output)
+    if where.output is not None:
+        _require_room_for_names(where.output)
     if where.resume or where.output is None:  # which keeps what is there
         return
     for file in (where.output, *files_beside(where.output)):
         sources.require_apart(file)
+
+
+def _require_room_for_names(output: Path) -> None:
+    """Raise UsageError if what a run keeps beside its file would have a name that is too long for one."""
+    longest = max((file.name for file in files_beside(output)), key=lambda name: len(os.fsencode(name)))
+    if is_plain_file(output) and len(os.fsencode(longest)) > _LONGEST_NAME:
+        cause = f"The name {visible(output.name[:_SHOWN])}… is too long: a run keeps files beside it with longer ones."
+        raise UsageError(cause, "Give a shorter {output}.")
 
 
 def _settled_classifier(checkpoint: "Checkpoint", record: RunRecord, how: Running, where: Writing) -> "Classifier":
