@@ -197,9 +197,19 @@ def test_rows_may_have_gone_through_a_spreadsheet(tmp_path: Path, output_format:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        pytest.param(b"PK\x03\x04", "is no file of results: it begins as none.", id="an archive"),
-        pytest.param("path;rank".encode("utf-16"), "is no file of results: it begins as none.", id="UTF-16"),
-        pytest.param(b"cat.jpg  99.1% tabby\n", "is no file of results: it begins as none.", id="a table"),
+        pytest.param(
+            b"PK\x03\x04", "it is no JSON, CSV, TSV or Parquet that `vithybrid classify` wrote.", id="an archive"
+        ),
+        pytest.param(
+            "path;rank".encode("utf-16"),
+            "it is no JSON, CSV, TSV or Parquet that `vithybrid classify` wrote.",
+            id="UTF-16",
+        ),
+        pytest.param(
+            b"cat.jpg  99.1% tabby\n",
+            "it is no JSON, CSV, TSV or Parquet that `vithybrid classify` wrote.",
+            id="a table",
+        ),
         pytest.param(b"\x93NUMPY\x01\x00", "is no file of results: it holds features, and no labels.", id="a matrix"),
         pytest.param(b'{"path": "a", "row": 0}\n', "it holds features, and no labels.", id="lines of a matrix"),
         pytest.param(b'{"top1": 0.5}\n', "is no file of results: its first record is none.", id="figures"),
@@ -250,8 +260,15 @@ def test_features_are_told_apart(tmp_path: Path) -> None:
 
 
 def test_a_file_that_is_not_there_is_one_sentence(tmp_path: Path) -> None:
-    with pytest.raises(UsageError, match=r"none.csv cannot be read: No such file or directory\."):
+    with pytest.raises(UsageError, match=r"There is no file .*none.csv\."):
         list(read_results(tmp_path / "none.csv"))
+
+
+@pytest.mark.parametrize(("name", "says"), [(".", "is a folder."), ("-", "and not from stdin.")])
+def test_a_folder_and_stdin_are_no_files_of_results(name: str, says: str) -> None:
+    with pytest.raises(UsageError) as raised:
+        list(read_results(Path(name)))
+    assert says in raised.value.cause
 
 
 def test_a_record_of_thousands_of_labels_is_read(tmp_path: Path) -> None:

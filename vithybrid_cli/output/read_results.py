@@ -52,7 +52,17 @@ def read_results(file: Path, *, allow_cut: bool = False) -> Iterator[ImageResult
     except DamagedOutput as error:
         raise UsageError(f"{file} is damaged: {error}.", "Mend it, or write it anew.") from error
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror or error}.", "Make it readable.") from error
+        raise _unreadable(file, error) from error
+
+
+def _unreadable(file: Path, error: OSError) -> UsageError:
+    if isinstance(error, FileNotFoundError) and str(file) == "-":
+        return UsageError("Results are read from a file, and not from stdin.", "Write them to a file first.")
+    if isinstance(error, FileNotFoundError | NotADirectoryError):
+        return UsageError(f"There is no file {file}.", "Check the spelling.")
+    if isinstance(error, IsADirectoryError):
+        return UsageError(f"{file} is a folder.", "Give a file that `vithybrid classify` wrote.")
+    return UsageError(f"{file} cannot be read: {error.strerror or error}.", "Make it readable.")
 
 
 def _so_many(count: int) -> str:
@@ -67,7 +77,7 @@ def format_of_results(file: Path) -> Format:
     except NotResults as error:
         raise UsageError(f"{file} is no file of results: {error}.", _OTHER) from error
     except OSError as error:
-        raise UsageError(f"{file} cannot be read: {error.strerror or error}.", "Make it readable.") from error
+        raise _unreadable(file, error) from error
 
 
 def _format(file: Path, stream: BufferedReader) -> Format:
@@ -88,7 +98,7 @@ def _format(file: Path, stream: BufferedReader) -> Format:
         if text.startswith(first) or first.startswith(text):
             _require_header(text, first)
             return found
-    raise NotResults("it begins as none")
+    raise NotResults("it is no JSON, CSV, TSV or Parquet that `vithybrid classify` wrote")
 
 
 def _require_header(text: bytes, first: bytes) -> None:
