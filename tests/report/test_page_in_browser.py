@@ -116,9 +116,19 @@ class TestFilters:
         predictions = (Prediction(0, "tabby", 0.3), Prediction(1, "tench", 0.2))
         with opened(chromium, write([Entry("a.jpg", Answer("unsure", 0.3, None), predictions)])) as it:
             assert it.page.locator("#bars button").all_inner_texts() == ["unsure\n1"]
+            assert cells(it.page).first.inner_text().split("\n") == ["unsure · tabby?", "a.jpg", "30.0%"]
             cells(it.page).first.click()
             assert it.page.locator("#large-label").inner_text() == "unsure"
             assert it.page.locator("#large-predictions .label").all_inner_texts() == ["tabby", "tench"]
+
+    def test_a_note_is_short_in_the_grid_and_a_sentence_in_its_title(self, chromium: "Browser", write: Write) -> None:
+        gone, changed = "The picture is gone.", "The picture has changed since it was labelled."
+        in_part, unread = "It is shown in part. It is cut off.", "It cannot be shown. It is no picture."
+        noted = [(gone,), (changed, in_part), (unread,), ("another",)]
+        with opened(chromium, write([Entry(f"{n}.jpg", notes=notes) for n, notes in enumerate(noted)])) as it:
+            shown = it.page.locator(".note").all_inner_texts()
+            assert shown == ["gone", "changed · cut off", "cannot be read", "another"]
+            assert changed in (cells(it.page).nth(1).get_attribute("title") or "")
 
     def test_letters_in_one_sign_and_in_two_are_the_same(self, chromium: "Browser", write: Write) -> None:
         with opened(chromium, write([labelled("cafe\u0301.jpg", ("tabby", 0.5)), failed("x.jpg")])) as it:

@@ -86,6 +86,24 @@ function labelText(entry) {
   return entry.label?.name ?? (entry.error ? words(entry.error[0]) : "No label");
 }
 
+/** The best guess, where a word as "unsure" stands in its place with its score. */
+function guessText(entry) {
+  const [best] = entry.predictions;
+  return best && hasOtherLabel(entry) && entry.score === best.score ? `${best.label.name}?` : "";
+}
+
+// What the sentences of vithybrid_cli/runs/entries.py come to in the few words that a cell has room for.
+const SHORT_NOTES = [
+  [/\bis gone\b/, "gone"],
+  [/\bchanged since\b/, "changed"],
+  [/^It cannot be shown\b/, "cannot be read"],
+  [/^It is shown in part\b/, "cut off"],
+];
+
+function shortNote(note) {
+  return SHORT_NOTES.find(([sentence]) => sentence.test(note))?.[1] ?? visible(note);
+}
+
 /** The name of an error's type as words: `UnreadableImage` is "Unreadable image". */
 function words(name) {
   return visible(name).replace(/(?<=[a-z])[A-Z]/g, (letter) => ` ${letter.toLowerCase()}`);

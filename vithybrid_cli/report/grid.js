@@ -152,19 +152,20 @@ class Grid {
   #cell(entry, position, column) {
     const cell = byId("cell").content.firstElementChild.cloneNode(true);
     const score = entry.score === null ? "" : this.#scale.text(entry.score);
-    const [label, path] = [labelText(entry), visible(entry.path)];
+    const [label, guess, path] = [labelText(entry), guessText(entry), visible(entry.path)];
     cell.setAttribute("aria-colindex", String(column + 1));
-    cell.ariaLabel = [label, score, path, ...entry.notes].filter(Boolean).join(", ");
-    cell.title = [label, path, ...entry.notes].join("\n");
+    cell.ariaLabel = [label, guess, score, path, ...entry.notes].filter(Boolean).join(", ");
+    cell.title = [label, guess, path, ...entry.notes].filter(Boolean).join("\n");
     cell.dataset.position = String(position);
     cell.classList.toggle("failed", entry.error !== null);
     cell.tabIndex = position === this.#active ? 0 : -1;
     cell.querySelector(".label").textContent = label;
+    if (guess) cell.querySelector(".label").append(create("span", { className: "guess", textContent: ` · ${guess}` }));
     cell.querySelector(".score").textContent = score;
     cell.querySelector(".name").textContent = visible(fileName(entry.path));
     cell.querySelector(".picture").append(pictureOf(entry));
     if (entry.notes.length) {
-      const note = create("span", { className: "note", textContent: visible(entry.notes[0]) });
+      const note = create("span", { className: "note", textContent: entry.notes.map(shortNote).join(" · ") });
       cell.querySelector(".picture").append(note);
     }
     this.#mark(cell, entry);
