@@ -41,6 +41,22 @@ class TestFilters:
             it.page.fill("#search", "cat 10")
             assert it.page.locator("#bars button").all_inner_texts() == ["tabby\n1"]
 
+    def test_labels_and_scores_are_those_that_the_other_filters_let_through(
+        self, chromium: "Browser", write: Write
+    ) -> None:
+        heights = "[...document.querySelectorAll('#histogram span')].filter(e => e.style.height !== '0px').length"
+        with opened(chromium, write()) as it:
+            labels = it.page.locator("#labels-count")
+            assert (labels.inner_text(), it.page.evaluate(heights)) == ("3", 4)
+            it.page.fill("#search", "cat")
+            assert (labels.inner_text(), it.page.evaluate(heights)) == ("1", 2)
+            it.page.get_by_label("Lowest score").fill("600")  # the histogram shows what a wider range would let through
+            assert (labels.inner_text(), it.page.evaluate(heights)) == ("1", 2)
+            it.page.fill("#search", "")
+            it.page.get_by_label("Lowest score").fill("0")
+            it.page.get_by_role("button", name="Errors 1").click()
+            assert (labels.inner_text(), it.page.evaluate(heights)) == ("0", 0)
+
     @pytest.mark.parametrize(
         ("kind", "expected"),
         [

@@ -20,10 +20,9 @@ class LabelBars {
     const totals = choose(entries, NOTHING_CHOSEN).counts;
     this.#labels = [...totals.keys()].sort((a, b) => totals.get(b) - totals.get(a) || byText(a.name, b.name));
     this.#most = Math.max(1, ...totals.values());
-    const { all, bars, count, more, search } = this.#parts;
+    const { all, bars, more, search } = this.#parts;
     all.hidden = this.#labels.length === 0;
     search.hidden = this.#labels.length < 10;
-    count.textContent = countText(this.#labels.length);
     search.addEventListener("input", () => this.#draw());
     more.addEventListener("click", () => this.#showMore());
     bars.addEventListener("click", (event) => {
@@ -35,6 +34,7 @@ class LabelBars {
 
   show(counts, chosen) {
     this.#counts = counts;
+    this.#parts.count.textContent = countText(counts.size);
     this.#chosen = new Set(chosen);
     this.#draw();
   }

@@ -124,10 +124,11 @@ class Page {
   }
 
   #showEntries() {
-    const { shown, counts } = choose(this.#orders.get(this.#chosen.sort), this.#chosen);
+    const { shown, counts, scores } = choose(this.#orders.get(this.#chosen.sort), this.#chosen);
     const isSame = shown.length === this.#shown.length && shown.every((entry, at) => entry === this.#shown[at]);
     this.#shown = shown;
     this.#bars.show(counts, this.#chosen.labels);
+    this.#scores.count(scores);
     if (!isSame) this.#grid.show(shown);
   }
 

@@ -1,4 +1,4 @@
-// The range of scores: a histogram of all of them, and the two ends below it.
+// The range of scores: a histogram of those that the other filters let through, and the two ends below it.
 
 const BINS = 40;
 const STEPS = 1000; // of the whole range
@@ -15,10 +15,9 @@ class ScoreRange {
 
   constructor({ entries, scale }, { onChange }) {
     this.#scale = scale;
-    const scores = entries.filter((entry) => entry.score !== null).map((entry) => entry.score);
     const { all, histogram, least, most } = this.#parts;
-    all.hidden = scores.length < 2;
-    histogram.append(...this.#bins(scores));
+    all.hidden = entries.filter((entry) => entry.score !== null).length < 2;
+    histogram.append(...Array.from({ length: BINS }, () => create("span")));
     for (const end of [least, most]) {
       end.max = String(STEPS);
       end.addEventListener("input", () => onChange(this.#chosenWith(end)));
@@ -38,15 +37,14 @@ class ScoreRange {
     }
   }
 
-  #bins(scores) {
+  /** Draw how many of these scores are in each part of the range. */
+  count(scores) {
     const counts = new Array(BINS).fill(0);
     for (const score of scores) counts[Math.min(BINS - 1, Math.floor(this.#scale.part(score) * BINS))] += 1;
     const most = Math.max(1, ...counts);
-    return counts.map((count) => {
-      const bar = create("span");
-      bar.style.height = count ? `${4 + (96 * count) / most}%` : "0";
-      return bar;
-    });
+    for (const [bin, bar] of [...this.#parts.histogram.children].entries()) {
+      bar.style.height = counts[bin] ? `${4 + (96 * counts[bin]) / most}%` : "0";
+    }
   }
 
   #step(score) {

@@ -50,7 +50,8 @@ class Orders {
 }
 
 /**
- * The entries of `ordered` that `chosen` lets through, and how many of each label it would if no label were chosen.
+ * The entries of `ordered` that `chosen` lets through, how many of each label it would if no label were chosen, and the
+ * scores of those that it would let through if no range were.
  */
 function choose(ordered, chosen) {
   const sought = searchable(chosen.search).split(/\s+/).filter(Boolean);
@@ -59,12 +60,16 @@ function choose(ordered, chosen) {
   const isSought = (entry) => sought.every((word) => entry.searched.includes(word));
   const shown = [];
   const counts = new Map();
+  const scores = [];
   for (const entry of ordered) {
-    if (!isOfKind(entry) || !isWithin(entry.score, chosen) || !isSought(entry)) continue;
+    if (!isOfKind(entry) || !isSought(entry)) continue;
+    const isNamed = names.size === 0 || names.has(entry.label?.name);
+    if (isNamed && entry.score !== null) scores.push(entry.score);
+    if (!isWithin(entry.score, chosen)) continue;
     if (entry.label) counts.set(entry.label, (counts.get(entry.label) ?? 0) + 1);
-    if (names.size === 0 || names.has(entry.label?.name)) shown.push(entry);
+    if (isNamed) shown.push(entry);
   }
-  return { shown, counts };
+  return { shown, counts, scores };
 }
 
 /** Whether a score is in the range; an entry without one is only where no range was chosen. */
