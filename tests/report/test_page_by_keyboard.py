@@ -36,6 +36,31 @@ class TestKeyboard:
                 it.page.keyboard.press(key)
                 assert (key, focused(it.page)) == (key, f"{position:05}.jpg")
 
+    def test_arrows_lead_into_the_grid_of_a_page_that_was_just_opened(self, chromium: "Browser", write: Write) -> None:
+        with opened(chromium, write()) as it:
+            it.page.keyboard.press("ArrowDown")
+            assert focused(it.page) == "cat 10.jpg"
+            it.page.keyboard.press("ArrowRight")
+            assert focused(it.page) == "cat 2.jpg"
+
+    def test_a_question_mark_shows_the_keys(self, chromium: "Browser", write: Write) -> None:
+        with opened(chromium, write()) as it:
+            it.page.keyboard.press("?")
+            keys = it.page.get_by_role("dialog", name="Keys")
+            assert keys.is_visible()
+            it.page.keyboard.press("Escape")
+            assert not keys.is_visible()
+            it.page.get_by_role("button", name="Keys").click()
+            assert keys.is_visible()
+
+    def test_escape_selects_none_once_nothing_else_is_open(self, chromium: "Browser", write: Write) -> None:
+        with opened(chromium, write()) as it:
+            for key in ("ArrowDown", "Space", "Enter", "Escape"):
+                it.page.keyboard.press(key)
+            assert it.page.locator("[aria-selected=true]").count() == 1
+            it.page.keyboard.press("Escape")
+            assert it.page.locator("[aria-selected=true]").count() == 0
+
     def test_a_page_down_moves_on_by_what_is_in_view(self, chromium: "Browser", write: Write) -> None:
         with opened(chromium, write(many(300))) as it:
             cells(it.page).first.focus()

@@ -1,6 +1,7 @@
 // The page of results: what was chosen decides what is shown, and is kept in the fragment of the address.
 
 const PAUSE = 200; // ms without a change, after which the address is written: browsers stop a page that does so always
+const INTO_THE_GRID = ["ArrowDown", "ArrowUp", "ArrowLeft", "ArrowRight", "Home", "End", "Enter"];
 
 class Page {
   #results = readResults();
@@ -65,6 +66,7 @@ class Page {
     parts.clear.addEventListener("click", () => this.#clear());
     parts.clearEmpty.addEventListener("click", () => this.#clear());
     parts.showFilters.addEventListener("click", () => this.#toggleFilters());
+    byId("show-keys").addEventListener("click", () => byId("keys").showModal());
     document.addEventListener("keydown", (event) => this.#onKey(event));
     addEventListener("popstate", () => this.#restore());
   }
@@ -204,8 +206,16 @@ class Page {
 
   #onKey(event) {
     const isTyped = event.target.closest("input, textarea, select, dialog");
-    if (event.key !== "/" || isTyped || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (isTyped || event.defaultPrevented || event.ctrlKey || event.metaKey || event.altKey) return;
+    if (event.key === "/") this.#seek();
+    else if (event.key === "?") byId("keys").showModal();
+    else if (event.key === "Escape" && this.#selection.size) this.#selection.replace([]);
+    else if (event.target === document.body && INTO_THE_GRID.includes(event.key)) this.#grid.focus();
+    else return;
     event.preventDefault();
+  }
+
+  #seek() {
     if (!this.#parts.search.checkVisibility()) this.#toggleFilters();
     this.#parts.search.focus();
     this.#parts.search.select();
