@@ -51,13 +51,16 @@ class TestAddress:
             it.page.go_forward()
             assert names(it.page) == ["cat 10.jpg", "cat 2.jpg"]
 
-    def test_what_is_typed_is_no_step_and_stays_behind_the_next_one(self, chromium: "Browser", write: Write) -> None:
+    def test_what_is_typed_is_one_step_and_stays_behind_the_next_one(self, chromium: "Browser", write: Write) -> None:
         with opened(chromium, write()) as it:
             it.page.locator("#search").press_sequentially("cat")
             it.page.select_option("#sort", "lowest")
             it.page.go_back()
             assert fragment(it.page) == "#search=cat"
             assert names(it.page) == ["cat 10.jpg", "cat 2.jpg"]
+            it.page.go_back()
+            assert fragment(it.page) == ""
+            assert len(names(it.page)) == 6
             it.page.go_back()
             assert it.page.url == "about:blank"
 

@@ -61,6 +61,15 @@ class TestKeyboard:
             it.page.keyboard.press("Escape")
             assert it.page.locator("[aria-selected=true]").count() == 0
 
+    def test_the_back_button_takes_back_what_was_typed(self, chromium: "Browser", write: Write) -> None:
+        with opened(chromium, write()) as it:
+            it.page.keyboard.press("/")
+            it.page.keyboard.type("cat")
+            becomes(it.page, "location.hash === '#search=cat'")
+            it.page.go_back()
+            becomes(it.page, "!location.hash")
+            assert len(names(it.page)) == 6
+
     def test_a_page_down_moves_on_by_what_is_in_view(self, chromium: "Browser", write: Write) -> None:
         with opened(chromium, write(many(300))) as it:
             cells(it.page).first.focus()

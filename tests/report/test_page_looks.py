@@ -40,6 +40,13 @@ class TestLooks:
                 cells(it.page).first.locator(".mark").click()
             assert findings(it.page) == []
 
+    def test_without_scripts_nothing_is_shown_that_would_do_nothing(self, chromium: "Browser", write: Write) -> None:
+        page = chromium.new_page(java_script_enabled=False)
+        page.goto(write())
+        assert page.locator("noscript p").is_visible()
+        assert page.locator("button:visible, input:visible, select:visible").count() == 0
+        page.close()
+
     def test_a_phone_needs_no_scrolling_sideways(self, chromium: "Browser", write: Write) -> None:
         about = About(
             "A long title of pictures " * 3, (("Model", "google/" + "vit-hybrid-" * 9), ("Results", "x" * 90))

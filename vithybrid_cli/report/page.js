@@ -8,6 +8,7 @@ class Page {
   #orders = new Orders(this.#results.entries);
   #chosen = NOTHING_CHOSEN;
   #shown = [];
+  #isSearching = false; // whether the search is being typed, since it got the focus
   #writing = null; // the timer after which the address is written
   #parts = {
     clear: byId("clear"),
@@ -60,7 +61,10 @@ class Page {
 
   #listen() {
     const parts = this.#parts;
-    parts.search.addEventListener("input", () => this.#change({ search: parts.search.value }, { isStep: false }));
+    parts.search.addEventListener("input", () => this.#onSearch());
+    parts.search.addEventListener("blur", () => {
+      this.#isSearching = false;
+    });
     parts.search.addEventListener("keydown", (event) => this.#onSearchKey(event));
     parts.sort.addEventListener("change", () => this.#change({ sort: parts.sort.value }));
     parts.clear.addEventListener("click", () => this.#clear());
@@ -74,6 +78,7 @@ class Page {
   /** Take over what the address says. */
   #restore() {
     this.#stopWriting();
+    this.#isSearching = false;
     this.#chosen = chosenIn(location.hash, this.#results);
     this.#show();
   }
@@ -194,6 +199,12 @@ class Page {
     const isShown = this.#parts.filters.classList.toggle("shown");
     this.#parts.showFilters.setAttribute("aria-expanded", String(isShown));
     if (isShown) this.#parts.search.focus();
+  }
+
+  /** The first letter is a step, which the back button takes back with those that follow it. */
+  #onSearch() {
+    this.#change({ search: this.#parts.search.value }, { isStep: !this.#isSearching });
+    this.#isSearching = true;
   }
 
   #onSearchKey(event) {
