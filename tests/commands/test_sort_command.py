@@ -163,3 +163,32 @@ def test_a_sort_that_is_killed_says_nothing_and_goes_on_where_it_ended() -> None
     assert {path.suffix for path in Path("out").rglob("*") if path.is_file()} == {".jpg", ".jsonl"}
     assert run("undo", JOURNAL).exit_code == 0
     assert (tree(Path("in")), Path("out").exists()) == (before, False)
+
+
+@pytest.mark.parametrize("command", [["sort", "--into", "out"], ["tag"]])
+@pytest.mark.parametrize("score", ["nan", "inf", "50", "-1"])
+def test_a_score_that_no_probability_can_be_is_refused_before_anything_is_done(command: list[str], score: str) -> None:
+    before = tree(Path())
+    done = run(command[0], "r.jsonl", *command[1:], "--min-score", score)
+    assert (done.exit_code, tree(Path())) == (2, before)
+    assert "Give --min-score" in done.stderr
+
+
+def test_scores_that_are_no_probabilities_are_compared_as_they_are() -> None:
+    write_results(Path("r.jsonl"), {"in/a.jpg": ("cat", 3, 12.5), "in/b.jpg": ("dog", 5, 7.5)})
+    assert run("sort", "r.jsonl", "--into", "out", "--min-score", "10").exit_code == 0
+    assert Path("out/cat/a.jpg").is_file()
+    assert Path("out/unsure/b.jpg").is_file()
+
+
+@pytest.mark.parametrize("kind", ["a file", "a link to nothing"])
+def test_what_has_the_name_of_a_folder_is_named_and_no_journal_is_left_of_nothing(kind: str) -> None:
+    Path("out").mkdir()
+    Path("out/cat").write_text("mine") if kind == "a file" else Path("out/cat").symlink_to("nowhere")
+    done = run("sort", "r.jsonl", "--into", "out", "--move")
+    reason = f"out/cat is {kind}, where a folder has to be. Move it away and sort again."
+    assert (done.exit_code, done.stderr.splitlines()[0]) == (1, f"{Path('in/a.jpg').absolute()}: {reason}")
+    assert f"`vithybrid undo {JOURNAL}`" in done.stderr
+    again = run("sort", "r.jsonl", "--into", "out", "--move")
+    assert (again.exit_code, "vithybrid undo" in again.stderr) == (1, False)
+    assert [path.name for path in Path("out").glob(".*.jsonl")] == [Path(JOURNAL).name]

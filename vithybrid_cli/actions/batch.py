@@ -3,7 +3,7 @@
 Of a batch of moves all files have their new names, on the disk too, before the first one loses its old name.
 """
 
-# ruff: noqa: PTH103, PTH114, PTH120
+# ruff: noqa: PTH103, PTH110, PTH112, PTH114, PTH120
 
 import errno
 import os
@@ -121,7 +121,15 @@ class Batch:
         return place.unfinished_name(os.path.dirname(target), self.journal.head.token, step.number)
 
     def _make_folder(self, target: str) -> None:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
+        """Raises Refused where something else has the name of a folder, and OSError."""
+        folder = os.path.dirname(target)
+        try:
+            os.makedirs(folder, exist_ok=True)
+        except (FileExistsError, NotADirectoryError) as error:
+            if (other := _no_folder(self.into, folder)) is None:
+                raise
+            kind = "a link to nothing" if not os.path.exists(other) else "a file"
+            raise Refused(f"{other} is {kind}, where a folder has to be. Move it away and sort again.") from error
 
     def _release(self, placed: deque[tuple[Work, Mark]]) -> None:
         """Let moved files lose their old names, and write down what is done. What is dealt with is taken out."""
@@ -190,6 +198,16 @@ def let_go(step: Step, target: str) -> str | None:
         return f"It was changed while it was moved: {target} is as it was before, and what is there now stays."
     place.remove(step.source)
     return None
+
+
+def _no_folder(into: str, folder: str) -> str | None:
+    """What is there under the name of a folder, or of one above it below ``into``, and is none."""
+    found = None
+    while len(folder) > len(into):
+        if os.path.lexists(folder) and not os.path.isdir(folder):
+            found = folder
+        folder = os.path.dirname(folder)
+    return found
 
 
 def take_back(step: Step, target: str) -> None:

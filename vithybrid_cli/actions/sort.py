@@ -16,7 +16,7 @@ from vithybrid_cli.actions.batch import Batch, Work
 from vithybrid_cli.actions.decide import Tally, decide, tell
 from vithybrid_cli.actions.folders import UNREADABLE, UNSURE
 from vithybrid_cli.actions.into import known_pairs, moved_before, opened_folder, pasts_in, unwritable
-from vithybrid_cli.actions.journal import Head, Journal, Past, Step, next_journal
+from vithybrid_cli.actions.journal import Head, Journal, Past, Step, next_journal, read_journal
 from vithybrid_cli.actions.names import same_on_some_disk
 from vithybrid_cli.actions.place import Mark, flush_folder, mark_of
 from vithybrid_cli.actions.plan import Plan, Sorted, source_of
@@ -24,6 +24,7 @@ from vithybrid_cli.actions.progress import Watch
 from vithybrid_cli.actions.resolve import Group, Move, OnConflict, Resolver
 from vithybrid_cli.actions.settle import path_of, settle
 from vithybrid_cli.actions.sidecars import Sidecars
+from vithybrid_cli.actions.undo import remove_folders
 from vithybrid_cli.errors import ImageError, UsageError, listed
 from vithybrid_cli.items import Item
 
@@ -140,6 +141,17 @@ class _Sorter(ExitStack):
             journal = self._begun()
             journal.write({"end": True})
             journal.sync()
+            self._drop_empty(journal)
+
+    def _drop_empty(self, journal: Journal) -> None:
+        """Remove a journal by which nothing was done, and the folders that were made for nothing."""
+        past = read_journal(journal.file)
+        if past.done or any(past.pending()):
+            return
+        self.close()
+        remove_folders(past, self._into)
+        journal.file.unlink()
+        self._tally.journal = None
 
     def _add(self, picture: Sorted, moves: Sequence[Move]) -> None:
         first = None
