@@ -192,3 +192,26 @@ def test_what_has_the_name_of_a_folder_is_named_and_no_journal_is_left_of_nothin
     again = run("sort", "r.jsonl", "--into", "out", "--move")
     assert (again.exit_code, "vithybrid undo" in again.stderr) == (1, False)
     assert [path.name for path in Path("out").glob(".*.jsonl")] == [Path(JOURNAL).name]
+
+
+@pytest.mark.parametrize("root", ["nowhere", "r.jsonl"])
+@pytest.mark.parametrize("command", [["sort", "--into", "out"], ["tag"], ["tag", "--remove"]])
+def test_a_root_that_is_no_folder_is_refused(command: list[str], root: str) -> None:
+    done = run(command[0], "r.jsonl", *command[1:], "--root", root)
+    assert (done.exit_code, Path("out").exists()) == (2, False)
+    assert done.stderr.startswith(f"vithybrid: {root} ")
+    assert "Give --root the folder" in done.stderr
+
+
+def test_an_empty_name_is_no_folder_to_sort_into() -> None:
+    before = tree(Path())
+    done = run("sort", "r.jsonl", "--into", "")
+    assert (done.exit_code, tree(Path())) == (2, before)
+    assert "An empty text is no folder" in done.stderr
+
+
+def test_the_command_that_undoes_works_for_a_folder_whose_name_begins_with_a_dash() -> None:
+    before = tree(Path())
+    done = run("sort", "r.jsonl", "--into", "-s")
+    undone = run(*shlex.split(done.stderr.split("`")[1])[1:])
+    assert (undone.exit_code, tree(Path())) == (0, before)

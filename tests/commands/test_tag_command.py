@@ -273,7 +273,8 @@ def test_what_cannot_have_a_sidecar_is_counted_and_ends_in_1(photos: Path) -> No
 def test_where_nothing_can_have_been_written_nothing_is_taken_out(photos: Path) -> None:
     write_results(record("zip://x.jpg::p.zip", "cat"), record("p/gone.jpg", "cat"))
     done = run("labels.jsonl", "--remove")
-    assert (done.exit_code, done.stderr) == (0, "2 not tagged before\n")
+    told = "1 picture is not there any more (p/gone.jpg).\n1 not tagged before, 1 left alone\n"
+    assert (done.exit_code, done.stderr) == (1, told)
 
 
 def test_two_pictures_that_came_to_share_a_sidecar_lose_what_was_written_once(photos: Path) -> None:
@@ -395,3 +396,12 @@ def test_torch_is_not_imported(photos: Path) -> None:
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
     assert subjects("p/a.jpg.xmp") == ["tabby"]
+
+
+@pytest.mark.parametrize("options", [[], ["--remove"]])
+def test_pictures_that_are_not_where_the_results_say_are_told_with_the_root(photos: Path, options: list[str]) -> None:
+    Path("p").rename("q")
+    done = run("labels.jsonl", *options)
+    assert done.exit_code == 1
+    assert "2 pictures are not there any more" in done.stderr
+    assert "give that with --root." in done.stderr

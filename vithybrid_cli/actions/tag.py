@@ -196,4 +196,4 @@ def _untag(picture: str, how: Tagging) -> Iterator[Tagged]:
                 nothing = False
                 yield Tagged(picture, outcome, name)
     if nothing:
-        yield Tagged(picture, Outcome.NOT_TAGGED)
+        yield Tagged(picture, Outcome.NOT_TAGGED if os.path.lexists(picture) else Outcome.GONE)

@@ -41,6 +41,21 @@ class Acting:
         self._progress.advance()
 
 
+NOWHERE = "No picture is where RESULTS says. If it was written in another folder, give that with --root."
+
+
+def require_root(root: Path | None) -> None:
+    """Raise UsageError for a root that is no folder."""
+    if root is not None and not root.is_dir():
+        what = "is no folder" if root.exists() else "does not exist"
+        raise UsageError(f"{root} {what}.", "Give {root} the folder at which the paths in RESULTS begin.")
+
+
+def typed(path: Path) -> str:
+    """A path as it can be typed in a command: one that begins with a dash is no option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)
+
+
 def counted(*parts: tuple[int, str]) -> Iterator[str]:
     """Each number that is not 0, with what it counts."""
     return (f"{number:,} {what}" for number, what in parts if number)

@@ -16,7 +16,7 @@ from vithybrid_cli.actions.plan import Choice, Plan, make_plan
 from vithybrid_cli.actions.resolve import OnConflict
 from vithybrid_cli.actions.sort import planned, sort_pictures
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.acting import Acting, counted, write_rows
+from vithybrid_cli.commands.acting import NOWHERE, Acting, counted, require_root, typed, write_rows
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
@@ -28,9 +28,17 @@ from vithybrid_cli.sources.containers import Wanted
 _DONE = {Way.COPY: "copied", Way.MOVE: "moved", Way.HARDLINK: "hard-linked", Way.SYMLINK: "linked"}
 
 
+def _folder(text: str) -> Path:
+    if not text:
+        raise typer.BadParameter("An empty text is no folder. Give '.' for the current one.")
+    return Path(text)
+
+
 def sort(
     results: options.Results,
-    into: Annotated[Path, typer.Option("--into", metavar="DIR", help="Where the folders of the labels are.")],
+    into: Annotated[
+        Path, typer.Option("--into", metavar="DIR", parser=_folder, help="Where the folders of the labels are.")
+    ],
     move: Annotated[bool, typer.Option("--move", help="Move the pictures; by default they are copied.")] = False,
     hardlink: Annotated[
         bool, typer.Option("--hardlink", help="Give each file a second name in place of a copy, which takes no room.")
@@ -82,6 +90,7 @@ def sort(
 
       vithybrid sort labels.jsonl --into photos --move --dry-run
     """
+    require_root(root)
     require_score(min_score, results)
     choice, tally = Choice(into, _way(move, hardlink, symlink), min_score, below, changed), Tally()
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
@@ -94,7 +103,7 @@ def sort(
                 else:
                     sort_pictures(plan, on_conflict, results, tally, acting)
         finally:
-            if dry_run or tally.journal or not sys.exc_info()[0]:
+            if tally.journal or not sys.exc_info()[0]:
                 _say(watch, plan, tally, dry_run)
     if tally.failed:
         raise typer.Exit(EXIT_SOME_FAILED)
@@ -140,9 +149,9 @@ def _summary(plan: Plan, tally: Tally, dry_run: bool) -> Iterator[str]:
         (plan.repeated, "more than once among the results"),
         (tally.failed, "failed"),
     )
-    undo = f"; undo with `vithybrid undo {shlex.quote(str(tally.journal))}`" if tally.journal else ""
+    undo = f"; undo with `vithybrid undo {shlex.quote(typed(tally.journal))}`" if tally.journal else ""
     yield ", ".join(parts) + undo
     if tally.failed and not (tally.placed or tally.there) and not _are_there(plan):
-        yield "No picture is where RESULTS says. If it was written in another folder, give that with --root."
+        yield NOWHERE
     elif plan.unknown and tally.placed:
         yield "Nothing tells whether these pictures have changed since they were labelled; they were taken as they are."

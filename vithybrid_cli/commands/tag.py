@@ -1,6 +1,7 @@
 """``vithybrid tag``: labels go into XMP sidecars, where photo managers find them."""
 
 import shlex
+import sys
 from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,6 +11,7 @@ import typer
 from vithybrid_cli.actions.tagging import Outcome, Tagged, Tagging
 from vithybrid_cli.actions.xmp_names import SidecarName
 from vithybrid_cli.commands import options
+from vithybrid_cli.commands.acting import NOWHERE, require_root, typed
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
@@ -88,6 +90,7 @@ def tag(
     from vithybrid_cli.runs.pictured import pictured
     from vithybrid_cli.sources.containers import Wanted
 
+    require_root(root)
     require_score(min_score, results)
     made = made_with(results)
     how = Tagging(top_k, min_score, prefix, sidecar_name, remove, dry_run, made.model, made.version)
@@ -102,7 +105,8 @@ def tag(
                     told.take(one)
                     progress.advance(failed=one.outcome is Outcome.FAILED)
         finally:
-            told.finish(_again(results, root))
+            if not dry_run or not sys.exc_info()[0]:
+                told.finish(_again(results, root))
     if told.has_failures:
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -154,6 +158,8 @@ class _Told:
                 why, more = (of_one, "") if count == 1 else (of_several, ", …")
                 first = self._first[outcome]
                 self._watch.say(f"{_pictures(count)} {why} ({first}{more}).{_REMEDIES.get(outcome, '')}")
+        if set(self._counts) == {Outcome.GONE}:
+            self._watch.say(NOWHERE)
         if self._two:
             self._watch.say(
                 f"{_pictures(len(self._two))} had two sidecars, of which one was taken ({self._two[0]}"
@@ -197,4 +203,4 @@ def _line(one: Tagged) -> str:
 def _again(results: Path, root: Path | None) -> str:
     """The command that takes out what was written."""
     below = [] if root is None else ["--root", str(root)]
-    return shlex.join(["vithybrid", "tag", str(results), *below, "--remove"])
+    return shlex.join(["vithybrid", "tag", typed(results), *below, "--remove"])
