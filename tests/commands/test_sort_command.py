@@ -215,3 +215,26 @@ def test_the_command_that_undoes_works_for_a_folder_whose_name_begins_with_a_das
     done = run("sort", "r.jsonl", "--into", "-s")
     undone = run(*shlex.split(done.stderr.split("`")[1])[1:])
     assert (undone.exit_code, tree(Path())) == (0, before)
+
+
+def test_an_undo_says_which_files_stay_that_no_sort_has_brought() -> None:
+    run("sort", "r.jsonl", "--into", "out", "--move")
+    Path("out/cat/a.jpg.xmp").write_text("new")
+    Path("out/dog/b.jpg.xmp").write_text("new")
+    done = run("undo", JOURNAL)
+    first = Path("out/cat/a.jpg.xmp").absolute()
+    assert (done.exit_code, done.stderr.splitlines()[-1]) == (
+        0,
+        f"2 files that no sort has brought stay in {Path('out').absolute()}: {first}, …",
+    )
+
+
+def test_an_undo_of_an_older_sort_tells_that_a_later_one_is_there() -> None:
+    run("sort", "r.jsonl", "--into", "out")
+    write_results(Path("r2.jsonl"), {"in/a.jpg": "lynx", "in/b.jpg": "wolf"})
+    run("sort", "r2.jsonl", "--into", "out")
+    done = run("undo", JOURNAL)
+    assert done.exit_code == 0
+    assert "A later sort into the same folder is not undone" in done.stderr.splitlines()[0]
+    assert ".vithybrid-sort-2.jsonl" in done.stderr.splitlines()[0]
+    assert "stay" not in done.stderr

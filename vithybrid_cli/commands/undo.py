@@ -5,6 +5,8 @@ from typing import Annotated
 
 import typer
 
+from vithybrid_cli.actions.journal import Past
+from vithybrid_cli.actions.left import later_journals, strangers
 from vithybrid_cli.actions.undo import Act, Undone, acts, folder_of, journal_of, undo_sort
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.acting import Acting, counted, write_rows
@@ -37,11 +39,22 @@ def undo(
             if kept:
                 raise typer.Exit(EXIT_SOME_FAILED)
             return
+        if later := later_journals(past):
+            watch.say(f"A later sort into the same folder is not undone, which is better undone first: {later[-1]}.")
         tally = undo_sort(past, acting)
     parts = counted((tally.back, "moved back"), (tally.removed, "copies and links removed"), (tally.kept, "left"))
     watch.say(", ".join(parts) or "Nothing was left to undo.")
+    _say_what_stays(past, watch)
     if tally.kept:
         raise typer.Exit(EXIT_SOME_FAILED)
+
+
+def _say_what_stays(past: Past, watch: Stderr) -> None:
+    found = strangers(past)
+    if len(found) == 1:
+        watch.say(f"1 file that no sort has brought stays in {folder_of(past)}: {found[0]}.")
+    elif found:
+        watch.say(f"{len(found):,} files that no sort has brought stay in {folder_of(past)}: {found[0]}, …")
 
 
 def _row(act: Act) -> dict[str, str]:
