@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from pathlib import Path
 
 import pytest
@@ -69,3 +70,14 @@ def test_pictures_are_found_below_the_root_from_any_folder(photos: Path, monkeyp
 )
 def test_only_paths_of_files_begin_at_the_root(name: str, below: str) -> None:
     assert name_below(Path("/r"), name) == below
+
+
+@pytest.mark.skipif(os.name == "nt" or sys.platform == "darwin", reason="names are Unicode there")
+@pytest.mark.parametrize("output", ["labels.jsonl", "labels.csv", "labels.tsv"])
+def test_a_picture_whose_name_is_no_unicode_is_found_whatever_the_format(photos: Path, output: str) -> None:
+    name = os.fsdecode(b"photos/caf\xe9.png")
+    Path("photos/a.png").rename(name)
+    found = [one.item for one in pictured(label(output), Wanted())]
+    assert name in [item.name for item in found]
+    for item in found:
+        item.open().close()

@@ -2,6 +2,7 @@
 
 import io
 import os
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -16,6 +17,8 @@ from vithybrid_cli.sources.named import Named
 from vithybrid_cli.sources.remote.addresses import is_address
 from vithybrid_cli.sources.remote.urls import is_data_url
 
+_ESCAPED = re.compile(r"\\u(dc[89a-f][0-9a-f])")
+
 
 def pictured(results: Path, wanted: Wanted, root: Path | None = None, *, allow_cut: bool = False) -> Iterator[Pictured]:
     """The results in the file ``results``, in order and lazily, with their pictures.
@@ -27,9 +30,15 @@ def pictured(results: Path, wanted: Wanted, root: Path | None = None, *, allow_c
     named = Named(wanted)
     was = _stamps(results)
     for result in read_results(results, allow_cut=allow_cut):
-        item = named.item(name_below(root, result.path))
+        item = named.item(_undecodable_as_it_is(name_below(root, result.path)))
         stamp = was(result)
         yield Pictured(result, item, None if stamp is None else item.stamp() != stamp)
+
+
+def _undecodable_as_it_is(name: str) -> str:
+    r"""The name in which ``\udcXX`` stands for a byte, as formats write it that hold only Unicode, if that is there."""
+    real = _ESCAPED.sub(lambda match: chr(int(match[1], 16)), name)
+    return real if real != name and os.path.lexists(real) and not os.path.lexists(name) else name
 
 
 def name_below(root: Path | None, name: str) -> str:
