@@ -163,6 +163,13 @@ def test_a_cut_is_one_warning_where_that_is_allowed(tmp_path: Path, caplog: pyte
     ]
 
 
+def test_an_empty_parquet_file_is_damaged(tmp_path: Path) -> None:
+    pytest.importorskip("pyarrow")
+    (tmp_path / "out.parquet").touch()
+    with pytest.raises(UsageError, match="is damaged: it is no whole Parquet file"):
+        list(read_results(tmp_path / "out.parquet"))
+
+
 def test_a_parquet_file_that_is_cut_is_damaged(tmp_path: Path) -> None:
     whole = write(tmp_path / "out", Format.PARQUET, RESULTS)
     for cut in (4, 20, len(whole) // 2, len(whole) - 1):

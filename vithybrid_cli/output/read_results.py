@@ -89,7 +89,7 @@ def _format(file: Path, stream: BufferedReader) -> Format:
     text = begin.lstrip()
     if not text:
         suffix = file.suffix[1:].lower()
-        return Format(suffix) if suffix in ("json", "csv", "tsv") else Format.JSONL
+        return Format(suffix) if suffix in ("json", "csv", "tsv", "parquet") else Format.JSONL
     if begin.startswith(MAGIC):
         return Format.PARQUET
     if begin.startswith(b"\x93NUMPY"):
