@@ -117,11 +117,13 @@ def test_a_threshold_hides_predictions_but_no_answer() -> None:
     assert (found.predictions, found.answer and found.answer.label) == ((), "dog")
 
 
-@pytest.mark.parametrize("rules", [{"unsure": 0.3}, {"rollup": 0.3}])
-def test_the_best_label_is_the_answer_where_it_is_sure_enough_and_a_threshold_hides_it(rules: dict[str, float]) -> None:
+@pytest.mark.parametrize(("unsure", "rollup"), [(0.3, None), (None, 0.3)])
+def test_the_best_label_is_the_answer_where_it_is_sure_enough_and_a_threshold_hides_it(
+    unsure: float | None, rollup: float | None
+) -> None:
     scores = logits({"minivan": 0.4, "convertible": 0.3})
-    shown = classifier().result("a.jpg", scores, **rules)
-    found = classifier().result("a.jpg", scores, threshold=0.9, **rules)
+    shown = classifier().result("a.jpg", scores, unsure=unsure, rollup=rollup)
+    found = classifier().result("a.jpg", scores, threshold=0.9, unsure=unsure, rollup=rollup)
     assert (found.predictions, found.answer) == ((), shown.answer)
     assert shown.answer is not None
     assert shown.answer.label == "minivan"
