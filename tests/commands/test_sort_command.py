@@ -124,7 +124,7 @@ def test_pictures_that_have_changed_since_are_left_unless_they_are_wanted() -> N
     ("arguments", "message"),
     [
         pytest.param(["r.jsonl", "--into", "out", "--move", "--symlink"], "in one way only", id="two ways"),
-        pytest.param(["gone.jsonl", "--into", "out"], "gone.jsonl cannot be read", id="no results"),
+        pytest.param(["gone.jsonl", "--into", "out"], "no file gone.jsonl", id="no results"),
         pytest.param(["in/a.jpg", "--into", "out"], "no file of results", id="a picture"),
         pytest.param(["cut.jsonl", "--into", "out"], "is cut off after 2 results", id="cut off"),
         pytest.param(["r.jsonl", "--into", "in/a.jpg"], "Cannot write to in/a.jpg", id="a file"),

@@ -8,6 +8,7 @@ from typing import Self
 
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.output import Format, default_format
 from vithybrid_cli.output.destination import opened
 from vithybrid_cli.output.formats import prepare_stream

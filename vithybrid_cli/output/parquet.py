@@ -4,8 +4,8 @@
 either its ``predictions`` (list of struct of ``index``, ``label`` and ``score``) or its ``embedding`` (float32, all of
 one length), or else its ``error`` (struct of ``type`` and ``message``); the other is null. Where a rule was asked for
 the answers (``unsure``, ``rollup``), these are ``label``, ``score`` and ``index``, which other files do not have. How
-the file was made is JSON under `KEY` in the metadata of its footer. Scores are doubles, since only these are read as the
-numbers of JSON.
+the file was made is JSON under `KEY` in the metadata of its footer. Scores are doubles, since only these are read as
+the numbers of JSON.
 
 A file without its footer is none, so it cannot be continued. Memory does not grow with the file: rows are kept until
 there are enough for a row group, which are cut by the results alone.
