@@ -11,7 +11,7 @@ from vithybrid_cli.actions.keywords import keywords, roots_of
 from vithybrid_cli.actions.tagging import Outcome, Tagged, Tagging
 from vithybrid_cli.actions.xmp_edit import EMPTY, is_tagged, tagged, untagged
 from vithybrid_cli.actions.xmp_files import SidecarFile, create, read_file, remove, replace
-from vithybrid_cli.actions.xmp_memory import Keyword, Tags
+from vithybrid_cli.actions.xmp_memory import NAMESPACE, Keyword, Tags
 from vithybrid_cli.actions.xmp_names import Folders, SidecarName, has_suffix, new_sidecar, sidecars
 from vithybrid_cli.actions.xmp_structure import UnusableSidecar
 from vithybrid_cli.images.local import LocalFile
@@ -181,12 +181,19 @@ def _put(file: SidecarFile, new: bytes, how: Tagging, changed: Outcome) -> Outco
     return changed
 
 
+def _may_be_ours(content: bytes) -> bool:
+    """Whether a sidecar names us at all, in whatever encoding; one that does not was never written to."""
+    return NAMESPACE.encode() in content.replace(b"\0", b"")
+
+
 def _untag(picture: str, how: Tagging) -> Iterator[Tagged]:
     """What earlier runs have written is taken out of all sidecars of a picture, whatever became of that."""
     nothing = True
     for name in sidecars(picture).values():
         try:
             file = read_file(name)
+            if not _may_be_ours(file.content):
+                continue
             outcome = _put(file, untagged(file.content), how, Outcome.TAKEN_OUT)
         except UnusableSidecar as error:
             nothing = False
