@@ -119,13 +119,19 @@ class TestRest:
 
     def test_mistakes_and_hits_are_shown_with_labels_and_scores(self, chromium: "Browser", write: Write) -> None:
         with opened(chromium, write()) as it:
-            assert it.page.locator("#mistakes li").first.inner_text().split("\n") == ["cat", "95.0%", "labelled dog"]
+            assert it.page.locator("#mistakes li").first.inner_text().split("\n") == [
+                "cat",
+                "95.0%",
+                "labelled dog",
+                "4.jpg",
+            ]
             assert it.page.locator("#hits li").first.inner_text().split("\n") == ["cat", "50.0%", "8.jpg"]
             assert it.page.locator("#mistakes li").count() == 8
             loaded = "image => image.complete && image.naturalWidth === 2"
             images = it.page.locator("#mistakes img")
             images.first.evaluate("image => image.decode()")
             assert images.first.evaluate(loaded)
+            assert images.first.get_attribute("alt") == "4.jpg"
             assert images.count() == 4  # every other picture has a thumbnail
             assert it.page.locator("#mistakes a").first.get_attribute("href") == "pictures/0.jpg"
 

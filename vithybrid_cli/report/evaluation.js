@@ -6,8 +6,8 @@ evaluation.pictures.forEach((picture, number) => Object.assign(picture, { number
 const nameOf = (index) => evaluation.names[index];
 const scoreOf = (picture) => scoreText(picture.score, evaluation.isProbability);
 
-/** A picture with its score and two texts below it; a link to the picture itself where it can be opened. */
-function card(picture, first, second) {
+/** A picture with its score and texts below it; a link to the picture itself where it can be opened. */
+function card(picture, first, ...others) {
   const caption = create(
     "span",
     { className: "lines" },
@@ -17,9 +17,11 @@ function card(picture, first, second) {
       create("span", { className: "label", dir: "auto", textContent: first }),
       create("span", { className: "score", textContent: scoreOf(picture) }),
     ),
-    create("span", { className: "second", dir: "auto", textContent: second }),
+    ...others.map((text) => create("span", { className: "second", dir: "auto", textContent: text })),
   );
-  const parts = [create("span", { className: "picture" }, pictureOf(picture)), caption];
+  const image = pictureOf(picture);
+  if (image instanceof HTMLImageElement) image.alt = fileOf(picture);
+  const parts = [create("span", { className: "picture" }, image), caption];
   const shown = { className: "thumbnail", title: visible(picture.path) };
   if (!picture.original) return create("li", {}, create("div", shown, ...parts));
   const link = { ...shown, href: picture.original, target: "_blank", rel: "noopener noreferrer" };
@@ -149,7 +151,7 @@ function makeSortable(table) {
   }
 }
 
-fill("mistakes", evaluation.mistakes, (picture) => [nameOf(picture.predicted), `labelled ${nameOf(picture.true)}`]);
+fill("mistakes", evaluation.mistakes, (picture) => [nameOf(picture.predicted), `labelled ${nameOf(picture.true)}`, fileOf(picture)]);
 fill("hits", evaluation.hits, (picture) => [nameOf(picture.true), fileOf(picture)]);
 if (document.getElementById("matrix")) new Matrix(document.getElementById("matrix"));
 if (document.getElementById("labels")) makeSortable(document.getElementById("labels"));

@@ -57,13 +57,16 @@ def _number(name: str, text: str, aside: str) -> str:
 
 
 def _matrix(matrix: ConfusionMatrix, names: Mapping[int, str]) -> str:
-    how = f"Each row is a label, each column what was predicted. {_left_out(matrix)}Choose a cell to see its pictures."
+    how = f"Each row is a label, each column what was predicted. {_left_out(matrix)}{_ORDER}Choose a cell to see its pictures."
     return (
         f'{_card("matrix-name", "What is confused", how)}<div class="beside"><div class="scroll">'
         f'{matrix_chart(matrix, names)}</div><div class="pair">{matrix_legend(matrix)}'
         '<h3 id="pair-name" aria-live="polite"></h3><p class="aside" id="pair-text"></p>'
         '<ul class="gallery small" id="pair-pictures" aria-labelledby="pair-name"></ul></div></div></section>\n'
     )
+
+
+_ORDER = "Labels that are confused stand together. "
 
 
 def _left_out(matrix: ConfusionMatrix) -> str:
