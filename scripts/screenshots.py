@@ -40,7 +40,7 @@ PICTURES = (
     Picture(
         "report.png",
         (
-            "classify examples -m tiny --quiet --output results.jsonl",
+            "classify examples -m tiny --unsure 0.5 --quiet --output results.jsonl",
             "report results.jsonl --quiet --output page.html",
         ),
         "#sort=highest",

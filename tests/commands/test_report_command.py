@@ -85,7 +85,7 @@ def test_a_page_has_each_picture_in_order_with_its_labels_and_a_thumbnail(result
 
 def test_the_heading_says_what_is_shown(results: Path) -> None:
     run("labels.jsonl", "-o", "page.html")
-    assert page().title == "page"
+    assert page().title == "labels"
     assert page().facts == {"Results": "labels.jsonl", "Model": "tiny"}
     assert page().left_out is None
     run("labels.jsonl", "-o", "page.html", "--title", "</title><b>Mine</b>")

@@ -66,7 +66,7 @@ def report(
             metavar="TEXT",
             rich_help_panel=options.OUTPUT_PANEL,
             help="The heading of the page.",
-            show_default="the name of the page",
+            show_default="the name of the results",
         ),
     ] = None,
     column: options.Column = None,

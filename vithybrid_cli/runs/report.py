@@ -67,7 +67,7 @@ def report(
     ):
         size = _Size(stream, shown, watch, _smaller(show.thumbnails))
         entries = EntryMaker(page, tally, place).entries(found, maker, what.workers)
-        write_page(stream, _counted(entries, tally, counter, size), _about(page, results, total, shown, show))
+        write_page(stream, _counted(entries, tally, counter, size), _about(results, total, shown, show))
         written = size.end()
     _tell(page, tally, written, show, watch)
     return tally
@@ -142,7 +142,7 @@ def _smaller(kind: Thumbnails) -> str:
     return f"{link} of `vithybrid report` keeps thumbnails in files beside it, and {fewer}"
 
 
-def _about(page: Path, results: Sequence[Path], total: int, shown: int, show: Showing) -> About:
+def _about(results: Sequence[Path], total: int, shown: int, show: Showing) -> About:
     names = listed([file.name for file in results], _MOST_NAMED)
     facts = [("Results", names)]
     models = list(dict.fromkeys(name for file in results if (name := _model(file)) is not None))
@@ -151,7 +151,8 @@ def _about(page: Path, results: Sequence[Path], total: int, shown: int, show: Sh
     if total and not all(map(_has_stamps, results)):
         facts.append(("Pictures", "those that are there now: their size and time were not kept with the results"))
     left_out = f"Shown are the first {shown:,} of {total:,} pictures." if shown < total else None
-    return About(show.title or page.stem, tuple(facts), left_out, show.kind)
+    title = show.title or listed([file.stem for file in results], _MOST_NAMED)
+    return About(title, tuple(facts), left_out, show.kind)
 
 
 def _model(results: Path) -> str | None:
