@@ -238,3 +238,12 @@ def test_an_undo_of_an_older_sort_tells_that_a_later_one_is_there() -> None:
     assert "A later sort into the same folder is not undone" in done.stderr.splitlines()[0]
     assert ".vithybrid-sort-2.jsonl" in done.stderr.splitlines()[0]
     assert "stay" not in done.stderr
+
+
+def test_an_undo_counts_files_and_no_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    Path("in/a.xmp").write_text("of a")
+    run("sort", "r.jsonl", "--into", "out")
+    monkeypatch.setattr("vithybrid_cli.commands.progress.WORTH_A_SUMMARY", 0)
+    done = run("undo", JOURNAL)
+    assert "4 of 4 files" in done.stderr
+    assert "pictures" not in done.stderr

@@ -18,10 +18,10 @@ from vithybrid_cli.output.json_records import to_json
 class Acting:
     """Tells of files that nothing was done for, above a bar that counts the others."""
 
-    def __init__(self, stderr: Stderr, files: int, *, quiet: bool = False) -> None:
+    def __init__(self, stderr: Stderr, files: int, *, quiet: bool = False, unit: str = "pictures") -> None:
         """There are so many ``files``; ``quiet`` where rows are printed in place of a bar."""
         self.stderr = stderr
-        self._progress = Progress(enabled=stderr.progress_shown and not quiet, total=files)
+        self._progress = Progress(enabled=stderr.progress_shown and not quiet, total=files, unit=unit)
         self._showing = stderr.showing(self._progress)
 
     def __enter__(self) -> Self:

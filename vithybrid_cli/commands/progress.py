@@ -26,6 +26,7 @@ class Progress:
     """Counts pictures and failures. ``count``, which may be slow, gives the total; it runs in a thread of its own.
 
     ``live`` allows a bar. It would overwrite results that go to the same terminal, directly or through another program.
+    ``unit`` is what is counted if it is something else.
     A resumed run starts with the pictures ``done`` and ``failed`` before; they do not count for its speed.
     """
 
@@ -38,10 +39,12 @@ class Progress:
         count: Callable[[], int | None] | None = None,
         done: int = 0,
         failed: int = 0,
+        unit: str = "pictures",
     ) -> None:
         self.done, self.failed = done, failed
         self._done_before = done
         self.total = total
+        self._unit = unit
         self._enabled = enabled
         self._count = count
         self._bar = _bar() if enabled and live and sys.stderr.isatty() else None
@@ -72,8 +75,8 @@ class Progress:
 
     @property
     def so_far(self) -> str:
-        """How many pictures are done, of how many if that is known."""
-        return f"{self.done} of {self.total} pictures" if self.total else f"{self.done} pictures"
+        """How many are done, of how many if that is known."""
+        return f"{self.done} of {self.total} {self._unit}" if self.total else f"{self.done} {self._unit}"
 
     def advance(self, pictures: int = 1, *, failed: int = False) -> None:
         """One or more inputs are done."""

@@ -29,7 +29,10 @@ def undo(
     """
     past = journal_of(journal)
     steps = len(past.steps) - len(past.void)
-    with Stderr(quiet=quiet, no_progress=no_progress) as watch, Acting(watch, steps, quiet=dry_run) as acting:
+    with (
+        Stderr(quiet=quiet, no_progress=no_progress) as watch,
+        Acting(watch, steps, quiet=dry_run, unit="files") as acting,
+    ):
         if dry_run:
             kept: list[tuple[str, str]] = []
             found = acts(past, folder_of(past), kept)
