@@ -57,7 +57,10 @@ def _number(name: str, text: str, aside: str) -> str:
 
 
 def _matrix(matrix: ConfusionMatrix, names: Mapping[int, str]) -> str:
-    how = f"Each row is a label, each column what was predicted. {_left_out(matrix)}{_ORDER}Choose a cell to see its pictures."
+    how = (
+        f"Each row is a label, each column what was predicted. {_left_out(matrix)}{_ORDER}"
+        "Choose a cell to see its pictures."
+    )
     return (
         f'{_card("matrix-name", "What is confused", how)}<div class="beside"><div class="scroll">'
         f'{matrix_chart(matrix, names)}</div><div class="pair">{matrix_legend(matrix)}'
