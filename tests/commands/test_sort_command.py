@@ -195,7 +195,7 @@ def test_what_has_the_name_of_a_folder_is_named_and_no_journal_is_left_of_nothin
 
 
 @pytest.mark.parametrize("root", ["nowhere", "r.jsonl"])
-@pytest.mark.parametrize("command", [["sort", "--into", "out"], ["tag"], ["tag", "--remove"]])
+@pytest.mark.parametrize("command", [["sort", "--into", "out"], ["tag"], ["tag", "--remove"], ["report", "-o", "out"]])
 def test_a_root_that_is_no_folder_is_refused(command: list[str], root: str) -> None:
     done = run(command[0], "r.jsonl", *command[1:], "--root", root)
     assert (done.exit_code, Path("out").exists()) == (2, False)

@@ -7,6 +7,7 @@ import typer
 
 from vithybrid_cli.choices import Thumbnails
 from vithybrid_cli.commands import options
+from vithybrid_cli.commands.acting import require_root
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.settings import DEFAULT_MAX_BYTES, DEFAULT_MAX_PIXELS, DEFAULT_THUMBNAIL_SIZE, Decoding, Reading
@@ -94,6 +95,7 @@ def report(
     from vithybrid_cli.runs.report import report as write
 
     what = Reading(column=column, max_bytes=max_bytes, workers=workers, decoding=Decoding(max_pixels=max_pixels))
+    require_root(root)
     show = Showing(thumbnails=thumbnails, size=thumbnail_size, max_pictures=max_pictures, title=title, root=root)
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         tally = write(results, output, show, what, watch, offline=offline)
