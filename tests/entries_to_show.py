@@ -52,7 +52,8 @@ def cells(page: "Page") -> "Locator":
 
 def names(page: "Page") -> list[str]:
     """The file names that are shown, in order."""
-    return cells(page).locator(".name").all_inner_texts()
+    found: list[str] = cells(page).locator(".name").all_inner_texts()
+    return found
 
 
 def focused(page: "Page") -> str:
@@ -65,7 +66,8 @@ def fragment(page: "Page") -> str:
 
 
 def selected(page: "Page") -> list[str]:
-    return page.locator("[aria-selected=true] .name").all_inner_texts()
+    found: list[str] = page.locator("[aria-selected=true] .name").all_inner_texts()
+    return found
 
 
 def many(count: int) -> Iterable[Entry]:
