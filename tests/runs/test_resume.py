@@ -1,5 +1,6 @@
 """``classify -o FILE --resume``: however a run ended, the file becomes what one run without a break writes."""
 
+import errno
 import fcntl
 import io
 import json
@@ -552,12 +553,24 @@ def test_another_name_of_stdout_gets_no_record(folder: Path) -> None:
     assert not Path("/dev/stdout.run.json").exists()
 
 
-def test_a_record_that_cannot_be_written_is_one_line_and_the_run_goes_on(folder: Path) -> None:
+def test_a_record_that_cannot_be_written_is_one_line_and_the_run_goes_on(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(file: Path, text: str) -> None:
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+
+    monkeypatch.setattr("vithybrid_cli.runs.record.atomic.write_text", refuse)
+    done = run("0.png", "-o", "out.jsonl", "-q")
+    assert done.exit_code == 0
+    assert "(Permission denied), so --resume will not go on with out.jsonl" in done.stderr
+    assert names(Path("out.jsonl"), Format.JSONL) == ["0.png"]
+
+
+def test_a_name_that_leaves_no_room_for_those_beside_it_is_refused_before_the_run(folder: Path) -> None:
     output = "x" * 245 + ".jsonl"
     done = run("0.png", "-o", output, "-q")
-    assert done.exit_code == 0
-    assert "(File name too long), so --resume will not go on with xxx" in done.stderr
-    assert names(Path(output), Format.JSONL) == ["0.png"]
+    assert (done.exit_code, Path(output).exists()) == (2, False)
+    assert "is too long" in done.stderr
 
 
 # How a run ends
