@@ -11,7 +11,7 @@ import typer
 from vithybrid_cli.actions.tagging import Outcome, Tagged, Tagging
 from vithybrid_cli.actions.xmp_names import SidecarName
 from vithybrid_cli.commands import options
-from vithybrid_cli.commands.acting import NOWHERE, require_root, typed
+from vithybrid_cli.commands.acting import NOWHERE, counted, require_root, typed
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
@@ -177,7 +177,7 @@ class _Told:
             (sum(counts[one] for one in _LEFT_ALONE), "left alone"),
             (counts[Outcome.FAILED], "failed"),
         )
-        told = ", ".join(f"{count:,} {what}" for count, what in parts if count) or "no pictures"
+        told = ", ".join(counted(*parts)) or "no pictures"
         if self._dry_run:
             self._watch.say(f"Nothing was written; it would be: {told}")
         else:

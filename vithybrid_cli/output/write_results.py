@@ -22,21 +22,31 @@ def result_writer(
     file keeps its permissions. Raises UsageError where the system refuses, and where the library for Parquet is
     missing; ask `destination.require_writable` and `parquet.require_parquet` before the work.
     """
+    with written_whole(file) as part:
+        if output_format is Format.PARQUET:
+            with part.open("wb") as binary, ParquetWriter(binary, about or {}) as writer:
+                yield writer
+        else:
+            with (
+                part.open("w", encoding="utf-8", newline="") as stream,
+                open_text_writer(output_format, stream) as text_writer,
+            ):
+                yield text_writer
+
+
+@contextmanager
+def written_whole(file: Path) -> Iterator[Path]:
+    """As `replacing`, but raises UsageError where the system refuses.
+
+    Another OSError of the block may well be of what is written, and is raised as it is.
+    """
     begun = False
     try:
         with replacing(file) as part:
             begun = True
-            if output_format is Format.PARQUET:
-                with part.open("wb") as binary, ParquetWriter(binary, about or {}) as writer:
-                    yield writer
-            else:
-                with (
-                    part.open("w", encoding="utf-8", newline="") as stream,
-                    open_text_writer(output_format, stream) as text_writer,
-                ):
-                    yield text_writer
+            yield part
     except OSError as error:
-        if begun and error.errno not in DISK_ERRORS:  # it may well be of what is written
+        if begun and error.errno not in DISK_ERRORS:
             raise
         raise unwritable(file, error) from error
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, TextIO
 
 from vithybrid_cli.choices import Thumbnails
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.output.destination import DISK_ERRORS, is_plain_file, require_writable, unwritable
+from vithybrid_cli.output.destination import is_plain_file, require_writable, unwritable
 from vithybrid_cli.output.escape import visible
 from vithybrid_cli.runs.beside import files_beside
 
@@ -92,17 +92,10 @@ def page_stream(page: Path) -> Iterator[TextIO]:
 
     Raises UsageError where the system refuses.
     """
-    from vithybrid_cli.output.write_results import replacing
+    from vithybrid_cli.output.write_results import written_whole
 
-    begun = False
-    try:
-        with replacing(page) as part, part.open("w", encoding="utf-8", newline="") as stream:
-            begun = True
-            yield stream
-    except OSError as error:
-        if begun and error.errno not in DISK_ERRORS:  # it may well be of what is shown
-            raise
-        raise unwritable(page, error) from error
+    with written_whole(page) as part, part.open("w", encoding="utf-8", newline="") as stream:
+        yield stream
 
 
 @contextmanager
