@@ -44,6 +44,20 @@ class Activation(StrEnum):
     NONE = "none"
 
 
+class RecipeName(StrEnum):
+    """How a network is trained: ``scratch`` from random weights, ``finetune`` from those of a checkpoint."""
+
+    SCRATCH = "scratch"
+    FINETUNE = "finetune"
+
+
+class Freeze(StrEnum):
+    """What keeps its weights in training: a Hybrid ViT's ``backbone``, or all that the head reads (``encoder``)."""
+
+    BACKBONE = "backbone"
+    ENCODER = "encoder"
+
+
 class Feature(StrEnum):
     """What a picture becomes.
 

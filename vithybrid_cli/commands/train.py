@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from vithybrid_cli.choices import Freeze, RecipeName
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
@@ -56,13 +57,21 @@ def train(
         str | None,
         typer.Option("--model", "-m", help="Start from this checkpoint's weights instead.", show_default=False),
     ] = None,
-    epochs: Annotated[int, typer.Option(min=1, help="Passes over all pictures.")] = 30,
-    batch_size: Annotated[int, typer.Option("--batch-size", "-b", min=1, help="Pictures per step.")] = 128,
-    learning_rate: Annotated[float, typer.Option("--lr", min=0, help="The highest learning rate.")] = 1e-3,
-    weight_decay: Annotated[float, typer.Option(min=0, help="Weight decay of AdamW, for matrices only.")] = 0.05,
-    warmup_epochs: Annotated[float, typer.Option(min=0, help="Epochs until the learning rate is highest.")] = 0.5,
-    label_smoothing: Annotated[float, typer.Option(min=0, max=1, help="Probability spread over all labels.")] = 0.1,
-    min_area: Annotated[float, typer.Option(min=0.01, max=1, help="Smallest random crop, as a share of it.")] = 0.5,
+    recipe_name: Annotated[
+        RecipeName | None,
+        typer.Option("--recipe", help="How it is trained.", show_default="finetune with --model, else scratch"),
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over all pictures.")] = None,
+    batch_size: Annotated[int | None, typer.Option("--batch-size", "-b", min=1, help="Pictures per step.")] = None,
+    learning_rate: Annotated[float | None, typer.Option("--lr", min=0, help="The highest learning rate.")] = None,
+    freeze: Annotated[Freeze | None, typer.Option(help="What keeps its weights.")] = None,
+    class_weights: Annotated[
+        bool, typer.Option("--class-weights", help="Let rare labels count as much as frequent ones.")
+    ] = False,
+    val_split: Annotated[
+        float | None,
+        typer.Option(min=0.001, max=0.9, help="Hold out this share of the pictures of each label to measure on."),
+    ] = None,
     seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights, order, crops and flips.")] = 0,
     weights_dtype: Annotated[
         options.WeightsDtype, typer.Option(help="Number format of the stored weights.")
@@ -92,8 +101,8 @@ def train(
     from vithybrid_cli.cores import available_cores
     from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
     from vithybrid_cli.training.data import read_labelled
+    from vithybrid_cli.training.recipe import recipe_for
     from vithybrid_cli.training.run import TrainingRun
-    from vithybrid_cli.training.trainer import Recipe
 
     if config is not None and model is not None:
         raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
@@ -103,14 +112,16 @@ def train(
     # What is wrong with it should not show after hours.
     measured = None if held_out is None else read(held_out, data.labels)
     _check_output(output, folder, resume=resume)
-    recipe = Recipe(
+    if val_split is not None:
+        data, measured = data.split(val_split, seed)
+    recipe = recipe_for(
+        recipe_name or (RecipeName.SCRATCH if model is None else RecipeName.FINETUNE),
+        len(data.items),
         epochs=epochs,
-        batch_size=min(batch_size, len(data.items)),
+        batch_size=batch_size,
         learning_rate=learning_rate,
-        weight_decay=weight_decay,
-        warmup_epochs=min(warmup_epochs, epochs / 2),
-        label_smoothing=label_smoothing,
-        min_area=min_area,
+        freeze=freeze,
+        class_weights=class_weights,
         seed=seed,
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
@@ -121,15 +132,16 @@ def train(
             recipe,
             output,
             device=choose_device(device),
+            held_out=measured,
             dtype=torch_dtype(weights_dtype),
             workers=workers or available_cores(),
         )
         if resume and _has_begun(output):
             run.resume()
-        if run.epochs_done < epochs:
+        if run.epochs_done < recipe.epochs:
             _tell(data, measured, watch)
         else:
-            watch.say(f"nothing left to train: {output} is trained for {_epochs(epochs)}")
+            watch.say(f"nothing left to train: {output} is trained for {_epochs(recipe.epochs)}")
         all_read = _train(run, watch, progress=not (quiet or no_progress))
         if held_out is not None:
             source = open_labelled([held_out], what, label_column, offline=offline)

@@ -5,21 +5,13 @@ of threads: a resumed run sees the same pictures as one that was never stopped.
 """
 
 import hashlib
-import math
-import threading
-from collections import deque
-from collections.abc import Generator
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
-from itertools import islice
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image
 
 from vithybrid_cli.errors import ImageError, UsageError, listed
-from vithybrid_cli.images.decode import decode
 from vithybrid_cli.images.memory import default_budget
 from vithybrid_cli.items import Item
 from vithybrid_cli.settings import Reading
@@ -32,9 +24,6 @@ from vithybrid_cli.sources.walk import natural_key
 _NAMED_LABELS = 5  # that an error message spells out
 _COUNTED_LABELS = 20  # that a summary spells out
 _AS_USUAL = Reading()
-MAX_ASPECT = 4 / 3  # the largest ratio of a random crop's sides (Inception's crop, arXiv:1409.4842)
-
-Pixels = npt.NDArray[np.uint8]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +56,22 @@ class LabelledPictures:
             return self
         indices = np.array([labels.index(label) for label in self.labels], dtype=np.int64)
         return replace(self, labels=labels, targets=indices[self.targets])
+
+    def split(self, share: float, seed: int) -> tuple["LabelledPictures", "LabelledPictures"]:
+        """Two parts, of which the second has about ``share`` of the pictures of each label: at least one, and not all.
+
+        Which they are depends on the seed and the number of pictures alone.
+        """
+        rng = np.random.default_rng((seed, len(self.items)))
+        out = np.zeros(len(self.items), dtype=bool)
+        for label in range(len(self.labels)):
+            of_label = rng.permutation(np.flatnonzero(self.targets == label))
+            out[of_label[: min(max(1, round(share * len(of_label))), len(of_label) - 1)]] = True
+        return self._some(~out), self._some(out)
+
+    def _some(self, chosen: npt.NDArray[np.bool_]) -> "LabelledPictures":
+        items = tuple(item for item, wanted in zip(self.items, chosen, strict=True) if wanted)
+        return replace(self, items=items, targets=self.targets[chosen])
 
     def fingerprint(self) -> str:
         """A hash of names and labels: it changes with any of them, but not when the whole is moved, or packed."""
@@ -184,92 +189,3 @@ def _check_trainable(source: Labelled, data: LabelledPictures) -> None:
 
 def _is_unicode(text: str) -> bool:
     return text.encode(errors="replace") == text.encode(errors="surrogateescape")
-
-
-@dataclass(frozen=True, slots=True)
-class Augmentation:
-    """A random crop of ``min_area`` to all of a picture, resized to ``size`` (height, width), half the time flipped."""
-
-    size: tuple[int, int]
-    min_area: float
-    flip: bool = True
-
-    def __call__(self, image: Image.Image, rng: np.random.Generator) -> Pixels:
-        """RGB image → uint8 [H, W, 3]."""
-        box = _random_box(image.size, self.min_area, rng)
-        height, width = self.size
-        crop = image.resize((width, height), Image.Resampling.BICUBIC, box)
-        if self.flip and rng.random() < 0.5:
-            crop = crop.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
-        return np.array(crop)
-
-
-def _random_box(size: tuple[int, int], min_area: float, rng: np.random.Generator) -> tuple[float, float, float, float]:
-    """A box of random area (a share of the picture's, at least ``min_area``) and aspect ratio, at a random place.
-
-    A side that would be longer than the picture's is cut to that, so the area may become smaller.
-    """
-    width, height = size
-    area = rng.uniform(min_area, 1.0) * width * height
-    aspect = math.exp(rng.uniform(-math.log(MAX_ASPECT), math.log(MAX_ASPECT)))
-    box_width, box_height = min(width, math.sqrt(area * aspect)), min(height, math.sqrt(area / aspect))
-    left, top = rng.uniform(0, width - box_width), rng.uniform(0, height - box_height)
-    return left, top, left + box_width, top + box_height
-
-
-@dataclass(frozen=True, slots=True)
-class Batch:
-    """Pictures uint8 [N, H, W, 3], their class indices [N], and the files that could not be read."""
-
-    pixels: Pixels
-    targets: npt.NDArray[np.int64]
-    unreadable: tuple[str, ...]
-
-
-def training_batches(
-    data: LabelledPictures, augmentation: Augmentation, batch_size: int, seed: int, epoch: int, workers: int
-) -> Generator[Batch, None, None]:
-    """One epoch in random order, prefetched by threads; a last batch that is not full is left out.
-
-    Closing the iterator waits only for the pictures that are being read.
-    """
-    order = np.random.default_rng((seed, epoch)).permutation(len(data.items))
-    full = max(len(order) // batch_size, 1)
-    parts = (order[start * batch_size : (start + 1) * batch_size] for start in range(full))
-    maker = _BatchMaker(data, augmentation, seed, epoch)
-    pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
-    try:
-        ahead = deque(pool.submit(maker.make, part) for part in islice(parts, 2 * workers))
-        while ahead:
-            batch = ahead.popleft().result()
-            ahead.extend(pool.submit(maker.make, part) for part in islice(parts, 1))
-            yield batch
-    finally:
-        maker.stopped.set()
-        pool.shutdown(cancel_futures=True)
-
-
-class _BatchMaker:
-    """Reads and augments the pictures of one epoch, in any thread, until it is stopped."""
-
-    def __init__(self, data: LabelledPictures, augmentation: Augmentation, seed: int, epoch: int) -> None:
-        self.data, self.augmentation, self.seed, self.epoch = data, augmentation, seed, epoch
-        self.stopped = threading.Event()
-
-    def make(self, indices: npt.NDArray[np.int64]) -> Batch:
-        """The pictures of ``indices``, or the first of them if it is stopped in between."""
-        pixels, targets, unreadable = [], [], []
-        for index in indices:
-            if self.stopped.is_set():
-                break
-            try:
-                image = decode(self.data.items[index])
-            except ImageError:
-                unreadable.append(self.data.items[index].name)
-                continue
-            rng = np.random.default_rng((self.seed, self.epoch, int(index)))
-            pixels.append(self.augmentation(image, rng))
-            targets.append(self.data.targets[index])
-        height, width = self.augmentation.size
-        stacked = np.stack(pixels) if pixels else np.empty((0, height, width, 3), np.uint8)
-        return Batch(stacked, np.array(targets, dtype=np.int64), tuple(unreadable))

@@ -1,19 +1,25 @@
-"""The network for training: new or loaded weights, and weight standardisation as part of the graph.
+"""The network for training: new or loaded weights, weight standardisation and the grid of positions in the graph.
 
 Inference folds the standardisation into the weights. Training must differentiate through it, so here it parametrises
 each convolution of the backbone. The raw weights are what is saved, as in the published files.
 """
 
+import re
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
+from vithybrid_cli.choices import Freeze
 from vithybrid_cli.model.beit import LayerScale
 from vithybrid_cli.model.bit import Bottleneck, StandardizedConv2d, standardize
 from vithybrid_cli.model.config import VitConfig
+from vithybrid_cli.model.interpolate import interpolated
 from vithybrid_cli.model.vit import VisionTransformer
 
 CPU = torch.device("cpu")
+_PARAMETRIZED = re.compile(r"parametrizations\.(\w+)\.original")
 TOKEN_STD = 0.02  # of the initial CLS token and positions, as in BERT and the ViT paper's code
 LAYER_SCALE = 0.1  # its initial value: ``layer_scale_init_value`` of transformers' ``BeitConfig``
 
@@ -21,6 +27,21 @@ LAYER_SCALE = 0.1  # its initial value: ``layer_scale_init_value`` of transforme
 class _Standardize(nn.Module):
     def forward(self, weight: Tensor) -> Tensor:
         return standardize(weight)
+
+
+class _AtGrid(nn.Module):
+    """Positions [1, N, D] for the grid of patches that pictures of another size have."""
+
+    def __init__(self, config: VitConfig) -> None:
+        super().__init__()
+        self.prefix, self.grid = config.prefix_positions, config.grid_size
+        self.wanted = self.grid
+
+    def forward(self, positions: Tensor) -> Tensor:
+        if self.wanted == self.grid:
+            return positions
+        patches = interpolated(positions[0, self.prefix :], self.grid, self.wanted, "bicubic")
+        return torch.cat((positions[:, : self.prefix], patches[None]), dim=1)
 
 
 def trainable_network(
@@ -36,6 +57,8 @@ def trainable_network(
     convolutions = [module for module in network.modules() if isinstance(module, StandardizedConv2d)]
     for convolution in convolutions:
         parametrize.register_parametrization(convolution, "weight", _Standardize())
+    if network.embeddings.position_embeddings is not None:
+        parametrize.register_parametrization(network.embeddings, "position_embeddings", _AtGrid(config))
     return network.to(device).train()
 
 
@@ -46,7 +69,19 @@ def raw_weights(network: VisionTransformer) -> dict[str, Tensor]:
 
 def raw_name(parameter_name: str) -> str:
     """The name that a parameter would have without parametrisation."""
-    return parameter_name.replace("parametrizations.weight.original", "weight")
+    return _PARAMETRIZED.sub(r"\1", parameter_name)
+
+
+def takes_any_size(network: VisionTransformer) -> bool:
+    """Whether `take_size` can be used: relative positions are tied to one grid."""
+    return network.config.encoder.relative_positions == "none"
+
+
+def take_size(network: VisionTransformer, size: tuple[int, int]) -> None:
+    """Let a trainable network take pictures of ``size`` (height, width) from now on."""
+    for module in network.modules():
+        if isinstance(module, _AtGrid):
+            module.wanted = replace(network.config, image_size=size).grid_size
 
 
 def initialize(network: VisionTransformer) -> None:
@@ -71,3 +106,15 @@ def initialize(network: VisionTransformer) -> None:
 def replace_head(weights: dict[str, Tensor], width: int, classes: int) -> dict[str, Tensor]:
     """The weights with a new head of zeros, ``width`` → ``classes``, for labels that they were not trained on."""
     return {**weights, "head.weight": torch.zeros(classes, width), "head.bias": torch.zeros(classes)}
+
+
+def with_temperature(weights: dict[str, Tensor], temperature: float) -> dict[str, Tensor]:
+    """The weights with a head whose outputs are divided by ``temperature``."""
+    return {name: tensor / temperature if name.startswith("head.") else tensor for name, tensor in weights.items()}
+
+
+def freeze(network: VisionTransformer, what: Freeze | None) -> None:
+    """Let the backbone of a Hybrid ViT, or all below the head, keep their weights."""
+    for name, parameter in network.named_parameters():
+        frozen = name.startswith("embeddings.backbone.") if what is Freeze.BACKBONE else not name.startswith("head.")
+        parameter.requires_grad_(what is None or not frozen)

@@ -1,6 +1,7 @@
 """A whole training run: from a config or a checkpoint, and labelled pictures, to a checkpoint, epoch by epoch."""
 
 import json
+import math
 from collections.abc import Generator
 from contextlib import closing
 from dataclasses import asdict, dataclass, replace
@@ -16,9 +17,10 @@ from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.interpolate import resized
 from vithybrid_cli.training.data import LabelledPictures
-from vithybrid_cli.training.network import raw_weights, replace_head, trainable_network
+from vithybrid_cli.training.network import freeze, raw_weights, replace_head, trainable_network, with_temperature
+from vithybrid_cli.training.recipe import Recipe
 from vithybrid_cli.training.state import restore_state, training_folder, write_state
-from vithybrid_cli.training.trainer import Recipe, Step, Trainer
+from vithybrid_cli.training.trainer import Step, Trainer
 
 _PRETRAINING = ("embeddings.mask_token", "pooler.")  # prefixes of weights that only pre-training needs
 
@@ -73,6 +75,17 @@ class StartingPoint:
             )
 
 
+@dataclass(frozen=True, slots=True)
+class Epoch:
+    """What is known of an epoch after it; ``number`` counts from 1. Without held-out pictures there is but a loss."""
+
+    number: int
+    loss: float  # the mean over the pictures that were trained on
+    correct: int | None = None
+    pictures: int | None = None  # held out, and read
+    temperature: float = 1.0  # what the written head's outputs were divided by
+
+
 class TrainingRun:
     """Trains and writes to ``out``, after each epoch, the checkpoint and the state that `resume` continues from.
 
@@ -88,26 +101,40 @@ class TrainingRun:
         out: Path,
         *,
         device: torch.device,
+        held_out: LabelledPictures | None = None,
         dtype: torch.dtype = torch.float32,
         workers: int = 2,
     ) -> None:
         start.check()
         if start.with_weights:
             data = data.with_indices_of(start.checkpoint.config.labels)
-        self.out, self.recipe, self.dtype = out, recipe, dtype
+            held_out = held_out and held_out.with_indices_of(data.labels)
+        self.out, self.recipe, self.dtype, self.held_out = out, recipe, dtype, held_out
         self.preprocessing = start.checkpoint.preprocessing
         self.config = replace(start.config, labels=data.labels)
         class_of(self.config)  # raises ModelError for what could not be written after the first epoch
-        self.epochs_done = 0
+        self.history: list[Epoch] = []
         torch.manual_seed(recipe.seed)
         weights = start.weights(data.labels) if start.with_weights else None
         network = trainable_network(self.config, weights, device)
+        freeze(network, recipe.freeze)
         normalization = self.preprocessing.normalization.in_one_step()
         self.trainer = Trainer(network, data, normalization, recipe, device, workers)
 
+    @property
+    def epochs_done(self) -> int:
+        """How many epochs are on disk."""
+        return len(self.history)
+
+    @property
+    def best(self) -> Epoch | None:
+        """The epoch whose checkpoint is kept: the best on the held-out pictures, else the last."""
+        return max(self.history, key=lambda one: (one.correct or 0, one.number), default=None)
+
     def resume(self) -> None:
         """Continue the run that ``out`` holds. Raises UsageError if there is none or if it is another one."""
-        self.epochs_done = restore_state(self.out, self.trainer, self._identity())
+        epochs_done, notes = restore_state(self.out, self.trainer, self._identity())
+        self.history = [Epoch(**one) for one in json.loads(notes)][:epochs_done]
 
     def steps(self) -> Generator[Step, None, None]:
         """Train the epochs that are left; an epoch is on disk when the first step of the next one is given.
@@ -117,14 +144,26 @@ class TrainingRun:
         """
         with training_folder(self.out):
             while self.epochs_done < self.recipe.epochs:
+                loss = math.nan
                 with closing(self.trainer.run_epoch(self.epochs_done)) as steps:
-                    yield from steps
-                self.epochs_done += 1
-                self._write()
+                    for step in steps:
+                        loss = step.loss
+                        yield step
+                self._finish_epoch(loss)
 
-    def _write(self) -> None:
-        write_checkpoint(self.out, self.config, self.preprocessing, raw_weights(self.trainer.network), self.dtype)
-        write_state(self.out, self.trainer, self.epochs_done, self._identity())
+    def _finish_epoch(self, loss: float) -> None:
+        """Measure the epoch; write its checkpoint, if it is the best so far, and the state."""
+        found = None if self.held_out is None else self.trainer.measure(self.held_out, self.preprocessing)
+        epoch = Epoch(self.epochs_done + 1, loss)
+        if found is not None:
+            epoch = replace(epoch, correct=found.correct, pictures=len(found.targets), temperature=found.temperature)
+        self.history.append(epoch)
+        if self.best is epoch:
+            with self.trainer.averaged():
+                weights = with_temperature(raw_weights(self.trainer.network), epoch.temperature)
+                write_checkpoint(self.out, self.config, self.preprocessing, weights, self.dtype)
+        notes = json.dumps([asdict(one) for one in self.history])
+        write_state(self.out, self.trainer, self.epochs_done, self._identity(), notes)
 
     def _identity(self) -> str:
         """What decides the result, apart from the machine, and must be the same when the run is resumed."""
@@ -132,6 +171,7 @@ class TrainingRun:
         facts = {
             "pictures": len(data.items),
             "fingerprint of the pictures' names": data.fingerprint(),
+            "fingerprint of the held-out pictures' names": self.held_out and self.held_out.fingerprint(),
             "config": write_config(self.config),
             "preprocessing": self.preprocessing.to_dict(),
         }

@@ -8,18 +8,18 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from torch import Tensor
+from torch import Tensor, nn
 
 from vithybrid_cli.atomic import is_unfinished
 from vithybrid_cli.checkpoints.write import write_tensors
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.locks import AlreadyLocked, lock_file
 from vithybrid_cli.training.network import raw_name, raw_weights
+from vithybrid_cli.training.optimizers import MOMENTS
 from vithybrid_cli.training.trainer import Trainer
 
 STATE = "training_state.safetensors"
 LOCK = ".training.lock"
-_MOMENTS = ("step", "exp_avg", "exp_avg_sq")  # what AdamW keeps for each parameter; the first is a scalar
 _LISTED = 3  # differences between two runs in an error message
 _LONGEST = 60  # characters of a value there
 _START_AGAIN = "Start again with another {output}."
@@ -48,17 +48,33 @@ def training_folder(out: Path) -> Iterator[None]:
         yield
 
 
-def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str) -> None:
-    """Write weights and optimiser moments in float32; ``run`` describes what must not change when it is resumed."""
+def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str, notes: str) -> None:
+    """Write weights, their average and the optimisers' moments in float32.
+
+    ``run`` describes what must not change when it is resumed, ``notes`` what was found out so far.
+    """
     tensors = {f"weights/{name}": weight.contiguous() for name, weight in raw_weights(trainer.network).items()}
-    for name, parameter in trainer.network.named_parameters():
-        for key, value in trainer.optimizer.state[parameter].items():
+    if trainer.average is not None:
+        tensors |= {
+            f"average/{raw_name(name)}": weight.contiguous() for name, weight in trainer.average.weights.items()
+        }
+        tensors["average_steps"] = torch.tensor(trainer.average.steps)
+    for name, parameter, optimizer in _learning(trainer):
+        for key, value in optimizer.state[parameter].items():
             tensors[f"{key}/{raw_name(name)}"] = value.contiguous()
-    write_tensors(out / STATE, tensors, {"epochs_done": str(epochs_done), "run": run})
+    write_tensors(out / STATE, tensors, {"epochs_done": str(epochs_done), "run": run, "notes": notes})
 
 
-def restore_state(out: Path, trainer: Trainer, run: str) -> int:
-    """Restore ``trainer`` from the state in ``out``; returns how many epochs are done.
+def _learning(trainer: Trainer) -> Iterator[tuple[str, nn.Parameter, torch.optim.Optimizer]]:
+    """The parameters that learn, each with its name and its optimiser."""
+    of = {parameter: one for one in trainer.optimizers for group in one.param_groups for parameter in group["params"]}
+    for name, parameter in trainer.network.named_parameters():
+        if parameter in of:
+            yield name, parameter, of[parameter]
+
+
+def restore_state(out: Path, trainer: Trainer, run: str) -> tuple[int, str]:
+    """Restore ``trainer`` from the state in ``out``; returns how many epochs are done, and the notes.
 
     Raises UsageError if there is none or if it is of another run, ModelError if it is damaged.
     """
@@ -77,7 +93,7 @@ def restore_state(out: Path, trainer: Trainer, run: str) -> int:
     if damaged := _damaged(trainer, tensors):
         raise ModelError(f"{file} lacks the tensor {damaged[0]}, or has it in another shape.", _START_AGAIN)
     _restore(trainer, tensors)
-    return epochs_done
+    return epochs_done, metadata.get("notes", "{}")
 
 
 def _description(file: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], int]:
@@ -98,9 +114,14 @@ def _not_a_state(file: Path) -> ModelError:
 def _damaged(trainer: Trainer, tensors: Mapping[str, Tensor]) -> list[str]:
     """The tensors of a state that are missing or have the wrong shape."""
     expected: dict[str, torch.Size] = {}
+    kinds = ["weights"] if trainer.average is None else ["weights", "average"]
     for name, parameter in trainer.network.named_parameters():
-        expected |= {f"{key}/{raw_name(name)}": parameter.shape for key in ("weights", *_MOMENTS)}
-        expected[f"step/{raw_name(name)}"] = torch.Size()
+        expected |= {f"{kind}/{raw_name(name)}": parameter.shape for kind in kinds}
+    for name, parameter, optimizer in _learning(trainer):
+        for key in MOMENTS[type(optimizer)]:
+            expected[f"{key}/{raw_name(name)}"] = torch.Size() if key == "step" else parameter.shape
+    if trainer.average is not None:
+        expected["average_steps"] = torch.Size()
     return [name for name, shape in expected.items() if name not in tensors or tensors[name].shape != shape]
 
 
@@ -108,9 +129,14 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
     with torch.no_grad():
         for name, parameter in trainer.network.named_parameters():
             parameter.copy_(tensors[f"weights/{raw_name(name)}"])
-            moments = {key: tensors[f"{key}/{raw_name(name)}"].to(parameter.device) for key in _MOMENTS}
+            if trainer.average is not None:
+                trainer.average.weights[name].copy_(tensors[f"average/{raw_name(name)}"])
+        if trainer.average is not None:
+            trainer.average.steps = int(tensors["average_steps"])
+        for name, parameter, optimizer in _learning(trainer):
+            moments = {key: tensors[f"{key}/{raw_name(name)}"].to(parameter.device) for key in MOMENTS[type(optimizer)]}
             # The fused AdamW needs the moments in the memory layout of their parameter.
-            trainer.optimizer.state[parameter] = {
+            optimizer.state[parameter] = {
                 key: value if key == "step" else torch.empty_like(parameter).copy_(value)
                 for key, value in moments.items()
             }

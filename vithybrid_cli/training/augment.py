@@ -1,0 +1,157 @@
+"""What a picture looks like in an epoch: random crops, flips and, from random weights, much more.
+
+Everything follows from the generator that is given, which knows the seed, the epoch and the picture.
+"""
+
+import math
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+
+Pixels = npt.NDArray[np.uint8]
+Box = tuple[float, float, float, float]
+
+MAX_ASPECT = 4 / 3  # the largest ratio of a random crop's sides (Inception's crop, arXiv:1409.4842)
+
+
+class Augmentation(Protocol):
+    """Makes what is trained on out of a picture."""
+
+    def __call__(self, image: Image.Image, size: tuple[int, int], rng: np.random.Generator, flipped: bool) -> Pixels:
+        """RGB image → uint8 [H, W, 3] of ``size`` (height, width)."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class RandomCrop:
+    """A random crop of ``min_area`` to all of a picture, as it is usual for photographs and fine-tuning."""
+
+    min_area: float
+
+    def __call__(self, image: Image.Image, size: tuple[int, int], rng: np.random.Generator, flipped: bool) -> Pixels:
+        """RGB image → uint8 [H, W, 3] of ``size`` (height, width)."""
+        height, width = size
+        box = _random_box(image.size, self.min_area, rng)
+        crop = image.resize((width, height), Image.Resampling.BICUBIC, box)
+        return np.array(_flipped(crop) if flipped else crop)
+
+
+def _random_box(size: tuple[int, int], min_area: float, rng: np.random.Generator) -> Box:
+    """A box of random area (a share of the picture's, at least ``min_area``) and aspect ratio, at a random place.
+
+    A side that would be longer than the picture's is cut to that, so the area may become smaller.
+    """
+    width, height = size
+    area = rng.uniform(min_area, 1.0) * width * height
+    aspect = math.exp(rng.uniform(-math.log(MAX_ASPECT), math.log(MAX_ASPECT)))
+    box_width, box_height = min(width, math.sqrt(area * aspect)), min(height, math.sqrt(area / aspect))
+    left, top = rng.uniform(0, width - box_width), rng.uniform(0, height - box_height)
+    return left, top, left + box_width, top + box_height
+
+
+# Filters of a resize, and how often each is taken: what is enlarged softly, and what has hard edges.
+_FILTERS = (
+    Image.Resampling.BICUBIC,
+    Image.Resampling.BILINEAR,
+    Image.Resampling.LANCZOS,
+    Image.Resampling.NEAREST,
+)
+_FILTER_SHARES = (0.4, 0.25, 0.2, 0.15)
+
+
+@dataclass(frozen=True, slots=True)
+class Varied:
+    """Shifts and zooms into a reflected surrounding, changing filters, sharpness, noise, light and colour.
+
+    For training from random weights, on pictures that need not look like those to come: small ones that were enlarged,
+    say, when the network will meet sharp photographs with more around their subject.
+    """
+
+    near: float = 0.5  # share of the pictures that are but shifted
+    shift: float = 0.125  # of the sides, to each direction
+    zoom: tuple[float, float] = (0.55, 1.25)  # of the others: how large the picture is in what is trained on
+    aspect: float = 1.25  # the largest ratio by which one side of these is stretched
+    wander: float = 0.2  # how far the middle of these may move, in sides
+    sharpened: float = 0.3  # share that an unsharp mask goes over
+    noisy: float = 0.15
+    coloured: float = 0.5  # share with another brightness, contrast, saturation and tint
+    cutout: float = 0.0  # side of a grey square, as a share of the sides (https://arxiv.org/abs/1708.04552)
+
+    def __call__(self, image: Image.Image, size: tuple[int, int], rng: np.random.Generator, flipped: bool) -> Pixels:
+        """RGB image → uint8 [H, W, 3] of ``size`` (height, width)."""
+        height, width = size
+        resample = _FILTERS[int(np.searchsorted(np.cumsum(_FILTER_SHARES[:-1]), rng.random(), "right"))]
+        within, box = _reflected(image, self._box(image.size, rng))
+        picture = within.resize((width, height), resample, box)
+        if flipped:
+            picture = _flipped(picture)
+        if rng.random() < self.sharpened:
+            radius = math.exp(rng.uniform(math.log(0.008), math.log(0.04))) * max(size)
+            mask = ImageFilter.UnsharpMask(radius, int(rng.uniform(50, 250)), 0)
+            picture = picture.filter(mask)
+        if rng.random() < self.coloured:
+            picture = _recoloured(picture, rng)
+        if rng.random() < self.noisy:
+            noise = rng.normal(0, rng.uniform(2, 14), (height, width, 3)).astype(np.float32)
+            pixels = (np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)
+        else:
+            pixels = np.array(picture)
+        if self.cutout:
+            _cut_out(pixels, self.cutout, rng)
+        return pixels
+
+    def _box(self, size: tuple[int, int], rng: np.random.Generator) -> Box:
+        """What is seen of a picture, in its pixels; it may reach beyond it."""
+        width, height = size
+        if rng.random() < self.near:
+            left, top = rng.uniform(-self.shift, self.shift, 2)
+            return left * width, top * height, (left + 1) * width, (top + 1) * height
+        smallest, largest = self.zoom
+        zoom = math.exp(rng.uniform(math.log(smallest), math.log(largest)))
+        stretch = math.exp(rng.uniform(-0.5, 0.5) * math.log(self.aspect))
+        sides = stretch / zoom, 1 / stretch / zoom
+        x, y = 0.5 + rng.uniform(-self.wander, self.wander, 2)
+        return (
+            (x - sides[0] / 2) * width,
+            (y - sides[1] / 2) * height,
+            (x + sides[0] / 2) * width,
+            (y + sides[1] / 2) * height,
+        )
+
+
+def _flipped(image: Image.Image) -> Image.Image:
+    return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+
+
+def _reflected(image: Image.Image, box: Box) -> tuple[Image.Image, Box]:
+    """The image, reflected at its sides as far as ``box`` reaches beyond it, and the box there."""
+    left, top = (max(0, math.ceil(-start)) for start in box[:2])
+    right, bottom = (max(0, math.ceil(end - side)) for end, side in zip(box[2:], image.size, strict=True))
+    if not (left or top or right or bottom):
+        return image, box
+    grown = np.pad(np.asarray(image), ((top, bottom), (left, right), (0, 0)), mode="symmetric")
+    return Image.fromarray(grown), (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
+
+
+def _recoloured(image: Image.Image, rng: np.random.Generator) -> Image.Image:
+    """Another brightness, contrast and tint, by one table for each colour, and another saturation."""
+    saturation = rng.uniform(0.6, 1.4)
+    grey = image.convert("L").convert("RGB")
+    image = Image.blend(grey, image, saturation)
+    contrast, brightness = rng.uniform(0.7, 1.3), rng.uniform(-35, 35)
+    tints = rng.uniform(0.92, 1.08, 3)
+    levels = np.arange(256)
+    tables = ((levels - 128) * contrast * tint + 128 + brightness for tint in tints)
+    return image.point(np.concatenate([table.clip(0, 255) for table in tables]).astype(np.uint8).tolist())
+
+
+def _cut_out(pixels: Pixels, share: float, rng: np.random.Generator) -> None:
+    """Make a square at a random place grey; it may lie partly outside."""
+    height, width = pixels.shape[:2]
+    sides = share * height, share * width
+    y, x = rng.uniform(0, height), rng.uniform(0, width)
+    top, left = (max(0, round(middle - side / 2)) for middle, side in zip((y, x), sides, strict=True))
+    pixels[top : round(y + sides[0] / 2), left : round(x + sides[1] / 2)] = 128

@@ -1,0 +1,96 @@
+"""The batches of a training run: pictures are read and augmented ahead, by threads.
+
+What a picture looks like in an epoch depends only on the seed, the epoch and the picture's index, never on the timing
+of threads: a resumed run sees the same pictures as one that was never stopped.
+"""
+
+import threading
+from collections import deque
+from collections.abc import Callable, Generator, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image
+
+from vithybrid_cli.errors import ImageError
+from vithybrid_cli.images.decode import decode
+from vithybrid_cli.training.augment import Pixels
+from vithybrid_cli.training.data import LabelledPictures
+
+Make = Callable[[Image.Image, int], Pixels]  # an RGB image and its index → uint8 [H, W, 3]
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Pictures uint8 [N, H, W, 3], their class indices [N], and the files that could not be read."""
+
+    pixels: Pixels
+    targets: npt.NDArray[np.int64]
+    unreadable: tuple[str, ...]
+
+
+def training_batches(
+    data: LabelledPictures,
+    augmented: Make,
+    batch_size: int,
+    order: npt.NDArray[np.int64],
+    workers: int,
+) -> Generator[Batch, None, None]:
+    """The pictures in ``order``, by their indices, prefetched by threads; a last batch that is not full is left out.
+
+    Closing the iterator waits only for the pictures that are being read.
+    """
+    full = max(len(order) // batch_size, 1)
+    return _batches(data, augmented, [order[n * batch_size : (n + 1) * batch_size] for n in range(full)], workers)
+
+
+def all_batches(data: LabelledPictures, made: Make, batch_size: int, workers: int) -> Generator[Batch, None, None]:
+    """All pictures in their own order, as `training_batches`; the last batch may be smaller."""
+    order = np.arange(len(data.items))
+    return _batches(
+        data, made, [order[start : start + batch_size] for start in range(0, len(order), batch_size)], workers
+    )
+
+
+def _batches(
+    data: LabelledPictures, made: Make, parts: Iterable[npt.NDArray[np.int64]], workers: int
+) -> Generator[Batch, None, None]:
+    maker = _BatchMaker(data, made)
+    parts = iter(parts)
+    pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
+    try:
+        ahead = deque(pool.submit(maker.make, part) for part in islice(parts, 2 * workers))
+        while ahead:
+            batch = ahead.popleft().result()
+            ahead.extend(pool.submit(maker.make, part) for part in islice(parts, 1))
+            yield batch
+    finally:
+        maker.stopped.set()
+        pool.shutdown(cancel_futures=True)
+
+
+class _BatchMaker:
+    """Reads and augments pictures, in any thread, until it is stopped."""
+
+    def __init__(self, data: LabelledPictures, made: Make) -> None:
+        self.data, self.made = data, made
+        self.stopped = threading.Event()
+
+    def make(self, indices: npt.NDArray[np.int64]) -> Batch:
+        """The pictures of ``indices``, or the first of them if it is stopped in between."""
+        pixels, targets, unreadable = [], [], []
+        for index in indices:
+            if self.stopped.is_set():
+                break
+            try:
+                image = decode(self.data.items[index])
+            except ImageError:
+                unreadable.append(self.data.items[index].name)
+                continue
+            pixels.append(self.made(image, int(index)))
+            targets.append(self.data.targets[index])
+        stacked = np.stack(pixels) if pixels else np.empty((0, 0, 0, 3), np.uint8)
+        return Batch(stacked, np.array(targets, dtype=np.int64), tuple(unreadable))

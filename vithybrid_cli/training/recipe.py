@@ -1,0 +1,95 @@
+"""The recipes: everything that decides the result of a training run, apart from the pictures and the network."""
+
+from dataclasses import dataclass, replace
+
+from vithybrid_cli.choices import Freeze, RecipeName
+from vithybrid_cli.training.augment import RandomCrop, Varied
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """What decides the result of a run. Rates are the highest ones; see `schedule`."""
+
+    epochs: int
+    batch_size: int
+    learning_rate: float  # of AdamW
+    augmentation: RandomCrop | Varied
+    matrix_rate: float | None = None  # of Muon, for the matrices and convolutions inside the network; None: AdamW's
+    weight_decay: float = 0.05
+    beta2: float = 0.999  # of AdamW
+    warmup_epochs: float = 0.5
+    label_smoothing: float = 0.1
+    alternate_flips: bool = False  # each picture is flipped every other epoch, rather than by chance
+    clip: float | None = None  # the largest norm of a step's gradient
+    average_epochs: float = 0.0  # how far back the average of weights reaches that is written; 0: there is none
+    small_size: float = 1.0  # of the pictures at first, as a share of the network's
+    small_epochs: float = 0.0  # how long, as a share of the epochs
+    layer_decay: float = 1.0  # by which each layer learns more slowly than the next one towards the head
+    head_epochs: float = 0.0  # at the beginning, in which only the head learns
+    freeze: Freeze | None = None
+    class_weights: bool = False  # rare labels count as much as frequent ones
+    seed: int = 0
+
+
+SCRATCH = Recipe(
+    epochs=30,
+    batch_size=256,
+    learning_rate=1e-3,
+    matrix_rate=0.02,
+    beta2=0.99,
+    warmup_epochs=0.3,
+    augmentation=Varied(),
+    alternate_flips=True,
+    average_epochs=0.5,
+    small_size=0.75,
+    small_epochs=0.5,
+)
+
+FINETUNE = Recipe(
+    epochs=10,
+    batch_size=32,
+    learning_rate=3e-4,
+    augmentation=RandomCrop(min_area=0.5),
+    clip=1.0,
+    layer_decay=0.8,
+    head_epochs=0.5,
+)
+
+
+def recipe_for(
+    name: RecipeName,
+    pictures: int,
+    *,
+    epochs: int | None = None,
+    batch_size: int | None = None,
+    learning_rate: float | None = None,
+    freeze: Freeze | None = None,
+    class_weights: bool = False,
+    seed: int = 0,
+) -> Recipe:
+    """The recipe of this ``name`` for so many pictures, with what is given instead of its own.
+
+    From random weights the inner matrices learn at a rate in proportion to ``learning_rate``.
+    """
+    recipe = SCRATCH if name is RecipeName.SCRATCH else FINETUNE
+    epochs = epochs or recipe.epochs
+    factor = 1.0 if learning_rate is None else learning_rate / recipe.learning_rate
+    return replace(
+        recipe,
+        epochs=epochs,
+        batch_size=min(batch_size or recipe.batch_size, pictures),
+        learning_rate=recipe.learning_rate * factor,
+        matrix_rate=None if recipe.matrix_rate is None else recipe.matrix_rate * factor,
+        warmup_epochs=min(recipe.warmup_epochs, epochs / 2),
+        head_epochs=min(recipe.head_epochs, epochs / 2),
+        freeze=freeze,
+        class_weights=class_weights,
+        seed=seed,
+    )
+
+
+def schedule(epoch: float, warmup: float, epochs: float) -> float:
+    """The factor of the learning rates after ``epoch`` epochs: a linear warm-up, then linearly down to 0."""
+    if epoch < warmup:
+        return epoch / warmup
+    return max(0.0, (epochs - epoch) / (epochs - warmup))
