@@ -42,7 +42,7 @@ SCRATCH = Recipe(
     alternate_flips=True,
     average_epochs=0.5,
     small_size=0.75,
-    small_epochs=0.5,
+    small_epochs=0.6,
 )
 
 FINETUNE = Recipe(
