@@ -172,12 +172,10 @@ class Trainer:
         parts = PARTS if self.device.type == "cpu" else 1
         chunks = [chunk for chunk in np.array_split(np.arange(len(batch.targets)), parts) if len(chunk)]
         total = float(self._weights_of_labels[batch.targets].sum())
-        results = list(threads.map(lambda chunk: self._part(batch, chunk, total), chunks))
-        for number, parameter in enumerate(self._learning):
-            gradient = results[0][1][number]
-            for _, more in results[1:]:
-                gradient = gradient + more[number]
-            parameter.grad = gradient
+        loss = 0.0
+        for number, (part, gradients) in enumerate(threads.map(lambda chunk: self._part(batch, chunk, total), chunks)):
+            loss += part
+            self._add(gradients, first=number == 0)
         if self.recipe.clip is not None:
             nn.utils.clip_grad_norm_(self._learning, self.recipe.clip)
         for optimizer in self.optimizers:
@@ -188,7 +186,18 @@ class Trainer:
             optimizer.zero_grad()
         if self.average is not None:
             self.average.update(self.network)
-        return sum(loss for loss, _ in results)
+        return loss
+
+    def _add(self, gradients: tuple[Tensor, ...], *, first: bool) -> None:
+        """Add the gradients of a part of a batch to those of the parts before it."""
+        for parameter, gradient in zip(self._learning, gradients, strict=True):
+            if first:
+                # A copy, since two of them may share memory, in the layout of the parameter: the fused AdamW pairs
+                # the numbers as they lie in memory, and of a convolution's weight those lie in another order.
+                parameter.grad = torch.empty_like(parameter).copy_(gradient)
+            else:
+                assert parameter.grad is not None
+                parameter.grad.add_(gradient)
 
     def _part(self, batch: Batch, chunk: npt.NDArray[np.int64], total: float) -> tuple[float, tuple[Tensor, ...]]:
         """What some pictures of a batch add to its loss, and to its gradient."""
