@@ -5,6 +5,7 @@ Everything follows from the generator that is given, which knows the seed, the e
 
 import math
 from dataclasses import dataclass
+from itertools import accumulate
 from typing import Protocol
 
 import numpy as np
@@ -60,6 +61,8 @@ _FILTERS = (
     Image.Resampling.NEAREST,
 )
 _FILTER_SHARES = (0.4, 0.25, 0.2, 0.15)
+_FILTER_BOUNDS = tuple(accumulate(_FILTER_SHARES[:-1]))
+_REDUCING_GAP = 3.0  # what Pillow's documentation of ``reducing_gap`` calls almost indistinguishable
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,26 +85,27 @@ class Varied:
 
     def __call__(self, image: Image.Image, size: tuple[int, int], rng: np.random.Generator, flipped: bool) -> Pixels:
         """RGB image → uint8 [H, W, 3] of ``size`` (height, width)."""
-        height, width = size
-        resample = _FILTERS[int(np.searchsorted(np.cumsum(_FILTER_SHARES[:-1]), rng.random(), "right"))]
-        within, box = _reflected(image, self._box(image.size, rng))
-        picture = within.resize((width, height), resample, box)
+        picture = self._seen(image, size, rng)
         if flipped:
             picture = _flipped(picture)
         if rng.random() < self.sharpened:
-            radius = math.exp(rng.uniform(math.log(0.008), math.log(0.04))) * max(size)
-            mask = ImageFilter.UnsharpMask(radius, int(rng.uniform(50, 250)), 0)
-            picture = picture.filter(mask)
+            picture = picture.filter(_unsharp_mask(max(size), rng))
+        pixels = np.array(picture)
         if rng.random() < self.coloured:
-            picture = _recoloured(picture, rng)
+            pixels = _recoloured(picture, rng)
         if rng.random() < self.noisy:
-            noise = rng.normal(0, rng.uniform(2, 14), (height, width, 3)).astype(np.float32)
-            pixels = (np.asarray(picture) + noise).clip(0, 255).astype(np.uint8)
-        else:
-            pixels = np.array(picture)
+            pixels = _with_noise(pixels, rng)
         if self.cutout:
             _cut_out(pixels, self.cutout, rng)
         return pixels
+
+    def _seen(self, image: Image.Image, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
+        """What is seen of the image, in ``size`` (height, width)."""
+        height, width = size
+        resample = _FILTERS[int(np.searchsorted(_FILTER_BOUNDS, rng.random(), "right"))]
+        image, box = _reduced(image, self._box(image.size, rng), size)
+        within, box = _reflected(image, box)
+        return within.resize((width, height), resample, box)
 
     def _box(self, size: tuple[int, int], rng: np.random.Generator) -> Box:
         """What is seen of a picture, in its pixels; it may reach beyond it."""
@@ -126,26 +130,57 @@ def _flipped(image: Image.Image) -> Image.Image:
     return image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
 
 
+def _reduced(image: Image.Image, box: Box, size: tuple[int, int]) -> tuple[Image.Image, Box]:
+    """The image and the box in it, averaged down if there is much more in the box than ``size`` (height, width) holds.
+
+    What follows then costs as little for a photograph as for a small picture.
+    """
+    (left, top, right, bottom), (height, width) = box, size
+    factor = int(min((right - left) / width, (bottom - top) / height) / _REDUCING_GAP)
+    if factor < 2:
+        return image, box
+    return image.reduce(factor), (left / factor, top / factor, right / factor, bottom / factor)
+
+
 def _reflected(image: Image.Image, box: Box) -> tuple[Image.Image, Box]:
     """The image, reflected at its sides as far as ``box`` reaches beyond it, and the box there."""
+    width, height = image.size
     left, top = (max(0, math.ceil(-start)) for start in box[:2])
     right, bottom = (max(0, math.ceil(end - side)) for end, side in zip(box[2:], image.size, strict=True))
     if not (left or top or right or bottom):
         return image, box
-    grown = np.pad(np.asarray(image), ((top, bottom), (left, right), (0, 0)), mode="symmetric")
+    rows, columns = _mirrored(-top, height + bottom, height), _mirrored(-left, width + right, width)
+    grown = np.asarray(image).take(rows, 0).take(columns, 1)
     return Image.fromarray(grown), (box[0] + left, box[1] + top, box[2] + left, box[3] + top)
 
 
-def _recoloured(image: Image.Image, rng: np.random.Generator) -> Image.Image:
-    """Another brightness, contrast and tint, by one table for each colour, and another saturation."""
+def _mirrored(start: int, end: int, length: int) -> npt.NDArray[np.intp]:
+    """The indices of a line of this ``length`` that are seen from ``start`` to ``end`` between two mirrors."""
+    places = np.arange(start, end) % (2 * length)
+    return np.minimum(places, 2 * length - 1 - places)
+
+
+def _unsharp_mask(side: int, rng: np.random.Generator) -> ImageFilter.UnsharpMask:
+    """A mask of random radius and strength for a picture of this ``side``."""
+    radius = math.exp(rng.uniform(math.log(0.008), math.log(0.04))) * side
+    return ImageFilter.UnsharpMask(radius, int(rng.uniform(50, 250)), 0)
+
+
+def _recoloured(image: Image.Image, rng: np.random.Generator) -> Pixels:
+    """Another saturation; then another brightness, contrast and tint, by one table for each colour."""
     saturation = rng.uniform(0.6, 1.4)
     grey = image.convert("L").convert("RGB")
-    image = Image.blend(grey, image, saturation)
+    pixels = np.asarray(Image.blend(grey, image, saturation))
     contrast, brightness = rng.uniform(0.7, 1.3), rng.uniform(-35, 35)
-    tints = rng.uniform(0.92, 1.08, 3)
-    levels = np.arange(256)
-    tables = ((levels - 128) * contrast * tint + 128 + brightness for tint in tints)
-    return image.point(np.concatenate([table.clip(0, 255) for table in tables]).astype(np.uint8).tolist())
+    slopes = contrast * rng.uniform(0.92, 1.08, 3)
+    tables = ((np.arange(256) - 128) * slopes[:, None] + 128 + brightness).clip(0, 255).astype(np.uint8)
+    return np.stack([table.take(pixels[..., colour]) for colour, table in enumerate(tables)], axis=-1)
+
+
+def _with_noise(pixels: Pixels, rng: np.random.Generator) -> Pixels:
+    """Gaussian noise of a random strength on every colour of every pixel."""
+    noise = rng.normal(0, rng.uniform(2, 14), pixels.shape).astype(np.float32)
+    return (pixels + noise).clip(0, 255).astype(np.uint8)
 
 
 def _cut_out(pixels: Pixels, share: float, rng: np.random.Generator) -> None:
