@@ -103,11 +103,6 @@ def initialize(network: VisionTransformer) -> None:
         nn.init.zeros_(network.head.weight)
 
 
-def replace_head(weights: dict[str, Tensor], width: int, classes: int) -> dict[str, Tensor]:
-    """The weights with a new head of zeros, ``width`` → ``classes``, for labels that they were not trained on."""
-    return {**weights, "head.weight": torch.zeros(classes, width), "head.bias": torch.zeros(classes)}
-
-
 def with_temperature(weights: dict[str, Tensor], temperature: float) -> dict[str, Tensor]:
     """The weights with a head whose outputs are divided by ``temperature``."""
     return {name: tensor / temperature if name.startswith("head.") else tensor for name, tensor in weights.items()}

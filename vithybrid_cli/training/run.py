@@ -17,7 +17,8 @@ from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.interpolate import resized
 from vithybrid_cli.training.data import LabelledPictures
-from vithybrid_cli.training.network import freeze, raw_weights, replace_head, trainable_network, with_temperature
+from vithybrid_cli.training.heads import Head, head_for
+from vithybrid_cli.training.network import freeze, raw_weights, trainable_network, with_temperature
 from vithybrid_cli.training.recipe import Recipe
 from vithybrid_cli.training.state import restore_state, training_folder, write_state
 from vithybrid_cli.training.trainer import Step, Trainer
@@ -46,8 +47,15 @@ class StartingPoint:
             raise self._untrainable("is a distilled network with two heads")
         return replace(config, mask_token=False, pooler=False)
 
+    def head(self, labels: tuple[str, ...]) -> Head:
+        """Which rows of the model's head a head for ``labels`` begins with; none if it reads what is left out."""
+        config = self.checkpoint.config
+        if labels == config.labels:
+            return Head(labels, tuple(range(len(labels))))
+        return head_for(labels, config.labels if isinstance(config, VitConfig) and not config.pooler else ())
+
     def weights(self, labels: tuple[str, ...]) -> dict[str, torch.Tensor]:
-        """The initial weights under our names, in float32, with a new head unless the old one has these ``labels``.
+        """The initial weights under our names, in float32, with the `head` for ``labels``.
 
         Raises UsageError if the old head reads a layer that is left out, ModelError as `read_weights` does.
         """
@@ -55,7 +63,7 @@ class StartingPoint:
         tensors = resized(read_weights(start), start.stored_config, start.config)
         weights = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith(_PRETRAINING)}
         if labels != self.checkpoint.config.labels:
-            return replace_head(weights, self.config.encoder.hidden_size, len(labels))
+            return self.head(labels).weights(weights, self.config.encoder.hidden_size)
         if "pooler.weight" in tensors:
             raise self._untrainable("has these labels already, and a layer between encoder and head (pre-logits)")
         return weights
@@ -89,8 +97,8 @@ class Epoch:
 class TrainingRun:
     """Trains and writes to ``out``, after each epoch, the checkpoint and the state that `resume` continues from.
 
-    A checkpoint that has exactly the labels of ``data`` keeps their indices and its head. With other labels it gets a
-    new head.
+    A checkpoint that has exactly the labels of ``data`` keeps their indices and its head. With other labels it gets
+    another ``head``, which is None for random weights.
     """
 
     def __init__(
@@ -115,6 +123,7 @@ class TrainingRun:
         class_of(self.config)  # raises ModelError for what could not be written after the first epoch
         self.history: list[Epoch] = []
         torch.manual_seed(recipe.seed)
+        self.head = start.head(data.labels) if start.with_weights else None
         weights = start.weights(data.labels) if start.with_weights else None
         network = trainable_network(self.config, weights, device)
         freeze(network, recipe.freeze)
