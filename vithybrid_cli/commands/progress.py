@@ -12,6 +12,7 @@ import typer
 
 from vithybrid_cli.errors import VitHybridError
 from vithybrid_cli.output import visible
+from vithybrid_cli.output.duration import duration
 
 if TYPE_CHECKING:
     from rich.progress import Progress as RichProgress
@@ -26,7 +27,8 @@ class Progress:
     """Counts pictures and failures. ``count``, which may be slow, gives the total; it runs in a thread of its own.
 
     ``live`` allows a bar. It would overwrite results that go to the same terminal, directly or through another program.
-    ``unit`` is what is counted if it is something else.
+    ``unit`` is what is counted if it is something else. ``left`` gives the seconds that are left where the pictures so
+    far do not tell it, and ``interval`` those between plain lines where so many would fill a log.
     A resumed run starts with the pictures ``done`` and ``failed`` before; they do not count for its speed.
     """
 
@@ -40,6 +42,8 @@ class Progress:
         done: int = 0,
         failed: int = 0,
         unit: str = "pictures",
+        left: Callable[[], float | None] | None = None,
+        interval: float | None = None,
     ) -> None:
         self.done, self.failed = done, failed
         self._done_before = done
@@ -47,7 +51,8 @@ class Progress:
         self._unit = unit
         self._enabled = enabled
         self._count = count
-        self._bar = _bar() if enabled and live and sys.stderr.isatty() else None
+        self._left, self._interval = left, interval
+        self._bar = _bar(told=left is not None) if enabled and live and sys.stderr.isatty() else None
         self._doing: dict[str, str] = {}
         self._lines: dict[str, TaskID] = {}
         self._began = self._last_line = time.monotonic()
@@ -62,7 +67,7 @@ class Progress:
             self.report(f"resuming after {self.so_far}")
         if self._bar is not None:
             self._bar.start()
-            self._task = self._bar.add_task("", total=self.total, completed=self.done, failed="")
+            self._task = self._bar.add_task("", total=self.total, completed=self.done, failed="", left="")
         return self
 
     def __exit__(
@@ -84,8 +89,8 @@ class Progress:
         self.failed += failed
         if self._bar is not None:
             text = f"[red]{self.failed} failed" if self.failed else ""
-            self._bar.update(self._task, completed=self.done, total=self.total, failed=text)
-        elif self._enabled and time.monotonic() - self._last_line >= PLAIN_INTERVAL:
+            self._bar.update(self._task, completed=self.done, total=self.total, failed=text, left=self._time_left())
+        elif self._enabled and time.monotonic() - self._last_line >= (self._interval or PLAIN_INTERVAL):
             self._last_line = time.monotonic()
             self._write_line()
 
@@ -104,7 +109,7 @@ class Progress:
         if self._bar is None:
             return
         if who not in self._lines:
-            self._lines[who] = self._bar.add_task("", total=None, failed="", visible=False)
+            self._lines[who] = self._bar.add_task("", total=None, failed="", left="", visible=False)
         text = f"[dim]{visible(f'{who}: {what}')}"
         self._bar.update(self._lines[who], failed=text, completed=done, total=total, visible=total is not None)
 
@@ -120,16 +125,27 @@ class Progress:
         with suppress(VitHybridError, OSError):
             self.total = count()
 
+    def _rate(self) -> float:
+        return (self.done - self._done_before) / max(time.monotonic() - self._began, 1e-9)
+
+    def _time_left(self) -> str:
+        """In words; nothing where it is not known, or all is done."""
+        open_ones, rate = (self.total or 0) - self.done, self._rate()
+        if open_ones <= 0 or not rate:
+            return ""
+        seconds = open_ones / rate if self._left is None else self._left()
+        return "" if seconds is None else f"{duration(seconds)} left"
+
     def _write_line(self) -> None:
-        rate = (self.done - self._done_before) / max(time.monotonic() - self._began, 1e-9)
-        open_ones = (self.total or 0) - self.done
-        left = f", {open_ones / rate:.0f} s left" if open_ones > 0 and rate else ""
+        rate = self._rate()
+        left = f", {said}" if (said := self._time_left()) else ""
         failed = f", {self.failed} failed" if self.failed else ""
         doing = "".join(f"; {who}: {what}" for who, what in self._doing.items())
         typer.echo(visible(f"{self.so_far}, {rate:.1f}/s{left}{failed}{doing}"), err=True)
 
 
-def _bar() -> "RichProgress":
+def _bar(*, told: bool) -> "RichProgress":
+    """``told``: the time that is left is given, and not that of the pictures so far."""
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, ProgressColumn, Task, TextColumn, TimeRemainingColumn
     from rich.progress import Progress as RichProgress
@@ -145,7 +161,7 @@ def _bar() -> "RichProgress":
         BarColumn(),
         MofNCompleteColumn(),
         RateColumn(),
-        TimeRemainingColumn(compact=True),
+        TextColumn("{task.fields[left]}") if told else TimeRemainingColumn(compact=True),
         TextColumn("{task.fields[failed]}"),
         console=Console(stderr=True),
         transient=True,

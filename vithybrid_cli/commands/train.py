@@ -1,5 +1,6 @@
 """``vithybrid train``: labelled pictures become a checkpoint."""
 
+import math
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
 from functools import partial
@@ -14,12 +15,17 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError, option
+from vithybrid_cli.evaluation.figures import CONFUSIONS, Metrics
 from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import BUILT_IN
 from vithybrid_cli.output import default_format
 from vithybrid_cli.output.destination import opened
+from vithybrid_cli.runs.held_out import HeldOut
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import located
+from vithybrid_cli.runs.training_pace import Pace, work_of
+from vithybrid_cli.runs.training_told import About, at_the_end, before, epoch_line, expected_line
+from vithybrid_cli.runs.training_written import write_training
 from vithybrid_cli.settings import Reading, Running
 from vithybrid_cli.sources.labelled import Labelled
 from vithybrid_cli.sources.labelled.inputs import open_labelled
@@ -27,6 +33,8 @@ from vithybrid_cli.sources.labelled.inputs import open_labelled
 if TYPE_CHECKING:
     from vithybrid_cli.training.data import LabelledPictures
     from vithybrid_cli.training.run import StartingPoint, TrainingRun
+
+_PLAIN_INTERVAL = 60.0  # seconds between plain lines of progress, in a log of hours
 
 
 def train(
@@ -100,22 +108,18 @@ def train(
     """
     from vithybrid_cli.cores import available_cores
     from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
-    from vithybrid_cli.training.data import read_labelled
     from vithybrid_cli.training.recipe import recipe_for
     from vithybrid_cli.training.run import TrainingRun
 
     if config is not None and model is not None:
         raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
-    what = Reading(column=column)
-    read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
-    data = read(folder)
-    # What is wrong with it should not show after hours.
-    measured = None if held_out is None else read(held_out, data.labels)
+    _require_numbers(learning_rate, val_split)
     _check_output(output, folder, resume=resume)
-    if val_split is not None:
-        data, measured = data.split(val_split, seed)
+    what = Reading(column=column)
+    data, chooser, test = _pictures(folder, held_out, val_split, seed, what, label_column, offline=offline)
+    name = recipe_name or (RecipeName.SCRATCH if model is None else RecipeName.FINETUNE)
     recipe = recipe_for(
-        recipe_name or (RecipeName.SCRATCH if model is None else RecipeName.FINETUNE),
+        name,
         len(data.items),
         epochs=epochs,
         batch_size=batch_size,
@@ -126,37 +130,92 @@ def train(
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         how = Running(model=model or config or BUILT_IN, revision=revision, offline=offline)
+        start = _start(located(how, watch), with_weights=model is not None)
+        _require_freezable(start, freeze, how.model)
         run = TrainingRun(
-            _start(located(how, watch), with_weights=model is not None),
+            start,
             data,
             recipe,
             output,
             device=choose_device(device),
-            held_out=measured,
+            held_out=test if chooser is None else chooser,
+            choosing=chooser is not None,
             dtype=torch_dtype(weights_dtype),
             workers=workers or available_cores(),
         )
+        known = start.checkpoint.config.labels if start.with_weights else None
+        sized = epochs is not None or batch_size is not None
+        about = About(name, how.model, known, split=val_split, test=held_out, sized=sized)
         if resume and _has_begun(output):
             run.resume()
-        if run.epochs_done < recipe.epochs:
-            _tell(data, measured, watch)
-        else:
+        if run.epochs_done == recipe.epochs:
             watch.say(f"nothing left to train: {output} is trained for {_epochs(recipe.epochs)}")
-        all_read = _train(run, watch, progress=not (quiet or no_progress))
+        else:
+            for line in before(run, about):
+                watch.say(line)
+        all_read = _train(run, about, watch)
+        report = None
         if held_out is not None:
             source = open_labelled([held_out], what, label_column, offline=offline)
-            all_read &= _evaluate(output, source, device, watch)
-    if not all_read:
+            report = _measured(output, source, device, watch)
+        elif chooser is not None:
+            report = _measured(output, HeldOut(chooser, f"the held-out pictures of {folder}"), device, watch)
+        write_training(run, about, report)
+        _tell_the_end(run, about, report, watch)
+    if not all_read or (report is not None and report.unreadable):
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _tell(data: "LabelledPictures", held_out: "LabelledPictures | None", watch: Stderr) -> None:
-    """Say what is trained on, so that a wrong folder, or a label with few pictures, shows at once."""
-    watch.say(data.summary())
-    if data.left_out is not None:
-        watch.say(data.left_out)
-    if held_out is not None:
-        watch.say(f"held out: {held_out.summary()}")
+def _require_numbers(*values: float | None) -> None:
+    """Raise for what the ranges of options let through."""
+    if any(value is not None and not math.isfinite(value) for value in values):
+        raise typer.BadParameter("A number is needed, which nan and inf are not.")
+
+
+def _pictures(
+    folder: str,
+    held_out: str | None,
+    val_split: float | None,
+    seed: int,
+    what: Reading,
+    label_column: str | None,
+    *,
+    offline: bool,
+) -> tuple["LabelledPictures", "LabelledPictures | None", "LabelledPictures | None"]:
+    """The pictures to train on, those that are split from them to choose the epoch, and those to measure it on.
+
+    What is wrong with any of them shows here, and not after hours.
+    """
+    from vithybrid_cli.training.data import read_labelled
+
+    read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
+    data = read(folder)
+    test = None if held_out is None else read(held_out, data.labels)
+    if val_split is None:
+        return data, None, test
+    data, chooser = data.split(val_split, seed)
+    if not chooser.items:
+        raise UsageError(
+            f"{folder} has one picture of each label, so none can be held out.",
+            "Add pictures, or leave out {val_split}.",
+        )
+    return data, chooser, test
+
+
+def _require_freezable(start: "StartingPoint", freeze: Freeze | None, model: str) -> None:
+    """Raise UsageError where what is to keep its weights has learnt nothing, or is not there."""
+    if freeze is None:
+        return
+    if not start.with_weights:
+        raise UsageError(
+            f"{model} gives its architecture alone, and random weights would be kept as they are.",
+            "Leave out {freeze}, or give trained weights with {model}.",
+        )
+    if freeze is Freeze.BACKBONE and getattr(start.config, "backbone", None) is None:
+        raise UsageError(
+            f"{model} is no hybrid, and has no backbone to keep.",
+            "Leave out {freeze}, or give {freeze=encoder} to train the head alone.",
+        )
 
 
 def _has_begun(output: Path) -> bool:
@@ -196,24 +255,45 @@ def _start(path: Path, *, with_weights: bool) -> "StartingPoint":
     return StartingPoint(Checkpoint.read(path), with_weights=with_weights)
 
 
-def _train(run: "TrainingRun", watch: Stderr, *, progress: bool) -> bool:
+def _train(run: "TrainingRun", about: About, watch: Stderr) -> bool:
     """Train to the end, with a line for each epoch and the progress within it; whether all pictures could be read."""
     unreadable: set[str] = set()
-    total = (run.recipe.epochs - run.epochs_done) * run.trainer.steps_per_epoch * run.recipe.batch_size
-    with (
-        _interrupt_told(run, watch),
-        closing(run.steps()) as steps,
-        watch.showing(Progress(enabled=progress, total=total)) as shown,
-    ):
+    trainer, first = run.trainer, run.epochs_done
+    total = (run.recipe.epochs - first) * trainer.steps_per_epoch * run.recipe.batch_size
+    pace = _pace(run)
+    shown = Progress(enabled=watch.progress_shown, total=total, left=lambda: pace.left, interval=_PLAIN_INTERVAL)
+    told = first
+    with _interrupt_told(run, watch), closing(run.steps()) as steps, watch.showing(shown):
         for step in steps:
+            if run.epochs_done > told:
+                told = _tell_epoch(run, about, pace, watch)
+            is_time = pace.step(step.epoch)
             shown.advance(pictures=step.pictures + len(step.unreadable))
             for path in step.unreadable:
                 if path not in unreadable:
                     watch.say(f"{path}: left out, since it cannot be read")
             unreadable.update(step.unreadable)
-            if step.step == step.steps:
-                watch.say(f"epoch {step.epoch + 1} of {run.recipe.epochs}: loss {step.loss:.4f}")
+            if is_time and pace.whole is not None:
+                watch.say(expected_line(run, first, pace.whole))
+        if run.epochs_done > told:
+            _tell_epoch(run, about, pace, watch)
     return not unreadable
+
+
+def _pace(run: "TrainingRun") -> Pace:
+    trainer, epochs = run.trainer, run.recipe.epochs
+    sizes = [trainer.size_in(epoch) for epoch in range(epochs)]
+    held_out = 0 if run.held_out is None else len(run.held_out.items)
+    pictures = trainer.steps_per_epoch * run.recipe.batch_size
+    return Pace(work_of(sizes, pictures, held_out), trainer.steps_per_epoch, epochs_done=run.epochs_done)
+
+
+def _tell_epoch(run: "TrainingRun", about: About, pace: Pace, watch: Stderr) -> int:
+    """An epoch is on disk: draw the curve so far, and say how it went. How many epochs are done."""
+    pace.measured(run.epochs_done - 1)
+    write_training(run, about)
+    watch.say(epoch_line(run, run.history[-1]))
+    return run.epochs_done
 
 
 @contextmanager
@@ -236,13 +316,18 @@ def _epochs(count: int) -> str:
     return "1 epoch" if count == 1 else f"{count:,} epochs"
 
 
-def _evaluate(output: Path, held_out: Labelled, device: str, watch: Stderr) -> bool:
-    """Print how good the written checkpoint is on the held-out pictures; whether all of them could be read."""
+def _measured(output: Path, held_out: Labelled, device: str, watch: Stderr) -> Metrics:
+    """Print how good the written checkpoint is on the held-out pictures; the figures with all confusions."""
     from vithybrid_cli.pipeline.classifier import Classifier
 
     classifier = Classifier.from_pretrained(output, device=device)
     labels = {label: index for index, label in enumerate(classifier.labels)}
-    report = measure(classifier, held_out, labels, Reading(), watch)
+    report = measure(classifier, held_out, labels, Reading(), watch, all_confusions=True)
     with opened(None, remedy="make room there") as stream:
-        write_metrics(default_format(stream), stream, report)
-    return not report.unreadable
+        write_metrics(default_format(stream), stream, report.with_confusions(CONFUSIONS))
+    return report
+
+
+def _tell_the_end(run: "TrainingRun", about: About, report: Metrics | None, watch: Stderr) -> None:
+    for line in at_the_end(run, about, report, run.out):
+        watch.say(line)

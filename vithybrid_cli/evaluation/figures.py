@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from vithybrid_cli.choices import Activation
@@ -13,6 +13,7 @@ from vithybrid_cli.evaluation.faithful import Faithfulness
 from vithybrid_cli.evaluation.intervals import wilson
 from vithybrid_cli.results import ImageResult
 
+CONFUSIONS = 10  # that are shown
 TOP_K = 5  # predictions that a result must hold (fewer only if the model has fewer labels)
 
 
@@ -126,6 +127,10 @@ class Metrics:
         """The 95 % confidence interval of `top5`; None without pictures."""
         return wilson(self._correct_top5, self.pictures)
 
+    def with_confusions(self, most: int) -> Metrics:
+        """The same with the most frequent confusions alone, at most so many."""
+        return replace(self, confusions=self.confusions[:most])
+
     @property
     def _correct(self) -> int:
         return sum(label.correct for label in self.labels)
@@ -182,7 +187,7 @@ class Evaluation:
         if best and best[0] != true:
             self._confused[true, best[0]] += 1
 
-    def metrics(self, confusions: int | None = 10) -> Metrics:
+    def metrics(self, confusions: int | None = CONFUSIONS) -> Metrics:
         """The metrics so far, with the most frequent ``confusions``, at most so many; all of them for None.
 
         Labels come by index, without those that no picture has and that were never predicted. Equally frequent

@@ -54,10 +54,13 @@ def measure(
     what: Reading,
     watch: Watch,
     examples: "Examples | None" = None,
+    *,
+    all_confusions: bool = False,
 ) -> "Metrics":
     """Classify all pictures of ``source``; ``labels`` gives the class index of each of its labels.
 
-    Where there are ``examples``, they are told of each picture, and the metrics have all confusions.
+    Where there are ``examples``, they are told of each picture, and the metrics have all confusions, as they have if
+    these are asked for.
     `Watch.failure` is told of each that cannot be read. Raises UsageError when there are no pictures at all, and for a
     label that is not among ``labels``.
     """
@@ -95,7 +98,7 @@ def measure(
         )
     if line := survey.line():
         watch.say(line)
-    return evaluation.metrics() if examples is None else evaluation.metrics(confusions=None)
+    return evaluation.metrics(confusions=None) if all_confusions or examples is not None else evaluation.metrics()
 
 
 def _index(label: str, labels: Mapping[str, int], source: Labelled) -> int:

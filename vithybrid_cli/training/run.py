@@ -99,6 +99,10 @@ class TrainingRun:
 
     A checkpoint that has exactly the labels of ``data`` keeps their indices and its head. With other labels it gets
     another ``head``, which is None for random weights.
+
+    Each epoch is measured on the pictures ``held_out``. If they are ``choosing``, the best epoch is kept, and they set
+    the temperature; then what is measured on them is no test any more. Otherwise they decide nothing, and the last
+    epoch is kept.
     """
 
     def __init__(
@@ -110,6 +114,7 @@ class TrainingRun:
         *,
         device: torch.device,
         held_out: LabelledPictures | None = None,
+        choosing: bool = True,
         dtype: torch.dtype = torch.float32,
         workers: int = 2,
     ) -> None:
@@ -118,6 +123,7 @@ class TrainingRun:
             data = data.with_indices_of(start.checkpoint.config.labels)
             held_out = held_out and held_out.with_indices_of(data.labels)
         self.out, self.recipe, self.dtype, self.held_out = out, recipe, dtype, held_out
+        self.choosing = choosing and held_out is not None
         self.preprocessing = start.checkpoint.preprocessing
         self.config = replace(start.config, labels=data.labels)
         class_of(self.config)  # raises ModelError for what could not be written after the first epoch
@@ -136,9 +142,18 @@ class TrainingRun:
         return len(self.history)
 
     @property
-    def best(self) -> Epoch | None:
-        """The epoch whose checkpoint is kept: the best on the held-out pictures, else the last."""
-        return max(self.history, key=lambda one: (one.correct or 0, one.number), default=None)
+    def kept(self) -> Epoch | None:
+        """The epoch whose checkpoint is in the folder: the best on the held-out pictures if these choose, or the last.
+
+        Of equally good ones it is the later.
+        """
+        return self._kept_of(self.history)
+
+    def _kept_of(self, history: list[Epoch]) -> Epoch | None:
+        def rank(one: Epoch) -> tuple[int, int]:
+            return (one.correct or 0) if self.choosing else 0, one.number
+
+        return max(history, key=rank, default=None)
 
     def resume(self) -> None:
         """Continue the run that ``out`` holds. Raises UsageError if there is none or if it is another one."""
@@ -161,18 +176,20 @@ class TrainingRun:
                 self._finish_epoch(loss)
 
     def _finish_epoch(self, loss: float) -> None:
-        """Measure the epoch; write its checkpoint, if it is the best so far, and the state."""
+        """Measure the epoch; write its checkpoint, if that is to be kept, and the state."""
         found = None if self.held_out is None else self.trainer.measure(self.held_out, self.preprocessing)
         epoch = Epoch(self.epochs_done + 1, loss)
         if found is not None:
-            epoch = replace(epoch, correct=found.correct, pictures=len(found.targets), temperature=found.temperature)
-        self.history.append(epoch)
-        if self.best is epoch:
+            epoch = replace(epoch, correct=found.correct, pictures=len(found.targets))
+            epoch = replace(epoch, temperature=found.temperature if self.choosing else 1.0)
+        history = [*self.history, epoch]
+        if self._kept_of(history) is epoch:
             with self.trainer.averaged():
                 weights = with_temperature(raw_weights(self.trainer.network), epoch.temperature)
                 write_checkpoint(self.out, self.config, self.preprocessing, weights, self.dtype)
-        notes = json.dumps([asdict(one) for one in self.history])
-        write_state(self.out, self.trainer, self.epochs_done, self._identity(), notes)
+        notes = json.dumps([asdict(one) for one in history])
+        write_state(self.out, self.trainer, epoch.number, self._identity(), notes)
+        self.history = history  # of what is on disk alone: an interrupt may come at any time
 
     def _identity(self) -> str:
         """What decides the result, apart from the machine, and must be the same when the run is resumed."""
@@ -180,11 +197,14 @@ class TrainingRun:
         facts = {
             "pictures": len(data.items),
             "fingerprint of the pictures' names": data.fingerprint(),
-            "fingerprint of the held-out pictures' names": self.held_out and self.held_out.fingerprint(),
+            "fingerprint of the pictures that choose the epoch": self._choosers(),
             "config": write_config(self.config),
             "preprocessing": self.preprocessing.to_dict(),
         }
         return json.dumps({**asdict(self.recipe), **facts})
+
+    def _choosers(self) -> str:
+        return self.held_out.fingerprint() if self.held_out is not None and self.choosing else "none"
 
 
 def _size(size: tuple[int, int]) -> str:

@@ -161,5 +161,8 @@ def _facts(description: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[s
 
 
 def _short(value: Any) -> str:
+    words = {None: "none", True: "yes", False: "no"}
+    if value is None or isinstance(value, bool):
+        return words[value]
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
     return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"

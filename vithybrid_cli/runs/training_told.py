@@ -1,0 +1,245 @@
+"""What a training run says in words: before it begins, after each epoch, and at its end."""
+
+import shlex
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from vithybrid_cli.choices import Freeze, RecipeName
+from vithybrid_cli.errors import listed, option
+from vithybrid_cli.evaluation.figures import Confusion, LabelMetrics, Metrics
+from vithybrid_cli.output.duration import duration
+
+if TYPE_CHECKING:
+    import numpy as np
+    import numpy.typing as npt
+
+    from vithybrid_cli.training.run import Epoch, TrainingRun
+
+CURVE, FIGURES = "training.svg", "training.json"
+FEW_PICTURES = 5  # of a label, of which little can be learnt
+FEW_STEPS = 100  # of a whole run
+_UNEQUAL = 5  # times as many pictures of one label as of another
+_NAMED = 5  # labels in a line
+_WORST = 3  # labels at the end
+_TAKEN_FOR = 2  # other labels of each
+_WIDTH = 12  # of the first column
+
+
+@dataclass(frozen=True, slots=True)
+class About:
+    """What the user chose: the recipe, the model that it starts from, and what is held out.
+
+    ``known`` are the labels of that model; none where it starts from random weights. ``split`` is the share of the
+    pictures that is held out to choose the epoch, ``test`` what is only measured. ``sized`` tells that the user chose
+    epochs or batches himself.
+    """
+
+    recipe: RecipeName
+    model: str
+    known: tuple[str, ...] | None
+    split: float | None = None
+    test: str | None = None
+    sized: bool = False
+
+
+def before(run: "TrainingRun", about: About) -> Iterator[str]:
+    """What is trained, how, and on what, before it begins; and what a careful person would change first."""
+    recipe, data, network = run.recipe, run.trainer.data, run.trainer.network
+    steps = run.trainer.steps_per_epoch
+    yield _line(
+        "recipe",
+        f"{about.recipe}, {_counted(recipe.epochs, 'epoch')} of {_counted(steps, 'step')} "
+        f"with {_counted(recipe.batch_size, 'picture')} each",
+    )
+    yield _line("from", _origin(about, sum(one.numel() for one in network.parameters())))
+    if recipe.freeze is not None:
+        learning = sum(one.numel() for one in network.parameters() if one.requires_grad)
+        frozen = "its backbone" if recipe.freeze is Freeze.BACKBONE else "all but its head"
+        yield _line("learns", f"{_large(learning)} parameters; {frozen} keeps its weights")
+    if about.known is not None:
+        yield _line("labels", _labels(data.labels, about))
+    yield _line("pictures", data.summary())
+    if run.held_out is not None and run.choosing:
+        yield _line("held out", f"{run.held_out.summary()}; they choose the epoch that is kept")
+    elif run.held_out is not None:
+        yield _line("held out", f"{run.held_out.summary()}; they choose nothing, the last epoch is kept")
+    if data.left_out is not None:
+        name, _, what = data.left_out.partition(": ")
+        yield _line(name, what)
+    yield from _advice(run, about)
+
+
+def _origin(about: About, parameters: int) -> str:
+    size = f"{_large(parameters)} parameters"
+    if about.known is None:
+        return f"random weights in the architecture of {about.model}, {size}"
+    return f"the weights of {about.model}, {size}"
+
+
+def _labels(labels: Sequence[str], about: About) -> str:
+    """How many labels the model knows by name, and which it does not."""
+    known = set(about.known or ())
+    new = [label for label in labels if label not in known]
+    if not new:
+        same = "all of them known to" if len(labels) < len(known) else "the same as those of"
+        return f"{len(labels)}, {same} {about.model}"
+    if len(new) == len(labels):
+        return f"{len(labels)}, none of which {about.model} knows by this name"
+    return f"{len(labels)}, of which {about.model} knows {len(labels) - len(new)} by name; new: {listed(new, _NAMED)}"
+
+
+def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
+    """What makes a result poor that was easily better."""
+    data, recipe = run.trainer.data, run.recipe
+    yield from _about_counts(data.labels, _counts(data.targets, len(data.labels)), weighted=recipe.class_weights)
+    steps = recipe.epochs * run.trainer.steps_per_epoch
+    if steps < FEW_STEPS and not about.sized:
+        yield (
+            f"note: that makes {_counted(steps, 'step')} in all, which is few; {option('epochs')} gives more, and so "
+            f"does a smaller {option('batch_size')}"
+        )
+    if run.held_out is None and about.test is None:
+        yield (
+            f"note: no picture is held out, so nothing will tell how good it gets; {option('val_split', '0.1')} holds "
+            "out a tenth of each label"
+        )
+    if about.known is None and about.recipe is RecipeName.FINETUNE:
+        yield (
+            "note: this recipe is made for weights that have learnt already, and here they are random; "
+            f"{option('recipe', 'scratch')} is made for those"
+        )
+    if about.known is not None and about.recipe is RecipeName.SCRATCH:
+        yield (
+            f"note: the rates of this recipe are made for random weights, and soon overwrite what {about.model} has "
+            f"learnt; {option('recipe', 'finetune')} keeps more of it"
+        )
+
+
+def _about_counts(labels: Sequence[str], counts: Sequence[int], *, weighted: bool) -> Iterator[str]:
+    pairs = sorted(zip(counts, range(len(labels)), strict=True))
+    if few := [f"{labels[index]} {count}" for count, index in pairs if count < FEW_PICTURES]:
+        yield (
+            f"note: fewer than {FEW_PICTURES} pictures to learn from: {listed(few, _NAMED)}; more of them would help "
+            "most"
+        )
+    (fewest, rare), (most, frequent) = pairs[0], pairs[-1]
+    if most >= _UNEQUAL * fewest and not weighted:
+        yield (
+            f"note: the labels are unequal, as {labels[frequent]} with {most:,} and {labels[rare]} with {fewest:,}; "
+            f"{option('class_weights')} lets rare ones count as much as frequent ones"
+        )
+
+
+def _counts(targets: "npt.NDArray[np.int64]", labels: int) -> list[int]:
+    import numpy as np
+
+    counts: list[int] = np.bincount(targets, minlength=labels).tolist()
+    return counts
+
+
+def expected_line(run: "TrainingRun", epochs_before: int, seconds: float) -> str:
+    """How long the run takes, which was resumed after ``epochs_before``."""
+    left = run.recipe.epochs - epochs_before
+    whole = (
+        "the whole run"
+        if not epochs_before
+        else f"the {_counted(left, 'epoch')} that {'is' if left == 1 else 'are'} left"
+    )
+    return _line("expected", f"about {duration(seconds)} for {whole}, by its first steps")
+
+
+def epoch_line(run: "TrainingRun", epoch: "Epoch") -> str:
+    """What is known after an ``epoch``, in columns that stand below each other."""
+    total = run.recipe.epochs
+    said = f"epoch {epoch.number:>{len(str(total))}} of {total}: loss {epoch.loss:.4f}"
+    if epoch.correct is None or not epoch.pictures:
+        return said
+    said += f", held out {epoch.correct / epoch.pictures:6.1%} right"
+    best = run.kept
+    if not run.choosing or best is None:
+        return said
+    return f"{said}, {'the best so far' if best.number == epoch.number else f'best: epoch {best.number}'}"
+
+
+def at_the_end(run: "TrainingRun", about: About, metrics: Metrics | None, out: Path) -> Iterator[str]:
+    """What came out: how good it is and how sure that is, what it confuses, what was written, and what to do next.
+
+    ``metrics`` have all confusions; without them nothing was held out.
+    """
+    kept = run.kept
+    if kept is not None:
+        yield _line("kept", _kept(run, kept))
+    if metrics is None or not metrics.pictures:
+        yield _line("accuracy", "not measured, since no picture was held out")
+    else:
+        yield _line("accuracy", _accuracy(metrics, chosen=run.choosing and about.test is None))
+        if weakest := list(_weakest(metrics)):
+            yield _line("weakest", "; ".join(weakest))
+    if kept is not None and run.choosing:
+        yield _line("scores", _scores(kept))
+    yield _line("written", f"{out}, with its curve in {CURVE} and its figures in {FIGURES}")
+    yield _line("next", f"vithybrid classify PICTURES -m {_typed(out)}")
+
+
+def _kept(run: "TrainingRun", kept: "Epoch") -> str:
+    total = run.recipe.epochs
+    if run.choosing:
+        return f"epoch {kept.number} of {total}, the best on the held-out pictures"
+    return f"epoch {kept.number} of {total}, the last"
+
+
+def _accuracy(metrics: Metrics, *, chosen: bool) -> str:
+    low, high = metrics.top1_interval or (0.0, 1.0)
+    most = max(metrics.labels, key=lambda row: row.pictures)
+    said = (
+        f"{metrics.top1 or 0.0:.1%} of {_counted(metrics.pictures, 'held-out picture')} are right "
+        f"(95% interval: {low:.1%} to {high:.1%})"
+    )
+    if low <= most.pictures / metrics.pictures:
+        said += f"; whoever always says {most.label} is right on {most.pictures / metrics.pictures:.1%}"
+    return f"{said}; they also chose the epoch, so expect a little less of others" if chosen else said
+
+
+def _weakest(metrics: Metrics) -> Iterator[str]:
+    """The labels that are recognised least often, with what they are taken for."""
+    wrong = [row for row in metrics.labels if row.pictures > row.correct]
+    for row in sorted(wrong, key=lambda row: (row.correct / row.pictures, row.correct - row.pictures))[:_WORST]:
+        others = [pair for pair in metrics.confusions if pair.true_index == row.index][:_TAKEN_FOR]
+        yield _weak(row, others)
+
+
+def _weak(row: LabelMetrics, others: Sequence[Confusion]) -> str:
+    taken = ", ".join(f"{pair.count} taken for {pair.predicted}" for pair in others)
+    return f"{row.label} {row.correct} of {row.pictures} right" + (f" ({taken})" if taken else "")
+
+
+def _scores(kept: "Epoch") -> str:
+    """What the temperature means."""
+    from vithybrid_cli.training.held_out import LEAST_FOR_TEMPERATURE
+
+    divided = f"the network's outputs are divided by {kept.temperature:.2f}"
+    if (kept.pictures or 0) < LEAST_FOR_TEMPERATURE:
+        return f"as the network gives them; fitting them takes {LEAST_FOR_TEMPERATURE} held-out pictures"
+    if kept.temperature > 1:
+        return f"{divided}, since it was surer than it was right"
+    return f"{divided}, since it was right more often than it was sure"
+
+
+def _typed(out: Path) -> str:
+    """The folder as a model's name in a shell: what is no path could be an alias."""
+    text = str(out)
+    return shlex.quote(text if "/" in text else f"./{text}")
+
+
+def _line(name: str, text: str) -> str:
+    return f"{name + ':':<{_WIDTH}}{text}"
+
+
+def _large(number: int) -> str:
+    return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:.1f} million"
+
+
+def _counted(count: int, what: str) -> str:
+    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -1,0 +1,87 @@
+"""What a training run writes beside its checkpoint: a curve for people, and its figures for programs.
+
+Both are made of what decides the run and what it found out, and of no time or clock: the same bytes after a break.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from vithybrid_cli.atomic import write_text
+from vithybrid_cli.errors import UsageError
+from vithybrid_cli.evaluation.figures import Metrics
+from vithybrid_cli.evaluation.intervals import wilson
+from vithybrid_cli.output.json_records import to_json
+from vithybrid_cli.runs.training_told import CURVE, FIGURES, About
+
+if TYPE_CHECKING:
+    from vithybrid_cli.training.run import Epoch, TrainingRun
+
+
+def write_training(run: "TrainingRun", about: About, measured: Metrics | None = None) -> None:
+    """Write ``training.svg`` and ``training.json`` into the run's folder, each whole. Raises UsageError.
+
+    ``measured`` is how good the written checkpoint is, once that is known.
+    """
+    from vithybrid_cli.report.training_curve import training_curve
+
+    kept = None if run.kept is None else run.kept.number
+    points = [_point(one) for one in run.history]
+    _write(run.out / CURVE, training_curve(points, run.recipe.epochs, kept, f"Training of {run.out.resolve().name}"))
+    _write(run.out / FIGURES, to_json(training_record(run, about, measured), indent=2) + "\n")
+
+
+def _write(file: Path, text: str) -> None:
+    try:
+        write_text(file, text)
+    except OSError as error:
+        raise UsageError(
+            f"{file} cannot be written ({error.strerror or error}).", "Make room, and go on with {resume}."
+        ) from error
+
+
+def training_record(run: "TrainingRun", about: About, measured: Metrics | None) -> dict[str, Any]:
+    """All of it as plain values: how it was trained, on what, how each epoch went, which is kept and how good that is.
+
+    ``chosen_by`` says what decided which epoch is kept; the accuracy on pictures that did is no test.
+    """
+    data, held_out = run.trainer.data, run.held_out
+    counts = _counts(data.targets, data.labels)
+    held = [0] * len(data.labels) if held_out is None else _counts(held_out.targets, data.labels)
+    return {
+        "recipe": {"name": about.recipe, **asdict(run.recipe)},
+        "start": {"model": about.model, "weights": "random" if about.known is None else "its own"},
+        "chosen_by": "held-out pictures" if run.choosing else "none, the last epoch",
+        "labels": [
+            {"label": label, "trained_on": trained, "held_out": out}
+            for label, trained, out in zip(data.labels, counts, held, strict=True)
+        ],
+        "epochs": [_epoch(one) for one in run.history],
+        "kept": None if run.kept is None else run.kept.number,
+        "held_out": [item.name for item in held_out.items] if held_out is not None and about.split else None,
+        "measured": None if measured is None else measured.record(),
+    }
+
+
+def _counts(targets: Any, labels: tuple[str, ...]) -> list[int]:
+    import numpy as np
+
+    counts: list[int] = np.bincount(targets, minlength=len(labels)).tolist()
+    return counts
+
+
+def _epoch(one: "Epoch") -> dict[str, Any]:
+    record: dict[str, Any] = {"epoch": one.number, "loss": round(one.loss, 6)}
+    if one.correct is None or not one.pictures:
+        return record
+    accuracy = round(one.correct / one.pictures, 6)
+    right = {"correct": one.correct, "pictures": one.pictures, "accuracy": accuracy}
+    return record | right | {"temperature": round(one.temperature, 6)}
+
+
+def _point(one: "Epoch") -> Any:
+    from vithybrid_cli.report.training_curve import Point
+
+    if one.correct is None or not one.pictures:
+        return Point(one.number, one.loss)
+    return Point(one.number, one.loss, one.correct / one.pictures, wilson(one.correct, one.pictures))
