@@ -48,7 +48,22 @@ def train(
     output: Annotated[Path, typer.Option("--output", "-o", help="The folder to write the checkpoint to.")],
     held_out: Annotated[
         str | None,
-        typer.Option(metavar="INPUT", help="Labelled pictures to evaluate it on.", show_default=False),
+        typer.Option(
+            metavar="INPUT",
+            help="Labelled pictures to measure it on. They choose nothing, so the figures are those of a test.",
+            show_default=False,
+        ),
+    ] = None,
+    val_split: Annotated[
+        float | None,
+        typer.Option(
+            metavar="SHARE",
+            min=0.001,
+            max=0.9,
+            help="Hold out this share of the pictures of each label, as 0.1. They choose the epoch that is kept, and "
+            "fit the scores to how often they are right.",
+            show_default=False,
+        ),
     ] = None,
     column: options.Column = None,
     label_column: options.LabelColumn = None,
@@ -67,20 +82,43 @@ def train(
     ] = None,
     recipe_name: Annotated[
         RecipeName | None,
-        typer.Option("--recipe", help="How it is trained.", show_default="finetune with --model, else scratch"),
+        typer.Option(
+            "--recipe",
+            help="scratch is made for random weights: many epochs of pictures that are varied strongly. finetune is "
+            "made for weights that have learnt: few epochs at low rates, most of it near the head.",
+            show_default="finetune with --model, else scratch",
+        ),
     ] = None,
-    epochs: Annotated[int | None, typer.Option(min=1, help="Passes over all pictures.")] = None,
-    batch_size: Annotated[int | None, typer.Option("--batch-size", "-b", min=1, help="Pictures per step.")] = None,
-    learning_rate: Annotated[float | None, typer.Option("--lr", min=0, help="The highest learning rate.")] = None,
-    freeze: Annotated[Freeze | None, typer.Option(help="What keeps its weights.")] = None,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, metavar="N", help="Passes over all pictures.", show_default="the recipe's")
+    ] = None,
+    batch_size: Annotated[
+        int | None,
+        typer.Option("--batch-size", "-b", min=1, metavar="N", help="Pictures per step.", show_default="the recipe's"),
+    ] = None,
+    learning_rate: Annotated[
+        float | None,
+        typer.Option("--lr", min=0, metavar="RATE", help="The highest learning rate.", show_default="the recipe's"),
+    ] = None,
+    freeze: Annotated[
+        Freeze | None,
+        typer.Option(
+            help="Keep the weights of a hybrid's backbone, or of all but the head (encoder), as --model has them.",
+            show_default=False,
+        ),
+    ] = None,
     class_weights: Annotated[
         bool, typer.Option("--class-weights", help="Let rare labels count as much as frequent ones.")
     ] = False,
-    val_split: Annotated[
-        float | None,
-        typer.Option(min=0.001, max=0.9, help="Hold out this share of the pictures of each label to measure on."),
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, max=2**32 - 1, help="Seed of weights, order, crops and flips.")] = 0,
+    seed: Annotated[
+        int,
+        typer.Option(
+            min=0,
+            max=2**32 - 1,
+            metavar="N",
+            help="Seed of weights, of the order and variation of pictures, and of what --val-split holds out.",
+        ),
+    ] = 0,
     weights_dtype: Annotated[
         options.WeightsDtype, typer.Option(help="Number format of the stored weights.")
     ] = options.WeightsDtype.FLOAT32,
@@ -96,15 +134,23 @@ def train(
 
     The folders' names become the labels, or what an archive or a table says of its pictures.
 
-    The checkpoint is written after every epoch, in the layout of transformers.
+    With --model, labels that the model knows by name begin with what it has learnt of them.
 
-    With --model, a folder with the same labels keeps the trained head; other labels get a new one.
+    The checkpoint is written in the layout of transformers, with a curve (training.svg) and its figures (training.json).
+
+    The last epoch is kept, or with --val-split the best one on the pictures that it holds out.
+
+    Since these choose, new pictures do a little worse; add --held-out, whose pictures choose nothing, for a test.
 
     Examples:
 
-      vithybrid train photos/train -o runs/mine --held-out photos/test
+      vithybrid train photos -o runs/mine -m base-384 --val-split 0.1
 
-      vithybrid train photos/train -o runs/mine -m google/vit-hybrid-base-bit-384 --epochs 3 --lr 2e-5 -b 16
+      vithybrid train photos/train -o runs/mine -m tiny --held-out photos/test
+
+      vithybrid train photos/train -o runs/mine -c tiny --val-split 0.1 --held-out photos/test --resume
+
+      vithybrid train photos -o runs/mine -m base-384 --freeze encoder --class-weights --val-split 0.2
     """
     from vithybrid_cli.cores import available_cores
     from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
@@ -143,9 +189,8 @@ def train(
             dtype=torch_dtype(weights_dtype),
             workers=workers or available_cores(),
         )
-        known = start.checkpoint.config.labels if start.with_weights else None
         sized = epochs is not None or batch_size is not None
-        about = About(name, how.model, known, split=val_split, test=held_out, sized=sized)
+        about = About(name, how.model, split=val_split, test=held_out, sized=sized)
         if resume and _has_begun(output):
             run.resume()
         if run.epochs_done == recipe.epochs:

@@ -9,6 +9,7 @@ from vithybrid_cli.report.document import escaped
 _WIDTH, _LEFT, _RIGHT = 720, 64, 24
 _PANEL, _GAP, _TOP, _BOTTOM = 190, 52, 66, 52
 _TICKS = 5  # at most about so many on an axis
+_LEAST = 0.02  # of a value, that an axis shows
 _DOTS = 60  # epochs that are still marked one by one
 _STYLE = """
 svg { color-scheme: light dark; font: 12px system-ui, "Noto Sans", sans-serif; }
@@ -16,11 +17,11 @@ svg { color-scheme: light dark; font: 12px system-ui, "Noto Sans", sans-serif; }
 .name { fill: #1d1e22; font-size: 13px; font-weight: 600; } .title { fill: #1d1e22; font-size: 15px; font-weight: 600; }
 .line { stroke: #3a4fb0; fill: none; stroke-width: 2; stroke-linejoin: round; } .dot { fill: #3a4fb0; }
 .band { fill: #3a4fb0; fill-opacity: 0.14; } .kept { stroke: #7a5100; stroke-dasharray: 4 4; fill: none; }
-.kept-name { fill: #7a5100; } .kept-dot { fill: #ffffff; stroke: #7a5100; stroke-width: 2.5; }
+.kept-name { fill: #7a5100; stroke: #ffffff; stroke-width: 4; paint-order: stroke; } .kept-dot { fill: #ffffff; stroke: #7a5100; stroke-width: 2.5; }
 @media (prefers-color-scheme: dark) {
   .ground { fill: #1d1f23; } .grid { stroke: #34363d; } text { fill: #a6a9b3; } .name, .title { fill: #e9e9eb; }
   .line { stroke: #a5b4ff; } .dot { fill: #a5b4ff; } .band { fill: #a5b4ff; } .kept { stroke: #ecc06c; }
-  .kept-name { fill: #ecc06c; } .kept-dot { fill: #1d1f23; stroke: #ecc06c; }
+  .kept-name { fill: #ecc06c; stroke: #1d1f23; } .kept-dot { fill: #1d1f23; stroke: #ecc06c; }
 }
 """
 
@@ -94,8 +95,10 @@ def _panels(points: Sequence[Point]) -> list[Panel]:
 
 
 def _ticks(low: float, high: float, most: float = math.inf) -> list[float]:
-    """Round numbers around a range."""
-    rough = max(high - low, 1e-3) / _TICKS
+    """Round numbers around a range, which is never nothing."""
+    if high - low < _LEAST * max(abs(high), 1):
+        low, high = low - _LEAST * max(abs(high), 1) / 2, high + _LEAST * max(abs(high), 1) / 2
+    rough = (high - low) / _TICKS
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= rough * 0.999)
     first = max(math.floor(low / step + 1e-9), 0)
@@ -136,11 +139,11 @@ def _band(panel: Panel, epochs: int) -> str:
 
 
 def _tick(panel: Panel, tick: float, digits: int) -> str:
-    return f"{100 * tick:.{digits}f} %" if panel.percent else f"{tick:.{digits}f}"
+    return f"{100 * tick:.{digits}f}%" if panel.percent else f"{tick:.{digits}f}"
 
 
 def _value(panel: Panel, value: float) -> str:
-    return f"{100 * value:.1f} %" if panel.percent else f"{value:.4f}"
+    return f"{100 * value:.1f}%" if panel.percent else f"{value:.4f}"
 
 
 def _kept_mark(panels: Sequence[Panel], points: Sequence[Point], epochs: int, kept: int | None) -> str:
@@ -159,7 +162,7 @@ def _kept_mark(panels: Sequence[Panel], points: Sequence[Point], epochs: int, ke
     )
     return (
         f'<path class="kept" d="M{_n(x)} {panels[0].top}V{bottom}"/>{rings}<text class="kept-name" '
-        f'x="{_n(x + shift)}" y="{_n(bottom - 8)}" text-anchor="{anchor}">epoch {kept} is kept</text>'
+        f'x="{_n(x + shift)}" y="{_n(panels[-1].top + 16)}" text-anchor="{anchor}">epoch {kept} is kept</text>'
     )
 
 

@@ -31,14 +31,12 @@ _WIDTH = 12  # of the first column
 class About:
     """What the user chose: the recipe, the model that it starts from, and what is held out.
 
-    ``known`` are the labels of that model; none where it starts from random weights. ``split`` is the share of the
-    pictures that is held out to choose the epoch, ``test`` what is only measured. ``sized`` tells that the user chose
-    epochs or batches himself.
+    ``split`` is the share of the pictures that is held out to choose the epoch, ``test`` what is only measured.
+    ``sized``: epochs or batches are the user's own choice.
     """
 
     recipe: RecipeName
     model: str
-    known: tuple[str, ...] | None
     split: float | None = None
     test: str | None = None
     sized: bool = False
@@ -53,13 +51,13 @@ def before(run: "TrainingRun", about: About) -> Iterator[str]:
         f"{about.recipe}, {_counted(recipe.epochs, 'epoch')} of {_counted(steps, 'step')} "
         f"with {_counted(recipe.batch_size, 'picture')} each",
     )
-    yield _line("from", _origin(about, sum(one.numel() for one in network.parameters())))
+    yield _line("from", _origin(run, about))
     if recipe.freeze is not None:
         learning = sum(one.numel() for one in network.parameters() if one.requires_grad)
         frozen = "its backbone" if recipe.freeze is Freeze.BACKBONE else "all but its head"
         yield _line("learns", f"{_large(learning)} parameters; {frozen} keeps its weights")
-    if about.known is not None:
-        yield _line("labels", _labels(data.labels, about))
+    if run.head is not None:
+        yield _line("labels", run.head.summary())
     yield _line("pictures", data.summary())
     if run.held_out is not None and run.choosing:
         yield _line("held out", f"{run.held_out.summary()}; they choose the epoch that is kept")
@@ -71,23 +69,11 @@ def before(run: "TrainingRun", about: About) -> Iterator[str]:
     yield from _advice(run, about)
 
 
-def _origin(about: About, parameters: int) -> str:
-    size = f"{_large(parameters)} parameters"
-    if about.known is None:
+def _origin(run: "TrainingRun", about: About) -> str:
+    size = f"{_large(sum(one.numel() for one in run.trainer.network.parameters()))} parameters"
+    if run.head is None:
         return f"random weights in the architecture of {about.model}, {size}"
     return f"the weights of {about.model}, {size}"
-
-
-def _labels(labels: Sequence[str], about: About) -> str:
-    """How many labels the model knows by name, and which it does not."""
-    known = set(about.known or ())
-    new = [label for label in labels if label not in known]
-    if not new:
-        same = "all of them known to" if len(labels) < len(known) else "the same as those of"
-        return f"{len(labels)}, {same} {about.model}"
-    if len(new) == len(labels):
-        return f"{len(labels)}, none of which {about.model} knows by this name"
-    return f"{len(labels)}, of which {about.model} knows {len(labels) - len(new)} by name; new: {listed(new, _NAMED)}"
 
 
 def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
@@ -105,12 +91,12 @@ def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
             f"note: no picture is held out, so nothing will tell how good it gets; {option('val_split', '0.1')} holds "
             "out a tenth of each label"
         )
-    if about.known is None and about.recipe is RecipeName.FINETUNE:
+    if run.head is None and about.recipe is RecipeName.FINETUNE:
         yield (
             "note: this recipe is made for weights that have learnt already, and here they are random; "
             f"{option('recipe', 'scratch')} is made for those"
         )
-    if about.known is not None and about.recipe is RecipeName.SCRATCH:
+    if run.head is not None and about.recipe is RecipeName.SCRATCH:
         yield (
             f"note: the rates of this recipe are made for random weights, and soon overwrite what {about.model} has "
             f"learnt; {option('recipe', 'finetune')} keeps more of it"
@@ -195,7 +181,7 @@ def _accuracy(metrics: Metrics, *, chosen: bool) -> str:
     most = max(metrics.labels, key=lambda row: row.pictures)
     said = (
         f"{metrics.top1 or 0.0:.1%} of {_counted(metrics.pictures, 'held-out picture')} are right "
-        f"(95% interval: {low:.1%} to {high:.1%})"
+        f"(95 % interval: {low:.1%} to {high:.1%})"
     )
     if low <= most.pictures / metrics.pictures:
         said += f"; whoever always says {most.label} is right on {most.pictures / metrics.pictures:.1%}"

@@ -50,7 +50,7 @@ def training_record(run: "TrainingRun", about: About, measured: Metrics | None) 
     held = [0] * len(data.labels) if held_out is None else _counts(held_out.targets, data.labels)
     return {
         "recipe": {"name": about.recipe, **asdict(run.recipe)},
-        "start": {"model": about.model, "weights": "random" if about.known is None else "its own"},
+        "start": {"model": about.model, "weights": "random" if run.head is None else "its own"},
         "chosen_by": "held-out pictures" if run.choosing else "none, the last epoch",
         "labels": [
             {"label": label, "trained_on": trained, "held_out": out}
