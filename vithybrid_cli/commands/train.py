@@ -1,20 +1,18 @@
 """``vithybrid train``: labelled pictures become a checkpoint."""
 
 import math
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
 from vithybrid_cli.choices import Freeze, RecipeName
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
-from vithybrid_cli.commands.progress import Progress
+from vithybrid_cli.commands.train_loop import train_to_the_end
 from vithybrid_cli.commands.watch import Stderr
-from vithybrid_cli.errors import UsageError, option
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.evaluation.figures import CONFUSIONS, Metrics
 from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import BUILT_IN
@@ -23,18 +21,19 @@ from vithybrid_cli.output.destination import opened
 from vithybrid_cli.runs.held_out import HeldOut
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import located
-from vithybrid_cli.runs.training_pace import Pace, work_of
-from vithybrid_cli.runs.training_told import About, at_the_end, before, epoch_line, expected_line
+from vithybrid_cli.runs.training_start import (
+    has_begun,
+    measured_between,
+    pictures_for,
+    require_freezable,
+    require_new,
+    starting_point,
+)
+from vithybrid_cli.runs.training_told import About, at_the_end
 from vithybrid_cli.runs.training_written import write_training
 from vithybrid_cli.settings import Reading, Running
 from vithybrid_cli.sources.labelled import Labelled
 from vithybrid_cli.sources.labelled.inputs import open_labelled
-
-if TYPE_CHECKING:
-    from vithybrid_cli.training.data import LabelledPictures
-    from vithybrid_cli.training.run import StartingPoint, TrainingRun
-
-_PLAIN_INTERVAL = 60.0  # seconds between plain lines of progress, in a log of hours
 
 
 def train(
@@ -154,15 +153,19 @@ def train(
     """
     from vithybrid_cli.cores import available_cores
     from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
+    from vithybrid_cli.training.data import read_labelled
     from vithybrid_cli.training.recipe import recipe_for
     from vithybrid_cli.training.run import TrainingRun
 
     if config is not None and model is not None:
         raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
+    if freeze is not None and model is None:
+        raise UsageError("Random weights have learnt nothing worth keeping.", "Leave out {freeze}, or give a {model}.")
     _require_numbers(learning_rate, val_split)
-    _check_output(output, folder, resume=resume)
+    require_new(output, folder, resume=resume)
     what = Reading(column=column)
-    data, chooser, test = _pictures(folder, held_out, val_split, seed, what, label_column, offline=offline)
+    read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
+    data, chooser, test = pictures_for(folder, held_out, val_split, seed, read)
     name = recipe_name or (RecipeName.SCRATCH if model is None else RecipeName.FINETUNE)
     recipe = recipe_for(
         name,
@@ -176,29 +179,24 @@ def train(
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         how = Running(model=model or config or BUILT_IN, revision=revision, offline=offline)
-        start = _start(located(how, watch), with_weights=model is not None)
-        _require_freezable(start, freeze, how.model)
+        start = starting_point(located(how, watch), with_weights=model is not None)
+        require_freezable(start, freeze, how.model)
         run = TrainingRun(
             start,
             data,
             recipe,
             output,
             device=choose_device(device),
-            held_out=test if chooser is None else chooser,
+            held_out=measured_between(chooser, test),
             choosing=chooser is not None,
             dtype=torch_dtype(weights_dtype),
             workers=workers or available_cores(),
         )
         sized = epochs is not None or batch_size is not None
-        about = About(name, how.model, split=val_split, test=held_out, sized=sized)
-        if resume and _has_begun(output):
+        about = About(name, how.model, chooser, test, held_out, sized=sized)
+        if resume and has_begun(output):
             run.resume()
-        if run.epochs_done == recipe.epochs:
-            watch.say(f"nothing left to train: {output} is trained for {_epochs(recipe.epochs)}")
-        else:
-            for line in before(run, about):
-                watch.say(line)
-        all_read = _train(run, about, watch)
+        all_read = train_to_the_end(run, about, watch)
         report = None
         if held_out is not None:
             source = open_labelled([held_out], what, label_column, offline=offline)
@@ -206,7 +204,8 @@ def train(
         elif chooser is not None:
             report = _measured(output, HeldOut(chooser, f"the held-out pictures of {folder}"), device, watch)
         write_training(run, about, report)
-        _tell_the_end(run, about, report, watch)
+        for line in at_the_end(run, about, report):
+            watch.say(line)
     if not all_read or (report is not None and report.unreadable):
         raise typer.Exit(EXIT_SOME_FAILED)
 
@@ -217,162 +216,13 @@ def _require_numbers(*values: float | None) -> None:
         raise typer.BadParameter("A number is needed, which nan and inf are not.")
 
 
-def _pictures(
-    folder: str,
-    held_out: str | None,
-    val_split: float | None,
-    seed: int,
-    what: Reading,
-    label_column: str | None,
-    *,
-    offline: bool,
-) -> tuple["LabelledPictures", "LabelledPictures | None", "LabelledPictures | None"]:
-    """The pictures to train on, those that are split from them to choose the epoch, and those to measure it on.
-
-    What is wrong with any of them shows here, and not after hours.
-    """
-    from vithybrid_cli.training.data import read_labelled
-
-    read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
-    data = read(folder)
-    test = None if held_out is None else read(held_out, data.labels)
-    if val_split is None:
-        return data, None, test
-    data, chooser = data.split(val_split, seed)
-    if not chooser.items:
-        raise UsageError(
-            f"{folder} has one picture of each label, so none can be held out.",
-            "Add pictures, or leave out {val_split}.",
-        )
-    return data, chooser, test
-
-
-def _require_freezable(start: "StartingPoint", freeze: Freeze | None, model: str) -> None:
-    """Raise UsageError where what is to keep its weights has learnt nothing, or is not there."""
-    if freeze is None:
-        return
-    if not start.with_weights:
-        raise UsageError(
-            f"{model} gives its architecture alone, and random weights would be kept as they are.",
-            "Leave out {freeze}, or give trained weights with {model}.",
-        )
-    if freeze is Freeze.BACKBONE and getattr(start.config, "backbone", None) is None:
-        raise UsageError(
-            f"{model} is no hybrid, and has no backbone to keep.",
-            "Leave out {freeze}, or give {freeze=encoder} to train the head alone.",
-        )
-
-
-def _has_begun(output: Path) -> bool:
-    """Whether a run has written anything there: one that was killed before has left nothing to resume."""
-    from vithybrid_cli.hub.files import CONFIG
-    from vithybrid_cli.training.state import STATE
-
-    return (output / STATE).exists() or (output / CONFIG).exists()
-
-
-def _check_output(output: Path, folder: str, *, resume: bool) -> None:
-    """Raise UsageError rather than write over a checkpoint, or among the pictures of ``folder``."""
-    from vithybrid_cli.hub.files import CONFIG
-    from vithybrid_cli.training.state import STATE
-
-    if output.resolve().is_relative_to(Path(folder).resolve()):
-        cause = f"{output} is within {folder}, where each folder is a label."
-        raise UsageError(cause, "Give an {output} outside of it.")
-    try:
-        if resume or not (output / CONFIG).exists():
-            return
-    except OSError as error:
-        raise UsageError(f"{output} cannot be read: {error.strerror}.", "Give another {output}.") from error
-    remedy = "Give {resume} to continue it, or another" if (output / STATE).exists() else "Give another"
-    raise UsageError(f"{output} holds a checkpoint already.", f"{remedy} {{output}}.")
-
-
-def _start(path: Path, *, with_weights: bool) -> "StartingPoint":
-    from vithybrid_cli.checkpoints.checkpoint import Checkpoint
-    from vithybrid_cli.hub.files import CONFIG, WEIGHTS_SUFFIXES
-    from vithybrid_cli.training.run import StartingPoint
-
-    if path.is_file() and path.suffix not in WEIGHTS_SUFFIXES:
-        if with_weights or path.name != CONFIG:
-            raise UsageError(f"{path} is a file.", f"Give a checkpoint, or its {CONFIG} to {{config}}.")
-        path = path.parent
-    return StartingPoint(Checkpoint.read(path), with_weights=with_weights)
-
-
-def _train(run: "TrainingRun", about: About, watch: Stderr) -> bool:
-    """Train to the end, with a line for each epoch and the progress within it; whether all pictures could be read."""
-    unreadable: set[str] = set()
-    trainer, first = run.trainer, run.epochs_done
-    total = (run.recipe.epochs - first) * trainer.steps_per_epoch * run.recipe.batch_size
-    pace = _pace(run)
-    shown = Progress(enabled=watch.progress_shown, total=total, left=lambda: pace.left, interval=_PLAIN_INTERVAL)
-    told = first
-    with _interrupt_told(run, watch), closing(run.steps()) as steps, watch.showing(shown):
-        for step in steps:
-            if run.epochs_done > told:
-                told = _tell_epoch(run, about, pace, watch)
-            is_time = pace.step(step.epoch)
-            shown.advance(pictures=step.pictures + len(step.unreadable))
-            for path in step.unreadable:
-                if path not in unreadable:
-                    watch.say(f"{path}: left out, since it cannot be read")
-            unreadable.update(step.unreadable)
-            if is_time and pace.whole is not None:
-                watch.say(expected_line(run, first, pace.whole))
-        if run.epochs_done > told:
-            _tell_epoch(run, about, pace, watch)
-    return not unreadable
-
-
-def _pace(run: "TrainingRun") -> Pace:
-    trainer, epochs = run.trainer, run.recipe.epochs
-    sizes = [trainer.size_in(epoch) for epoch in range(epochs)]
-    held_out = 0 if run.held_out is None else len(run.held_out.items)
-    pictures = trainer.steps_per_epoch * run.recipe.batch_size
-    return Pace(work_of(sizes, pictures, held_out), trainer.steps_per_epoch, epochs_done=run.epochs_done)
-
-
-def _tell_epoch(run: "TrainingRun", about: About, pace: Pace, watch: Stderr) -> int:
-    """An epoch is on disk: draw the curve so far, and say how it went. How many epochs are done."""
-    pace.measured(run.epochs_done - 1)
-    write_training(run, about)
-    watch.say(epoch_line(run, run.history[-1]))
-    return run.epochs_done
-
-
-@contextmanager
-def _interrupt_told(run: "TrainingRun", watch: Stderr) -> Iterator[None]:
-    """Say after an interrupt what is there, and how to go on."""
-    try:
-        yield
-    except KeyboardInterrupt:
-        done = f"{run.epochs_done} of {_epochs(run.recipe.epochs)}"
-        goes_on = f"{option('resume')} goes on from there"
-        watch.say(
-            f"interrupted after {done}, which are in {run.out}; {goes_on}"
-            if run.epochs_done
-            else f"interrupted within the first epoch, so nothing is written; {option('resume')} begins anew"
-        )
-        raise
-
-
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count:,} epochs"
-
-
 def _measured(output: Path, held_out: Labelled, device: str, watch: Stderr) -> Metrics:
     """Print how good the written checkpoint is on the held-out pictures; the figures with all confusions."""
     from vithybrid_cli.pipeline.classifier import Classifier
 
-    classifier = Classifier.from_pretrained(output, device=device)
+    classifier = Classifier.from_pretrained(output.absolute(), device=device)
     labels = {label: index for index, label in enumerate(classifier.labels)}
     report = measure(classifier, held_out, labels, Reading(), watch, all_confusions=True)
     with opened(None, remedy="make room there") as stream:
         write_metrics(default_format(stream), stream, report.with_confusions(CONFUSIONS))
     return report
-
-
-def _tell_the_end(run: "TrainingRun", about: About, report: Metrics | None, watch: Stderr) -> None:
-    for line in at_the_end(run, about, report, run.out):
-        watch.say(line)

@@ -1,5 +1,6 @@
 """What a training run says in words: before it begins, after each epoch, and at its end."""
 
+import os
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
+    from vithybrid_cli.training.data import LabelledPictures
     from vithybrid_cli.training.run import Epoch, TrainingRun
 
 CURVE, FIGURES = "training.svg", "training.json"
@@ -31,14 +33,15 @@ _WIDTH = 12  # of the first column
 class About:
     """What the user chose: the recipe, the model that it starts from, and what is held out.
 
-    ``split`` is the share of the pictures that is held out to choose the epoch, ``test`` what is only measured.
-    ``sized``: epochs or batches are the user's own choice.
+    ``chooser`` are the pictures that are held out to choose the epoch, ``test`` those that come from ``tested`` and are
+    only measured. ``sized``: epochs or batches are the user's own choice.
     """
 
     recipe: RecipeName
     model: str
-    split: float | None = None
-    test: str | None = None
+    chooser: "LabelledPictures | None" = None
+    test: "LabelledPictures | None" = None
+    tested: str | None = None
     sized: bool = False
 
 
@@ -49,7 +52,7 @@ def before(run: "TrainingRun", about: About) -> Iterator[str]:
     yield _line(
         "recipe",
         f"{about.recipe}, {_counted(recipe.epochs, 'epoch')} of {_counted(steps, 'step')} "
-        f"with {_counted(recipe.batch_size, 'picture')} each",
+        f"with {_counted(recipe.batch_size, 'picture')} each, learning rate {recipe.learning_rate:g}",
     )
     yield _line("from", _origin(run, about))
     if recipe.freeze is not None:
@@ -59,14 +62,16 @@ def before(run: "TrainingRun", about: About) -> Iterator[str]:
     if run.head is not None:
         yield _line("labels", run.head.summary())
     yield _line("pictures", data.summary())
-    if run.held_out is not None and run.choosing:
-        yield _line("held out", f"{run.held_out.summary()}; they choose the epoch that is kept")
-    elif run.held_out is not None:
-        yield _line("held out", f"{run.held_out.summary()}; they choose nothing, the last epoch is kept")
+    if about.chooser is not None:
+        yield _line("held out", f"{about.chooser.summary()}; they choose the epoch that is kept")
+    if about.test is not None:
+        yield _line("test", f"{about.test.summary()}; they choose nothing")
     if data.left_out is not None:
         name, _, what = data.left_out.partition(": ")
         yield _line(name, what)
     yield from _advice(run, about)
+    if run.epochs_done:
+        yield _line("resumed", f"after epoch {run.epochs_done} of {recipe.epochs}")
 
 
 def _origin(run: "TrainingRun", about: About) -> str:
@@ -86,7 +91,9 @@ def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
             f"note: that makes {_counted(steps, 'step')} in all, which is few; {option('epochs')} gives more, and so "
             f"does a smaller {option('batch_size')}"
         )
-    if run.held_out is None and about.test is None:
+    if both := _in_both(run, about):
+        yield f"note: {both:,} of the test's pictures {'is' if both == 1 else 'are'} trained on, too, so it tells less"
+    if about.chooser is None and about.test is None:
         yield (
             f"note: no picture is held out, so nothing will tell how good it gets; {option('val_split', '0.1')} holds "
             "out a tenth of each label"
@@ -101,6 +108,15 @@ def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
             f"note: the rates of this recipe are made for random weights, and soon overwrite what {about.model} has "
             f"learnt; {option('recipe', 'finetune')} keeps more of it"
         )
+
+
+def _in_both(run: "TrainingRun", about: About) -> int:
+    """How many pictures to test on are the same files as pictures to train on, or to choose by."""
+    if about.test is None:
+        return 0
+    tested = {os.path.realpath(item.name) for item in about.test.items}
+    trained = {os.path.realpath(item.name) for part in (run.trainer.data, about.chooser) if part for item in part.items}
+    return len(tested & trained)
 
 
 def _about_counts(labels: Sequence[str], counts: Sequence[int], *, weighted: bool) -> Iterator[str]:
@@ -149,7 +165,7 @@ def epoch_line(run: "TrainingRun", epoch: "Epoch") -> str:
     return f"{said}, {'the best so far' if best.number == epoch.number else f'best: epoch {best.number}'}"
 
 
-def at_the_end(run: "TrainingRun", about: About, metrics: Metrics | None, out: Path) -> Iterator[str]:
+def at_the_end(run: "TrainingRun", about: About, metrics: Metrics | None) -> Iterator[str]:
     """What came out: how good it is and how sure that is, what it confuses, what was written, and what to do next.
 
     ``metrics`` have all confusions; without them nothing was held out.
@@ -160,13 +176,13 @@ def at_the_end(run: "TrainingRun", about: About, metrics: Metrics | None, out: P
     if metrics is None or not metrics.pictures:
         yield _line("accuracy", "not measured, since no picture was held out")
     else:
-        yield _line("accuracy", _accuracy(metrics, chosen=run.choosing and about.test is None))
+        yield _line("accuracy", _accuracy(metrics, about))
         if weakest := list(_weakest(metrics)):
             yield _line("weakest", "; ".join(weakest))
     if kept is not None and run.choosing:
         yield _line("scores", _scores(kept))
-    yield _line("written", f"{out}, with its curve in {CURVE} and its figures in {FIGURES}")
-    yield _line("next", f"vithybrid classify PICTURES -m {_typed(out)}")
+    yield _line("written", f"{run.out}, with its curve in {CURVE} and its figures in {FIGURES}")
+    yield _line("next", f"vithybrid classify PICTURES -m {_typed(run.out)}")
 
 
 def _kept(run: "TrainingRun", kept: "Epoch") -> str:
@@ -176,16 +192,15 @@ def _kept(run: "TrainingRun", kept: "Epoch") -> str:
     return f"epoch {kept.number} of {total}, the last"
 
 
-def _accuracy(metrics: Metrics, *, chosen: bool) -> str:
+def _accuracy(metrics: Metrics, about: About) -> str:
     low, high = metrics.top1_interval or (0.0, 1.0)
     most = max(metrics.labels, key=lambda row: row.pictures)
-    said = (
-        f"{metrics.top1 or 0.0:.1%} of {_counted(metrics.pictures, 'held-out picture')} are right "
-        f"(95 % interval: {low:.1%} to {high:.1%})"
-    )
+    pictures = _counted(metrics.pictures, "held-out picture" if about.tested is None else "picture")
+    where = "" if about.tested is None else f" of {about.tested}"
+    said = f"{metrics.top1 or 0.0:.1%} of {pictures}{where} are right (95 % interval: {low:.1%} to {high:.1%})"
     if low <= most.pictures / metrics.pictures:
         said += f"; whoever always says {most.label} is right on {most.pictures / metrics.pictures:.1%}"
-    return f"{said}; they also chose the epoch, so expect a little less of others" if chosen else said
+    return said if about.tested else f"{said}; they also chose the epoch, so expect a little less on others"
 
 
 def _weakest(metrics: Metrics) -> Iterator[str]:

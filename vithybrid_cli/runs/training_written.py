@@ -15,6 +15,10 @@ from vithybrid_cli.output.json_records import to_json
 from vithybrid_cli.runs.training_told import CURVE, FIGURES, About
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from vithybrid_cli.report.training_curve import Point
+    from vithybrid_cli.training.data import LabelledPictures
     from vithybrid_cli.training.run import Epoch, TrainingRun
 
 
@@ -45,28 +49,34 @@ def training_record(run: "TrainingRun", about: About, measured: Metrics | None) 
 
     ``chosen_by`` says what decided which epoch is kept; the accuracy on pictures that did is no test.
     """
-    data, held_out = run.trainer.data, run.held_out
-    counts = _counts(data.targets, data.labels)
-    held = [0] * len(data.labels) if held_out is None else _counts(held_out.targets, data.labels)
+    labels = run.trainer.data.labels
+    counts = {name: _counts(part, labels) for name, part in _parts(run, about)}
     return {
         "recipe": {"name": about.recipe, **asdict(run.recipe)},
         "start": {"model": about.model, "weights": "random" if run.head is None else "its own"},
         "chosen_by": "held-out pictures" if run.choosing else "none, the last epoch",
         "labels": [
-            {"label": label, "trained_on": trained, "held_out": out}
-            for label, trained, out in zip(data.labels, counts, held, strict=True)
+            {"label": label} | {name: count[number] for name, count in counts.items()}
+            for number, label in enumerate(labels)
         ],
         "epochs": [_epoch(one) for one in run.history],
         "kept": None if run.kept is None else run.kept.number,
-        "held_out": [item.name for item in held_out.items] if held_out is not None and about.split else None,
+        "held_out": None if about.chooser is None else [item.name for item in about.chooser.items],
         "measured": None if measured is None else measured.record(),
     }
 
 
-def _counts(targets: Any, labels: tuple[str, ...]) -> list[int]:
+def _parts(run: "TrainingRun", about: About) -> "Iterator[tuple[str, LabelledPictures]]":
+    """The pictures by what they are for."""
+    for name, part in (("trained_on", run.trainer.data), ("held_out", about.chooser), ("test", about.test)):
+        if part is not None:
+            yield name, part.with_indices_of(run.trainer.data.labels)
+
+
+def _counts(part: "LabelledPictures", labels: tuple[str, ...]) -> list[int]:
     import numpy as np
 
-    counts: list[int] = np.bincount(targets, minlength=len(labels)).tolist()
+    counts: list[int] = np.bincount(part.targets, minlength=len(labels)).tolist()
     return counts
 
 
@@ -79,7 +89,7 @@ def _epoch(one: "Epoch") -> dict[str, Any]:
     return record | right | {"temperature": round(one.temperature, 6)}
 
 
-def _point(one: "Epoch") -> Any:
+def _point(one: "Epoch") -> "Point":
     from vithybrid_cli.report.training_curve import Point
 
     if one.correct is None or not one.pictures:
