@@ -6,7 +6,7 @@ Everything follows from the generator that is given, which knows the seed, the e
 import math
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol
+from typing import ClassVar, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -30,6 +30,7 @@ class Augmentation(Protocol):
 class RandomCrop:
     """A random crop of ``min_area`` to all of a picture, as it is usual for photographs and fine-tuning."""
 
+    kind: ClassVar = "random crops"
     min_area: float
 
     def __call__(self, image: Image.Image, size: tuple[int, int], rng: np.random.Generator, flipped: bool) -> Pixels:
@@ -73,6 +74,7 @@ class Varied:
     say, when the network will meet sharp photographs with more around their subject.
     """
 
+    kind: ClassVar = "varied pictures"
     near: float = 0.5  # share of the pictures that are but shifted
     shift: float = 0.125  # of the sides, to each direction
     zoom: tuple[float, float] = (0.55, 1.25)  # of the others: how large the picture is in what is trained on

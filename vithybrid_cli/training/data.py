@@ -5,6 +5,7 @@ of threads: a resumed run sees the same pictures as one that was never stopped.
 """
 
 import hashlib
+import logging
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -24,6 +25,8 @@ from vithybrid_cli.sources.walk import natural_key
 _NAMED_LABELS = 5  # that an error message spells out
 _COUNTED_LABELS = 20  # that a summary spells out
 _AS_USUAL = Reading()
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,14 +63,22 @@ class LabelledPictures:
     def split(self, share: float, seed: int) -> tuple["LabelledPictures", "LabelledPictures"]:
         """Two parts, of which the second has about ``share`` of the pictures of each label: at least one, and not all.
 
-        Which they are depends on the seed and the number of pictures alone.
+        The only picture of a label stays in the first part. Which they are depends on the seed and the number of
+        pictures alone. Raises UsageError if no label has two pictures.
         """
         rng = np.random.default_rng((seed, len(self.items)))
         out = np.zeros(len(self.items), dtype=bool)
         for label in range(len(self.labels)):
             of_label = rng.permutation(np.flatnonzero(self.targets == label))
             out[of_label[: min(max(1, round(share * len(of_label))), len(of_label) - 1)]] = True
-        return self._some(~out), self._some(out)
+        counts = np.bincount(self.targets, minlength=len(self.labels))
+        single = [label for label, count in zip(self.labels, counts, strict=True) if count == 1]
+        if not out.any():
+            cause = "Each label has only one picture, so that none can be held out."
+            raise UsageError(cause, "Add pictures, or leave out {val_split}.")
+        if single:
+            _log.info("Labels with only one picture, which is not held out: %s.", listed(single, _NAMED_LABELS))
+        return self._some(~out), replace(self._some(out), left_out=None)
 
     def _some(self, chosen: npt.NDArray[np.bool_]) -> "LabelledPictures":
         items = tuple(item for item, wanted in zip(self.items, chosen, strict=True) if wanted)

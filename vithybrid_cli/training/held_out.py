@@ -1,7 +1,7 @@
 """How good a network is, between two epochs, on pictures that it is not trained on."""
 
+import math
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -23,10 +23,11 @@ Outputs = Callable[[Pixels], Logits]  # uint8 [N, H, W, 3] → [N, C]
 
 @dataclass(frozen=True, slots=True)
 class Measured:
-    """The ``logits`` [N, C] of the held-out pictures that could be read, and their class indices [N]."""
+    """The ``logits`` [N, C] of the held-out pictures that could be read, their class indices [N], and the others."""
 
     logits: Logits
     targets: npt.NDArray[np.int64]
+    unreadable: tuple[str, ...] = ()
 
     @property
     def correct(self) -> int:
@@ -35,8 +36,8 @@ class Measured:
 
     @property
     def accuracy(self) -> float:
-        """The share of them that have."""
-        return self.correct / len(self.targets)
+        """The share of them that have; NaN of none."""
+        return self.correct / len(self.targets) if len(self.targets) else math.nan
 
     @property
     def temperature(self) -> float:
@@ -64,15 +65,14 @@ class Measured:
         return float((np.log(np.exp(scaled).sum(1)) - right).mean())
 
 
-def measured(
-    data: LabelledPictures, preprocessing: Preprocessing, outputs: Outputs, threads: ThreadPoolExecutor, workers: int
-) -> Measured | None:
-    """What ``outputs`` gives for the pictures of ``data``; None if none of them can be read."""
-    logits: list[Logits] = []
-    targets: list[npt.NDArray[np.int64]] = []
+def measured(data: LabelledPictures, preprocessing: Preprocessing, outputs: Outputs, workers: int) -> Measured:
+    """What ``outputs`` gives for the pictures of ``data``."""
+    logits = [np.empty((0, len(data.labels)), np.float32)]
+    targets = [np.empty(0, np.int64)]
+    unreadable: list[str] = []
     for batch in all_batches(data, lambda image, _: preprocessing.pixels(image), BATCH, workers):
+        unreadable.extend(batch.unreadable)
         if len(batch.targets):
-            parts = np.array_split(batch.pixels, min(4, len(batch.pixels)))
-            logits.extend(threads.map(outputs, parts))
+            logits.append(outputs(batch.pixels))
             targets.append(batch.targets)
-    return Measured(np.concatenate(logits), np.concatenate(targets)) if logits else None
+    return Measured(np.concatenate(logits), np.concatenate(targets), tuple(unreadable))

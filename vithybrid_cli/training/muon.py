@@ -6,6 +6,7 @@ https://kellerjordan.github.io/posts/muon/. torch has one since 2.9, for two dim
 
 from collections import defaultdict
 from collections.abc import Iterable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -39,27 +40,27 @@ class Muon(torch.optim.Optimizer):
         for alike in self.alike():
             self.step_alike(alike)
 
-    def alike(self) -> list[list[nn.Parameter]]:
-        """The parameters that have a gradient, those of one shape together."""
-        found: defaultdict[torch.Size, list[nn.Parameter]] = defaultdict(list)
-        for group in self.param_groups:
+    def alike(self) -> list["Alike"]:
+        """The parameters that have a gradient, those of one group and shape together."""
+        found: defaultdict[tuple[int, int, int], list[nn.Parameter]] = defaultdict(list)
+        for number, group in enumerate(self.param_groups):
             for parameter in group["params"]:
                 if parameter.grad is not None:
-                    found[parameter.flatten(1).shape].append(parameter)
-        return list(found.values())
+                    rows = parameter.shape[0]
+                    found[number, rows, parameter.numel() // rows].append(parameter)
+        return [Alike(parameters, self.param_groups[number]) for (number, _, _), parameters in found.items()]
 
     @torch.no_grad()
-    def step_alike(self, parameters: list[nn.Parameter]) -> None:
-        """The step of some parameters of one shape; of different ones it may be done in different threads."""
-        group = self.param_groups[0]
-        updates = [self._momentum(parameter, group["momentum"]).flatten(1) for parameter in parameters]
-        rows, columns = updates[0].shape
+    def step_alike(self, alike: "Alike") -> None:
+        """The step of some parameters of `alike`; those of different ones may be done in different threads."""
+        rate, momentum, decay = (alike.group[name] for name in ("lr", "momentum", "weight_decay"))
+        updates = torch.stack([self._momentum(parameter, momentum).flatten(1) for parameter in alike.parameters])
+        rows, columns = updates.shape[1:]
         # As the article's code: the more outputs than inputs a matrix has, the longer its steps.
-        rate = group["lr"] * max(1.0, rows / columns) ** 0.5
-        directions = orthogonalized(torch.stack(updates).to(self.dtype))
-        for parameter, direction in zip(parameters, directions, strict=True):
-            parameter.mul_(1 - group["lr"] * group["weight_decay"])
-            parameter.add_(direction.to(parameter.dtype).view_as(parameter), alpha=-rate)
+        length = rate * max(1.0, rows / columns) ** 0.5
+        for parameter, direction in zip(alike.parameters, orthogonalized(updates.to(self.dtype)), strict=True):
+            parameter.mul_(1 - rate * decay)
+            parameter.add_(direction.to(parameter.dtype).view(parameter.shape), alpha=-length)
 
     def _momentum(self, parameter: nn.Parameter, momentum: float) -> Tensor:
         """The gradient after Nesterov's momentum, which it is added to."""
@@ -69,7 +70,15 @@ class Muon(torch.optim.Optimizer):
             state["momentum_buffer"] = torch.zeros_like(parameter)
         buffer: Tensor = state["momentum_buffer"]
         buffer.lerp_(gradient, 1 - momentum)
-        return gradient.lerp(buffer, momentum).contiguous()
+        return gradient.lerp(buffer, momentum).contiguous()  # in rows, whatever the layout of a convolution
+
+
+@dataclass(frozen=True, slots=True)
+class Alike:
+    """Parameters that are matrices of one shape, and the optimiser's group that they are of."""
+
+    parameters: list[nn.Parameter]
+    group: dict[str, Any]
 
 
 def orthogonalized(matrices: Tensor) -> Tensor:

@@ -5,6 +5,7 @@ each convolution of the backbone. The raw weights are what is saved, as in the p
 """
 
 import re
+from collections.abc import Iterator
 from dataclasses import replace
 
 import torch
@@ -60,6 +61,11 @@ def trainable_network(
     if network.embeddings.position_embeddings is not None:
         parametrize.register_parametrization(network.embeddings, "position_embeddings", _AtGrid(config))
     return network.to(device).train()
+
+
+def learning(network: nn.Module) -> Iterator[tuple[str, nn.Parameter]]:
+    """The parameters that learn, with their names."""
+    return ((name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad)
 
 
 def raw_weights(network: VisionTransformer) -> dict[str, Tensor]:

@@ -11,12 +11,12 @@ from torch import nn
 
 from vithybrid_cli.model.vit import VisionTransformer
 from vithybrid_cli.training.muon import Muon
+from vithybrid_cli.training.network import learning
+from vithybrid_cli.training.precision import has_bfloat16
 from vithybrid_cli.training.recipe import Recipe
 
 # In addition to all vectors, as in ``no_weight_decay`` of timm's ViT and BEiT.
 _UNDECAYED = ("cls_token", "distillation_token", "position_embeddings", "relative_position_bias.table")
-# What reads pixels and what makes logits are AdamW's, as the article on Muon has it.
-_OUTSIDE = ("embeddings.backbone.stem.", "head.")
 _MUON_MOMENTUM = 0.9  # rather than 0.95, for runs of few steps
 _BLOCK = re.compile(r"blocks\.(\d+)\.")
 
@@ -42,8 +42,7 @@ def optimizers(network: VisionTransformer, recipe: Recipe) -> list[torch.optim.O
 
     Names are those of the network with or without parametrisations.
     """
-    learning = [(name, parameter) for name, parameter in network.named_parameters() if parameter.requires_grad]
-    parts = [(_part(name, parameter, network, recipe), parameter) for name, parameter in learning]
+    parts = [(_part(name, parameter, network, recipe), parameter) for name, parameter in learning(network)]
     adam, muon = ([one for one in parts if one[0].muon is wanted] for wanted in (False, True))
     made: list[torch.optim.Optimizer] = []
     if adam:
@@ -51,7 +50,9 @@ def optimizers(network: VisionTransformer, recipe: Recipe) -> list[torch.optim.O
         made.append(torch.optim.AdamW(groups, recipe.learning_rate, (0.9, recipe.beta2), fused=True))
     if muon:
         assert recipe.matrix_rate is not None
-        made.append(Muon(list(_groups(muon, recipe, recipe.matrix_rate)), recipe.matrix_rate, momentum=_MUON_MOMENTUM))
+        groups = list(_groups(muon, recipe, recipe.matrix_rate))
+        dtype = torch.bfloat16 if has_bfloat16(muon[0][1].device) else torch.float32
+        made.append(Muon(groups, recipe.matrix_rate, momentum=_MUON_MOMENTUM, dtype=dtype))
     return made
 
 
@@ -69,7 +70,9 @@ def _groups(parts: list[tuple[_Part, nn.Parameter]], recipe: Recipe, rate: float
 
 def _part(name: str, parameter: nn.Parameter, network: VisionTransformer, recipe: Recipe) -> _Part:
     matrix = parameter.ndim > 1 and not name.replace(".original", "").endswith(_UNDECAYED)
-    inside = matrix and not name.startswith(_OUTSIDE)
+    # What reads pixels and what makes logits are AdamW's, as the article on Muon has it.
+    first = "embeddings.projection." if network.embeddings.backbone is None else "embeddings.backbone.stem."
+    inside = matrix and not name.startswith((first, "head."))
     return _Part(
         muon=inside and recipe.matrix_rate is not None,
         decays=matrix,

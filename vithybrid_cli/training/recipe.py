@@ -73,13 +73,13 @@ def recipe_for(
     """
     recipe = SCRATCH if name is RecipeName.SCRATCH else FINETUNE
     epochs = epochs or recipe.epochs
-    factor = 1.0 if learning_rate is None else learning_rate / recipe.learning_rate
+    highest = recipe.learning_rate if learning_rate is None else learning_rate
     return replace(
         recipe,
         epochs=epochs,
         batch_size=min(batch_size or recipe.batch_size, pictures),
-        learning_rate=recipe.learning_rate * factor,
-        matrix_rate=None if recipe.matrix_rate is None else recipe.matrix_rate * factor,
+        learning_rate=highest,
+        matrix_rate=recipe.matrix_rate and recipe.matrix_rate * (highest / recipe.learning_rate),
         warmup_epochs=min(recipe.warmup_epochs, epochs / 2),
         head_epochs=min(recipe.head_epochs, epochs / 2),
         freeze=freeze,

@@ -20,7 +20,7 @@ from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.heads import Head, head_for
 from vithybrid_cli.training.network import freeze, raw_weights, trainable_network, with_temperature
 from vithybrid_cli.training.recipe import Recipe
-from vithybrid_cli.training.state import restore_state, training_folder, write_state
+from vithybrid_cli.training.state import not_a_state, restore_state, training_folder, write_state
 from vithybrid_cli.training.trainer import Step, Trainer
 
 _PRETRAINING = ("embeddings.mask_token", "pooler.")  # prefixes of weights that only pre-training needs
@@ -158,7 +158,12 @@ class TrainingRun:
     def resume(self) -> None:
         """Continue the run that ``out`` holds. Raises UsageError if there is none or if it is another one."""
         epochs_done, notes = restore_state(self.out, self.trainer, self._identity())
-        self.history = [Epoch(**one) for one in json.loads(notes)][:epochs_done]
+        try:
+            self.history = [Epoch(**one) for one in json.loads(notes)]
+        except (TypeError, ValueError) as error:
+            raise not_a_state(self.out) from error
+        if [epoch.number for epoch in self.history] != list(range(1, epochs_done + 1)):
+            raise not_a_state(self.out)
 
     def steps(self) -> Generator[Step, None, None]:
         """Train the epochs that are left; an epoch is on disk when the first step of the next one is given.
@@ -195,6 +200,7 @@ class TrainingRun:
         """What decides the result, apart from the machine, and must be the same when the run is resumed."""
         data = self.trainer.data
         facts = {
+            "augmentation.kind": self.recipe.augmentation.kind,
             "pictures": len(data.items),
             "fingerprint of the pictures' names": data.fingerprint(),
             "fingerprint of the pictures that choose the epoch": self._choosers(),

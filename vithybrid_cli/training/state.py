@@ -14,7 +14,7 @@ from vithybrid_cli.atomic import is_unfinished
 from vithybrid_cli.checkpoints.write import write_tensors
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.locks import AlreadyLocked, lock_file
-from vithybrid_cli.training.network import raw_name, raw_weights
+from vithybrid_cli.training.network import learning, raw_name, raw_weights
 from vithybrid_cli.training.optimizers import MOMENTS
 from vithybrid_cli.training.trainer import Trainer
 
@@ -59,18 +59,16 @@ def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str, notes: 
             f"average/{raw_name(name)}": weight.contiguous() for name, weight in trainer.average.weights.items()
         }
         tensors["average_steps"] = torch.tensor(trainer.average.steps)
-    for name, parameter, optimizer in _learning(trainer):
+    for name, parameter, optimizer in _optimized(trainer):
         for key, value in optimizer.state[parameter].items():
             tensors[f"{key}/{raw_name(name)}"] = value.contiguous()
     write_tensors(out / STATE, tensors, {"epochs_done": str(epochs_done), "run": run, "notes": notes})
 
 
-def _learning(trainer: Trainer) -> Iterator[tuple[str, nn.Parameter, torch.optim.Optimizer]]:
+def _optimized(trainer: Trainer) -> Iterator[tuple[str, nn.Parameter, torch.optim.Optimizer]]:
     """The parameters that learn, each with its name and its optimiser."""
     of = {parameter: one for one in trainer.optimizers for group in one.param_groups for parameter in group["params"]}
-    for name, parameter in trainer.network.named_parameters():
-        if parameter in of:
-            yield name, parameter, of[parameter]
+    return ((name, parameter, of[parameter]) for name, parameter in learning(trainer.network))
 
 
 def restore_state(out: Path, trainer: Trainer, run: str) -> tuple[int, str]:
@@ -88,12 +86,14 @@ def restore_state(out: Path, trainer: Trainer, run: str) -> tuple[int, str]:
     except (SafetensorError, OSError) as error:
         raise ModelError(f"{file} cannot be read ({str(error).rstrip('.')}).", _START_AGAIN) from error
     theirs, epochs_done = _description(file, metadata)
+    if "notes" not in metadata:
+        raise _of_an_earlier_version(out, theirs, epochs_done)
     if differences := _differences(theirs, json.loads(run)):
         raise UsageError(f"{out} holds another run: {differences}.", "Resume with the options of that run.")
     if damaged := _damaged(trainer, tensors):
         raise ModelError(f"{file} lacks the tensor {damaged[0]}, or has it in another shape.", _START_AGAIN)
     _restore(trainer, tensors)
-    return epochs_done, metadata.get("notes", "{}")
+    return epochs_done, metadata["notes"]
 
 
 def _description(file: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], int]:
@@ -101,45 +101,52 @@ def _description(file: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any
     try:
         run, epochs_done = json.loads(metadata["run"]), int(metadata["epochs_done"])
     except (KeyError, ValueError, RecursionError) as error:
-        raise _not_a_state(file) from error
+        raise not_a_state(file.parent) from error
     if not isinstance(run, dict) or epochs_done < 1:
-        raise _not_a_state(file)
+        raise not_a_state(file.parent)
     return run, epochs_done
 
 
-def _not_a_state(file: Path) -> ModelError:
-    return ModelError(f"{file} does not hold the state of a training run.", _START_AGAIN)
+def _of_an_earlier_version(out: Path, run: Mapping[str, Any], epochs_done: int) -> UsageError:
+    """The error for a state from before there were recipes, whose run cannot be continued as it began."""
+    said = f"{epochs_done} of {run.get('epochs')} epochs, at a learning rate of {run.get('learning_rate')}"
+    cause = f"{out} holds a run that an earlier version of this program began: {said}."
+    return UsageError(
+        cause, "Start again with another {output}, from its checkpoint ({model}) if its epochs are to count."
+    )
+
+
+def not_a_state(out: Path) -> ModelError:
+    """The error for a file in ``out`` that has the name of a state, and says nothing of one."""
+    return ModelError(f"{out / STATE} does not hold the state of a training run.", _START_AGAIN)
 
 
 def _damaged(trainer: Trainer, tensors: Mapping[str, Tensor]) -> list[str]:
     """The tensors of a state that are missing or have the wrong shape."""
-    expected: dict[str, torch.Size] = {}
-    kinds = ["weights"] if trainer.average is None else ["weights", "average"]
-    for name, parameter in trainer.network.named_parameters():
-        expected |= {f"{kind}/{raw_name(name)}": parameter.shape for kind in kinds}
-    for name, parameter, optimizer in _learning(trainer):
+    expected = {f"weights/{name}": weight.shape for name, weight in raw_weights(trainer.network).items()}
+    if trainer.average is not None:
+        expected |= {f"average/{raw_name(name)}": weight.shape for name, weight in trainer.average.weights.items()}
+        expected["average_steps"] = torch.Size()
+    for name, parameter, optimizer in _optimized(trainer):
         for key in MOMENTS[type(optimizer)]:
             expected[f"{key}/{raw_name(name)}"] = torch.Size() if key == "step" else parameter.shape
-    if trainer.average is not None:
-        expected["average_steps"] = torch.Size()
     return [name for name, shape in expected.items() if name not in tensors or tensors[name].shape != shape]
 
 
+@torch.no_grad()
 def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
-    with torch.no_grad():
-        for name, parameter in trainer.network.named_parameters():
-            parameter.copy_(tensors[f"weights/{raw_name(name)}"])
-            if trainer.average is not None:
-                trainer.average.weights[name].copy_(tensors[f"average/{raw_name(name)}"])
-        if trainer.average is not None:
-            trainer.average.steps = int(tensors["average_steps"])
-        for name, parameter, optimizer in _learning(trainer):
-            moments = {key: tensors[f"{key}/{raw_name(name)}"].to(parameter.device) for key in MOMENTS[type(optimizer)]}
-            # The fused AdamW needs the moments in the memory layout of their parameter.
-            optimizer.state[parameter] = {
-                key: value if key == "step" else torch.empty_like(parameter).copy_(value)
-                for key, value in moments.items()
-            }
+    for name, parameter in trainer.network.named_parameters():
+        parameter.copy_(tensors[f"weights/{raw_name(name)}"])
+    if trainer.average is not None:
+        trainer.average.steps = int(tensors["average_steps"])
+        for name, weight in trainer.average.weights.items():
+            weight.copy_(tensors[f"average/{raw_name(name)}"])
+    for name, parameter, optimizer in _optimized(trainer):
+        moments = {key: tensors[f"{key}/{raw_name(name)}"].to(parameter.device) for key in MOMENTS[type(optimizer)]}
+        # The fused AdamW needs the moments in the memory layout of their parameter.
+        optimizer.state[parameter] = {
+            key: value if key == "step" else torch.empty_like(parameter).copy_(value) for key, value in moments.items()
+        }
 
 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:

@@ -3,6 +3,7 @@
 The loss is the one of the published ``forward(labels=…)``, with label smoothing (https://arxiv.org/abs/1512.00567).
 """
 
+import logging
 import math
 from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
@@ -21,17 +22,22 @@ from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization, Preprocessing
 from vithybrid_cli.model.vit import VisionTransformer
+from vithybrid_cli.training.augment import Pixels
 from vithybrid_cli.training.average import Average
 from vithybrid_cli.training.batches import Batch, training_batches
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.held_out import Measured, measured
 from vithybrid_cli.training.muon import Muon
-from vithybrid_cli.training.network import take_size, takes_any_size
+from vithybrid_cli.training.network import learning, take_size, takes_any_size
 from vithybrid_cli.training.optimizers import optimizers
+from vithybrid_cli.training.precision import has_bfloat16
 from vithybrid_cli.training.recipe import Recipe, schedule
+from vithybrid_cli.training.side_by_side import side_by_side
 
 # Of a batch on a CPU. Fixed, so that sums do not depend on the number of cores.
 PARTS = 4
+
+_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,10 +79,13 @@ class Trainer:
         horizon = recipe.average_epochs * self.steps_per_epoch
         self.average = Average(network, horizon) if horizon else None
         self._normalization = normalization
-        self._learning = [parameter for parameter in network.parameters() if parameter.requires_grad]
+        self._learning = [parameter for _, parameter in learning(network)]
         self._bfloat16 = has_bfloat16(device)
         self._first_flips = np.random.default_rng((recipe.seed, 1)).random(len(data.items)) < 0.5
-        self._weights_of_labels = self._label_weights()
+        weights = label_weights(data) if recipe.class_weights else torch.ones(len(data.labels))
+        self._label_weights = weights.to(device)
+        self._told: set[str] = set()  # which held-out pictures cannot be read
+        self._parts = PARTS if device.type == "cpu" else 1
 
     def size_in(self, epoch: int) -> tuple[int, int]:
         """Height and width of the pictures in an epoch."""
@@ -84,19 +93,31 @@ class Trainer:
         small = epoch < recipe.small_epochs * recipe.epochs and takes_any_size(self.network)
         if not small:
             return height, width
-        step = self.network.config.least_size  # so that patches are whole
-        return tuple(max(step, round(side * recipe.small_size / step) * step) for side in (height, width))  # type: ignore[return-value]
+        rows, columns = (self._small(side, patch) for side, patch in self._sides())
+        return rows, columns
+
+    def _sides(self) -> Iterator[tuple[int, int]]:
+        """Height and width of the network's pictures, each with the pixels of a patch."""
+        config = self.network.config
+        stride = 1 if config.backbone is None else config.backbone.stride
+        for side, patch in zip(config.image_size, config.patch_size, strict=True):
+            least = 0 if config.backbone is None else config.backbone.least_size
+            yield side, max(least, stride * patch)
+
+    def _small(self, side: int, patch: int) -> int:
+        """A side of the small pictures: whole patches, and at least one."""
+        return min(side, max(1, round(side * self.recipe.small_size / patch)) * patch)
 
     def run_epoch(self, epoch: int) -> Generator[Step, None, None]:
         """Train on every picture once; ``epoch`` counts from 0.
 
-        Raises UsageError if no picture can be read, or once the loss is not finite, since it will stay so.
+        Raises UsageError if no picture can be read, or once loss or weights are not finite, since they will stay so.
         """
         recipe, size = self.recipe, self.size_in(epoch)
         take_size(self.network, size)
         order = np.random.default_rng((recipe.seed, epoch)).permutation(len(self.data.items))
 
-        def augmented(image: Image.Image, index: int) -> npt.NDArray[np.uint8]:
+        def augmented(image: Image.Image, index: int) -> Pixels:
             rng = np.random.default_rng((recipe.seed, epoch, index))
             alternate = bool(self._first_flips[index]) ^ bool(epoch % 2)
             flipped = alternate if recipe.alternate_flips else rng.random() < 0.5
@@ -106,17 +127,18 @@ class Trainer:
         total, pictures = 0.0, 0
         with closing(batches), self.threads() as threads:
             for index, batch in enumerate(batches):
-                self._set_rates((epoch * self.steps_per_epoch + index) / self.steps_per_epoch)
+                self._set_rates(epoch + (index + 0.5) / self.steps_per_epoch)
                 count = len(batch.targets)
                 total += count * self._step(batch, threads) if count else 0.0
                 pictures += count
                 if not math.isfinite(total):
-                    cause = f"The training diverges: the loss is not finite in epoch {epoch + 1}."
-                    raise UsageError(cause, "Give a lower learning rate ({lr}).")
+                    raise _diverges("loss is", epoch)
                 mean = total / pictures if pictures else math.nan
                 yield Step(epoch, index + 1, self.steps_per_epoch, count, mean, batch.unreadable)
         if not pictures:
             raise UsageError("None of the pictures could be read.", "Check that the files are whole pictures.")
+        if not all(bool(parameter.isfinite().all()) for parameter in self._learning):
+            raise _diverges("weights are", epoch)  # the last step's loss says nothing of where it leads
 
     def measure(self, data: LabelledPictures, preprocessing: Preprocessing) -> Measured | None:
         """What the network, with the average of its weights, makes of ``data``; None if nothing there can be read."""
@@ -124,9 +146,18 @@ class Trainer:
         self.network.eval()
         try:
             with self.averaged(), self.threads() as threads:
-                return measured(data, preprocessing, self._outputs, threads, self.workers)
+
+                def outputs(pixels: Pixels) -> npt.NDArray[np.float32]:
+                    return np.concatenate(list(threads.map(self._outputs, _parts(pixels, self._parts))))
+
+                found = measured(data, preprocessing, outputs, self.workers)
         finally:
             self.network.train()
+        for name in found.unreadable:
+            if name not in self._told:
+                _log.warning("%s: left out of what is measured on, since it cannot be read.", name)
+        self._told.update(found.unreadable)
+        return found if len(found.targets) else None
 
     @contextmanager
     def averaged(self) -> Iterator[None]:
@@ -134,7 +165,7 @@ class Trainer:
         if self.average is None:
             yield
             return
-        own = {name: parameter.detach().clone() for name, parameter in self.network.named_parameters()}
+        own = {name: parameter.detach().clone() for name, parameter in learning(self.network)}
         load(self.network, self.average.weights)
         try:
             yield
@@ -142,7 +173,7 @@ class Trainer:
             load(self.network, own)
 
     @torch.inference_mode()
-    def _outputs(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
+    def _outputs(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             logits: Tensor = self.network(self._normalized(pixels))
         return logits.float().cpu().numpy()
@@ -151,15 +182,11 @@ class Trainer:
     def threads(self) -> Iterator[ThreadPoolExecutor]:
         """Threads for the parts of a batch, which share the cores that this process may use."""
         cores = available_cores() if self.device.type == "cpu" else 1
-        side_by_side = min(PARTS, cores)
-        before, each = torch.get_num_threads(), max(1, cores // side_by_side)
-        try:
-            with ThreadPoolExecutor(side_by_side, "parts", torch.set_num_threads, (each,)) as threads:
-                yield threads
-        finally:
-            torch.set_num_threads(before)
+        with side_by_side(min(self._parts, cores), cores) as threads:
+            yield threads
 
     def _set_rates(self, epoch: float) -> None:
+        """Set the learning rates for a step in whose middle ``epoch`` epochs are done."""
         recipe = self.recipe
         factor = schedule(epoch, recipe.warmup_epochs, recipe.epochs)
         for optimizer in self.optimizers:
@@ -169,15 +196,15 @@ class Trainer:
 
     def _step(self, batch: Batch, threads: ThreadPoolExecutor) -> float:
         """The mean loss of a batch, after whose gradient the weights have moved."""
-        parts = PARTS if self.device.type == "cpu" else 1
-        chunks = [chunk for chunk in np.array_split(np.arange(len(batch.targets)), parts) if len(chunk)]
-        total = float(self._weights_of_labels[batch.targets].sum())
         loss = 0.0
-        for number, (part, gradients) in enumerate(threads.map(lambda chunk: self._part(batch, chunk, total), chunks)):
-            loss += part
+        parts = threads.map(
+            lambda chosen: self._part(batch, chosen), _parts(np.arange(len(batch.targets)), self._parts)
+        )
+        for number, (share, gradients) in enumerate(parts):
+            loss += share
             self._add(gradients, first=number == 0)
-        if self.recipe.clip is not None:
-            nn.utils.clip_grad_norm_(self._learning, self.recipe.clip)
+        if self.recipe.clip is not None:  # in one of the threads: how a sum is rounded depends on the number of cores
+            threads.submit(nn.utils.clip_grad_norm_, self._learning, self.recipe.clip).result()
         for optimizer in self.optimizers:
             if isinstance(optimizer, Muon):
                 list(threads.map(optimizer.step_alike, optimizer.alike()))
@@ -199,32 +226,41 @@ class Trainer:
                 assert parameter.grad is not None
                 parameter.grad.add_(gradient)
 
-    def _part(self, batch: Batch, chunk: npt.NDArray[np.int64], total: float) -> tuple[float, tuple[Tensor, ...]]:
+    def _part(self, batch: Batch, chosen: npt.NDArray[np.intp]) -> tuple[float, tuple[Tensor, ...]]:
         """What some pictures of a batch add to its loss, and to its gradient."""
-        targets = torch.from_numpy(batch.targets[chunk]).to(self.device)
-        weights = torch.from_numpy(self._weights_of_labels[batch.targets[chunk]]).to(self.device)
+        targets = torch.from_numpy(batch.targets[chosen]).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
-            logits = self.network(self._normalized(batch.pixels[chunk]))
+            logits = self.network(self._normalized(batch.pixels[chosen]))
         losses = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="none")
-        loss = (losses * weights).sum() / total
+        # Not by the sum of the weights: then a batch would count the more, the rarer its labels are within it.
+        loss = (losses * self._label_weights[targets]).sum() / len(batch.targets)
         return loss.item(), torch.autograd.grad(loss, self._learning)
 
-    def _normalized(self, pixels: npt.NDArray[np.uint8]) -> Tensor:
+    def _normalized(self, pixels: Pixels) -> Tensor:
         return normalized(torch.from_numpy(pixels).to(self.device), self._normalization)
 
-    def _label_weights(self) -> npt.NDArray[np.float32]:
-        """The weight of each label: 1, or what makes all labels count the same, with a mean over pictures of 1."""
-        counts = np.bincount(self.data.targets, minlength=len(self.data.labels))
-        if not self.recipe.class_weights:
-            return np.ones(len(counts), np.float32)
-        present = np.count_nonzero(counts)
-        return (len(self.data.targets) / (present * np.maximum(counts, 1))).astype(np.float32)
+
+def label_weights(data: LabelledPictures) -> Tensor:
+    """What the loss of a picture of each label is multiplied by, so that all labels count the same; 1 in the mean."""
+    counts = np.bincount(data.targets, minlength=len(data.labels))
+    weights = len(data.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1))
+    return torch.from_numpy(weights.astype(np.float32))
+
+
+def _parts(whole: npt.NDArray[Any], count: int) -> list[npt.NDArray[Any]]:
+    """The parts of what is given for each picture of a batch, as equal as can be, and none of them empty."""
+    return [part for part in np.array_split(whole, count) if len(part)]
+
+
+def _diverges(what: str, epoch: int) -> UsageError:
+    cause = f"The training diverges: the {what} not finite in epoch {epoch + 1}."
+    return UsageError(cause, "Give a lower learning rate ({lr}).")
 
 
 @torch.no_grad()
 def load(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
-    """Set the parameters of ``network`` to those ``weights``."""
-    for name, parameter in network.named_parameters():
+    """Set the parameters of ``network`` that learn to those ``weights``."""
+    for name, parameter in learning(network):
         parameter.copy_(weights[name])
 
 
@@ -234,19 +270,3 @@ def normalized(pixels: Tensor, normalization: Normalization) -> Tensor:
         torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (normalization.mean, normalization.std)
     )
     return (pixels.permute(0, 3, 1, 2).float() * normalization.scale - mean) / std
-
-
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether ``device`` computes bfloat16 in hardware rather than emulating it."""
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    capabilities = _cpu_capabilities()
-    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
-
-
-def _cpu_capabilities() -> Mapping[str, Any]:
-    """What torch finds in the processor."""
-    if hasattr(torch.cpu, "get_capabilities"):  # came with torch 2.11
-        return torch.cpu.get_capabilities()
-    # Every processor with AMX tiles multiplies bfloat16 in them.
-    return {"avx512_bf16": torch.cpu._is_avx512_bf16_supported(), "amx_bf16": torch.cpu._is_amx_tile_supported()}

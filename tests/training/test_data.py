@@ -1,18 +1,13 @@
-"""What a training run sees: which pictures with which labels, in which order, and how they are cropped and flipped."""
+"""Which pictures with which labels a training run sees, and which it holds out."""
 
 import os
-import threading
-import time
 from pathlib import Path
 
-import numpy as np
 import pytest
 from PIL import Image
 
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.training.data import Augmentation, Batch, LabelledPictures, Pixels, read_labelled, training_batches
-
-AUGMENTATION = Augmentation((8, 8), min_area=0.5)
+from vithybrid_cli.training.data import read_labelled
 
 
 def picture(file: Path, colour: str = "red") -> Path:
@@ -29,23 +24,6 @@ def folder(tmp_path: Path) -> Path:
     for number in range(3):
         picture(tmp_path / "dog" / f"{number}.png")
     return tmp_path
-
-
-def gradient() -> Image.Image:
-    """A picture whose red is the column and whose green is the row."""
-    columns, rows = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
-    return Image.fromarray(np.stack([columns, rows, np.zeros_like(rows)], axis=-1))
-
-
-def crops(count: int, min_area: float, size: tuple[int, int] = (64, 64)) -> list[Pixels]:
-    augmentation, image = Augmentation(size, min_area), gradient()
-    return [augmentation(image, np.random.default_rng(seed)) for seed in range(count)]
-
-
-def epoch_of(
-    data: LabelledPictures, batch_size: int = 2, seed: int = 0, epoch: int = 0, workers: int = 2
-) -> list[Batch]:
-    return list(training_batches(data, AUGMENTATION, batch_size, seed, epoch, workers))
 
 
 def test_labels_and_pictures_come_in_natural_order_from_any_depth(tmp_path: Path) -> None:
@@ -167,120 +145,3 @@ def test_the_fingerprint_changes_with_names_and_labels_but_not_with_the_place(fo
     renamed = read_labelled(moved).fingerprint()
     (moved / "cat" / "4.png").rename(moved / "dog" / "4.png")
     assert len({before, renamed, read_labelled(moved).fingerprint()}) == 3
-
-
-def test_crops_have_at_least_the_smallest_area_and_stay_within_the_bounds_of_aspect() -> None:
-    for crop in crops(200, min_area=0.5):
-        width, height = (float(np.ptp(crop[..., channel].astype(int))) / 255 for channel in (0, 1))
-        assert 0.47 <= width * height <= 1.0
-        assert 0.73 <= width / height <= 1.37
-
-
-def test_crops_are_of_all_sizes_and_in_all_places() -> None:
-    boxes = np.array([[c[..., 0].min(), c[..., 0].max(), c[..., 1].min(), c[..., 1].max()] for c in crops(200, 0.25)])
-    assert boxes[:, [0, 2]].min() <= 3
-    assert boxes[:, [1, 3]].max() >= 252
-    assert boxes[:, [0, 2]].max() >= 80
-    assert boxes[:, [1, 3]].min() <= 175
-
-
-def test_half_of_the_crops_are_flipped() -> None:
-    flipped = sum(int(crop[0, 0, 0]) > int(crop[0, -1, 0]) for crop in crops(400, 0.5))
-    assert 160 <= flipped <= 240
-
-
-def test_nothing_is_flipped_where_that_is_switched_off() -> None:
-    augmentation = Augmentation((64, 64), 0.5, flip=False)
-    found = [augmentation(gradient(), np.random.default_rng(seed)) for seed in range(50)]
-    assert all(int(crop[0, 0, 0]) < int(crop[0, -1, 0]) for crop in found)
-
-
-@pytest.mark.parametrize("size", [(1, 1), (1, 3000), (3000, 1), (2, 3)])
-def test_crops_have_the_size_that_was_asked_for_whatever_the_picture(size: tuple[int, int]) -> None:
-    image = Image.new("RGB", size, "blue")
-    for seed in range(50):
-        crop = Augmentation((6, 10), 0.01)(image, np.random.default_rng(seed))
-        assert crop.shape == (6, 10, 3)
-        assert crop.dtype == np.uint8
-        assert (crop == (0, 0, 255)).all()
-
-
-def test_an_epoch_has_whole_batches_and_no_picture_twice(folder: Path) -> None:
-    data = read_labelled(folder)
-    batches = epoch_of(data, batch_size=3)
-    assert [batch.pixels.shape for batch in batches] == [(3, 8, 8, 3), (3, 8, 8, 3)]
-    targets = np.concatenate([batch.targets for batch in batches])
-    assert len(targets) == 6
-    assert (np.bincount(targets) <= [4, 3]).all()
-
-
-def test_a_folder_smaller_than_a_batch_is_one_batch(folder: Path) -> None:
-    (batch,) = epoch_of(read_labelled(folder), batch_size=100)
-    assert sorted(batch.targets.tolist()) == [0, 0, 0, 0, 1, 1, 1]
-
-
-@pytest.fixture
-def gradients(tmp_path: Path) -> LabelledPictures:
-    """Twelve pictures whose crops tell where they were cut."""
-    for number in range(12):
-        file = tmp_path / "ab"[number % 2] / f"{number}.png"
-        file.parent.mkdir(exist_ok=True)
-        gradient().rotate(number).save(file)
-    return read_labelled(tmp_path)
-
-
-def test_an_epoch_is_the_same_for_any_number_of_threads(gradients: LabelledPictures) -> None:
-    one, many = epoch_of(gradients, workers=1), epoch_of(gradients, workers=5)
-    for first, second in zip(one, many, strict=True):
-        assert (first.pixels == second.pixels).all()
-        assert (first.targets == second.targets).all()
-
-
-@pytest.mark.parametrize("other", [pytest.param({"seed": 1}, id="seed"), pytest.param({"epoch": 1}, id="epoch")])
-def test_another_seed_or_epoch_is_another_order_and_other_crops(
-    gradients: LabelledPictures, other: dict[str, int]
-) -> None:
-    one, another = epoch_of(gradients), epoch_of(gradients, **other)
-    seen, seen_then = ({crop.tobytes() for batch in batches for crop in batch.pixels} for batches in (one, another))
-    assert seen & seen_then == set()
-
-
-def test_a_picture_is_cropped_alike_in_whatever_batch_it_comes(gradients: LabelledPictures) -> None:
-    small, large = epoch_of(gradients, batch_size=1), epoch_of(gradients, batch_size=12)
-    assert (np.concatenate([batch.pixels for batch in small]) == large[0].pixels).all()
-
-
-def test_unreadable_pictures_are_left_out_of_their_batch_and_named(folder: Path) -> None:
-    bad = folder / "cat" / "2.png"
-    bad.write_bytes(b"no picture")
-    (batch,) = epoch_of(read_labelled(folder), batch_size=7)
-    assert batch.unreadable == (str(bad),)
-    assert sorted(batch.targets.tolist()) == [0, 0, 0, 1, 1, 1]
-    assert batch.pixels.shape == (6, 8, 8, 3)
-
-
-def test_a_batch_of_unreadable_pictures_is_empty(folder: Path) -> None:
-    for file in folder.glob("*/*.png"):
-        file.write_bytes(b"no picture")
-    batches = epoch_of(read_labelled(folder))
-    assert [batch.pixels.shape for batch in batches] == [(0, 8, 8, 3)] * 3
-    assert [len(batch.unreadable) for batch in batches] == [2, 2, 2]
-
-
-def test_closing_an_epoch_early_stops_what_is_being_read_ahead(folder: Path) -> None:
-    calls: list[int] = []
-
-    class Slow(Augmentation):
-        def __call__(self, image: Image.Image, rng: np.random.Generator) -> Pixels:
-            calls.append(1)
-            time.sleep(0.01)
-            return super().__call__(image, rng)
-
-    found = read_labelled(folder)
-    data = LabelledPictures(found.labels, found.items[:1] * 400, found.targets[:1].repeat(400))
-    batches = training_batches(data, Slow((8, 8), 0.5), 40, 0, 0, 2)
-    next(batches)
-    begun = len(calls)
-    batches.close()
-    assert len(calls) <= begun + 8  # the four batches read ahead hold 160
-    assert [thread.name for thread in threading.enumerate() if thread.name.startswith("batches")] == []
