@@ -60,7 +60,8 @@ def test_what_is_made_is_of_the_size_that_was_asked_for_whatever_the_picture(
     image = Image.new("RGB", size, "blue")
     for seed in range(12):
         pixels = made(augmentation, image, (6, 10), seed, flipped=bool(seed % 2))
-        assert (pixels.shape, pixels.dtype) == ((6, 10, 3), np.uint8)
+        assert pixels.shape == (6, 10, 3)
+        assert pixels.dtype == np.uint8
         assert pixels.flags.writeable
 
 
@@ -179,11 +180,8 @@ def test_a_cut_out_square_is_grey_and_of_its_size_or_cut_by_the_border() -> None
 def test_shares_of_the_parts_are_kept() -> None:
     image = Image.new("RGB", (16, 16), (100, 110, 120))
     plain = np.asarray(image)
-    for part in ("noisy", "coloured"):
-        changed = [
-            (made(replace(STILL, **{part: 0.3}), image, (16, 16), seed, flipped=False) != plain).any()
-            for seed in range(300)
-        ]
+    for augmentation in (replace(STILL, noisy=0.3), replace(STILL, coloured=0.3)):
+        changed = [(made(augmentation, image, (16, 16), seed, flipped=False) != plain).any() for seed in range(300)]
         assert 65 <= sum(changed) <= 115
 
 

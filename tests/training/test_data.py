@@ -3,11 +3,13 @@
 import os
 from pathlib import Path
 
+import numpy as np
 import pytest
 from PIL import Image
 
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.training.data import read_labelled
+from vithybrid_cli.images.local import LocalFile
+from vithybrid_cli.training.data import LabelledPictures, read_labelled
 
 
 def picture(file: Path, colour: str = "red") -> Path:
@@ -145,3 +147,68 @@ def test_the_fingerprint_changes_with_names_and_labels_but_not_with_the_place(fo
     renamed = read_labelled(moved).fingerprint()
     (moved / "cat" / "4.png").rename(moved / "dog" / "4.png")
     assert len({before, renamed, read_labelled(moved).fingerprint()}) == 3
+
+
+def of_counts(*counts: int) -> LabelledPictures:
+    """As many pictures of each label; no split looks at them."""
+    labels = tuple("abcdefgh"[: len(counts)])
+    items = tuple(
+        LocalFile(f"{label}/{n}.png") for label, count in zip(labels, counts, strict=True) for n in range(count)
+    )
+    return LabelledPictures(labels, items, np.repeat(np.arange(len(counts)), counts), "left out: 1 .xmp")
+
+
+def counts_of(data: LabelledPictures) -> list[int]:
+    return [int((data.targets == number).sum()) for number in range(len(data.labels))]
+
+
+@pytest.mark.parametrize(
+    ("counts", "share", "held_out"),
+    [
+        pytest.param((100, 20), 0.1, [10, 2], id="a share of each label"),
+        pytest.param((100, 4), 0.1, [10, 1], id="at least one"),
+        pytest.param((10, 3), 0.9, [9, 2], id="and never all"),
+        pytest.param((10, 2), 0.9, [9, 1], id="one of two"),
+        pytest.param((10, 1), 0.5, [5, 0], id="not the only one"),
+    ],
+)
+def test_a_split_holds_out_a_share_of_each_label_at_least_one_and_not_all(
+    counts: tuple[int, ...], share: float, held_out: list[int]
+) -> None:
+    kept, out = of_counts(*counts).split(share, seed=0)
+    assert counts_of(out) == held_out
+    assert counts_of(kept) == [count - less for count, less in zip(counts, held_out, strict=True)]
+    assert kept.labels == out.labels
+
+
+def test_the_parts_of_a_split_are_the_whole_in_its_order_with_its_labels() -> None:
+    whole = of_counts(30, 20)
+    parts = whole.split(0.3, seed=4)
+    pairs = [pair for part in parts for pair in zip(part.items, part.targets.tolist(), strict=True)]
+    assert sorted(pairs, key=lambda pair: whole.items.index(pair[0])) == list(
+        zip(whole.items, whole.targets.tolist(), strict=True)
+    )
+    for part in parts:
+        assert [whole.items.index(item) for item in part.items] == sorted(
+            whole.items.index(item) for item in part.items
+        )
+    assert [part.left_out for part in parts] == [whole.left_out, None]
+
+
+def test_a_split_is_the_same_for_the_same_seed_and_another_for_another() -> None:
+    whole = of_counts(30, 20)
+    assert whole.split(0.3, seed=4)[1].items == whole.split(0.3, seed=4)[1].items
+    assert whole.split(0.3, seed=4)[1].items != whole.split(0.3, seed=5)[1].items
+
+
+def test_labels_whose_only_picture_is_not_held_out_are_named(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level("INFO", "vithybrid_cli")
+    of_counts(10, 1, 9, 1).split(0.2, seed=0)
+    assert caplog.messages == ["Labels with only one picture, which is not held out: b, d."]
+
+
+def test_where_each_label_has_one_picture_none_can_be_held_out() -> None:
+    with pytest.raises(
+        UsageError, match=r"only one picture, so that none can be held out\. Add pictures, or leave out"
+    ):
+        of_counts(1, 1, 1).split(0.5, seed=0)

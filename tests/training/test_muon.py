@@ -63,7 +63,7 @@ def test_it_moves_matrices_as_the_muon_of_torch_does(shape: tuple[int, ...], mon
     monkeypatch.setattr(torch.Tensor, "bfloat16", torch.Tensor.clone)  # its number format, without a choice
     weight, gradients = random(shape, 0), [random(shape, seed) for seed in (1, 2, 3)]
     parameter = nn.Parameter(weight.clone())
-    theirs = torch.optim.Muon([parameter], lr=0.02, weight_decay=0.05, momentum=0.9)
+    theirs: torch.optim.Optimizer = torch.optim.Muon([parameter], lr=0.02, weight_decay=0.05, momentum=0.9)
     for gradient in gradients:
         parameter.grad = gradient
         theirs.step()

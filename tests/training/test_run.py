@@ -133,7 +133,8 @@ def test_the_best_epoch_is_kept_the_later_of_equal_ones_also_by_a_run_that_was_b
     data: LabelledPictures, tmp_path: Path, measures: Iterator[int], broken_off_after: int | None
 ) -> None:
     recipe = replace(PLAIN_RECIPE, epochs=4, batch_size=16)
-    out, kept = tmp_path / "out", []
+    out = tmp_path / "out"
+    kept: list[bytes] = []
     while len(kept) < 4:
         run = TrainingRun(start(), data, recipe, out, device=CPU, held_out=data)
         if kept:
@@ -199,8 +200,8 @@ def test_the_written_head_is_divided_by_the_temperature_that_many_held_out_pictu
 
 
 @pytest.mark.parametrize("recipe", [PLAIN_RECIPE, FULL_RECIPE], ids=["plain", "full"])
-@pytest.mark.parametrize(("cores", "workers"), [(1, 1), (2, 3), (3, 2), (4, 5)])
-def test_the_bytes_are_the_same_for_up_to_four_cores_and_any_number_of_workers(
+@pytest.mark.parametrize(("cores", "workers"), [(2, 3), (4, 5), (9, 2)])
+def test_the_bytes_are_the_same_for_any_number_of_cores_and_workers(
     data: LabelledPictures,
     tmp_path: Path,
     recipe: Recipe,
