@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import pytest
 import torch
 from PIL import Image
 from places import GOLDENS
 from safetensors import safe_open
+from safetensors.torch import load_file
 from typer.testing import CliRunner
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
@@ -43,7 +44,20 @@ CONFIG = {
 RECIPE = ["-c", "small", "--epochs", "2", "-b", "4", "--lr", "0.01", "--device", "cpu"]
 LONG = [*RECIPE, "--epochs", "30", "--no-progress"]  # epochs of some 50 ms: time enough to be ended in their midst
 STATE = "training_state.safetensors"
-SUMMARY = "16 pictures of 2 labels: blue 8, red 8\n"
+PICTURES = "pictures:   16 pictures of 2 labels: blue 8, red 8\n"
+BEGINNING = (
+    "recipe:     scratch, {} epochs of 4 steps with 4 pictures each, learning rate 0.01\n"
+    "from:       random weights in the architecture of small, 4,922 parameters\n" + PICTURES
+)
+NOTHING_HELD_OUT = (
+    "note: no picture is held out, so nothing will tell how good it gets; --val-split 0.1 holds out a tenth of each "
+    "label\n"
+)
+EXPECTED = r"expected:   about \d+ (?:s|min) for the whole run, by its first steps\n"
+WRITTEN = (
+    "written:    out, with its curve in training.svg and its figures in training.json\n"
+    "next:       vithybrid classify PICTURES -m ./out\n"
+)
 
 
 def picture(file: Path, colour: tuple[int, int, int]) -> None:
@@ -87,18 +101,32 @@ def weights(folder: Path | str) -> bytes:
     return (Path(folder) / "model.safetensors").read_bytes()
 
 
+def described(folder: Path | str = "out") -> Any:
+    """What ``training.json`` says."""
+    return json.loads((Path(folder) / "training.json").read_text(encoding="utf-8"))
+
+
 def spoil(file: str) -> str:
     Path(file).write_bytes(b"no picture")
     return file
 
 
-def test_the_colours_are_learnt_and_the_accuracy_on_the_held_out_folder_is_printed(place: Path) -> None:
+def test_the_colours_are_learnt_and_measured_on_the_held_out_folder_which_chooses_nothing(place: Path) -> None:
     done = train("-o", "out", "--held-out", "test", "--no-progress")
     assert done.exit_code == 0
     report = json.loads(done.stdout)
     assert (report["pictures"], report["top1"], report["unreadable"]) == (6, 1.0, [])
-    epochs = r"epoch 1 of 2: loss 0\.\d{4}\nepoch 2 of 2: loss 0\.\d{4}\n"
-    assert re.fullmatch(SUMMARY + "held out: 6 pictures of 2 labels: blue 3, red 3\n" + epochs, done.stderr)
+    assert re.fullmatch(
+        re.escape(BEGINNING.format(2) + "test:       6 pictures of 2 labels: blue 3, red 3; they choose nothing\n")
+        + EXPECTED
+        + r"epoch 1 of 2: loss 0\.\d{4}, held out +\d+\.\d% right\n"
+        + r"epoch 2 of 2: loss 0\.\d{4}, held out 100\.0% right\n"
+        + re.escape(
+            "kept:       epoch 2 of 2, the last\n"
+            "accuracy:   100.0% of 6 pictures of test are right (95 % interval: 61.0% to 100.0%)\n" + WRITTEN
+        ),
+        done.stderr,
+    ), done.stderr
 
 
 def test_classify_and_evaluate_take_the_folder_that_was_written(place: Path) -> None:
@@ -107,12 +135,55 @@ def test_classify_and_evaluate_take_the_folder_that_was_written(place: Path) -> 
     record = json.loads(run("classify", "test/red/0.png", "-m", "./out", "-k", "1").stdout)
     assert (record["predictions"][0]["index"], record["predictions"][0]["label"]) == (1, "red")
     assert json.loads(run("evaluate", "test", "-m", "./out").stdout)["top1"] == 1.0
+    assert json.loads(run("info", "./out", "--format", "json").stdout)["layout"] == "transformers"
+    assert run("convert", "./out", "converted").exit_code == 0
 
 
-def test_one_epoch_is_enough_for_a_checkpoint_and_its_learning_rate_still_rises_and_falls(place: Path) -> None:
-    done = train("-o", "out", "--epochs", "1", "--warmup-epochs", "5", "-q")
+def test_one_epoch_is_enough_for_a_checkpoint_which_is_drawn_and_described(place: Path) -> None:
+    done = train("-o", "out", "--epochs", "1", "-q")
     assert (done.exit_code, done.stdout, done.stderr) == (0, "", "")
     assert (place / "out" / "config.json").is_file()
+    assert (place / "out" / "training.svg").read_text(encoding="utf-8").startswith("<svg ")
+    assert described()["kept"] == 1
+
+
+def test_pictures_that_are_split_off_choose_the_epoch_and_are_measured(place: Path) -> None:
+    done = train("-o", "out", "--val-split", "0.3", "--no-progress", "--epochs", "3")
+    figures, said = json.loads(done.stdout), described()
+    names = said["held_out"]
+    assert (done.exit_code, figures["pictures"], len(names)) == (0, 4, 4)
+    assert [(row["label"], row["pictures"]) for row in figures["labels"]] == [("blue", 2), ("red", 2)]
+    assert said["labels"] == [{"label": name, "trained_on": 6, "held_out": 2} for name in ("blue", "red")]
+    assert "held out:   4 pictures of 2 labels: blue 2, red 2; they choose the epoch that is kept\n" in done.stderr
+    best = max(said["epochs"], key=lambda epoch: (epoch["correct"], epoch["epoch"]))
+    assert best["epoch"] == said["kept"]
+    assert best["correct"] == sum(row["correct"] for row in figures["labels"])
+    assert f"kept:       epoch {best['epoch']} of 3, the best on the held-out pictures\n" in done.stderr
+    assert "; they also chose the epoch, so expect a little less on others\n" in done.stderr
+    assert said["measured"]["top1"] == figures["top1"]
+
+
+def test_a_test_beside_a_split_is_measured_once_and_chooses_nothing(place: Path) -> None:
+    done = train("-o", "out", "--val-split", "0.3", "--held-out", "test", "--no-progress")
+    assert json.loads(done.stdout)["pictures"] == 6
+    assert described()["labels"][0] == {"label": "blue", "trained_on": 6, "held_out": 2, "test": 3}
+    assert {epoch["pictures"] for epoch in described()["epochs"]} == {4}
+    assert re.search(r"^accuracy: +\d+\.\d% of 6 pictures of test are right \([^)]+\)", done.stderr, re.MULTILINE)
+    assert "chose the epoch" not in done.stderr
+    alone = train("-o", "alone", "--val-split", "0.3", "-q")
+    assert alone.exit_code == 0
+    assert weights("out") == weights("alone")
+
+
+def test_a_test_that_is_only_shown_leaves_the_weights_as_they_are(place: Path) -> None:
+    train("-o", "out", "--held-out", "test", "-q")
+    train("-o", "alone", "-q")
+    assert weights("out") == weights("alone")
+
+
+def test_pictures_of_the_test_that_are_trained_on_are_told(place: Path) -> None:
+    done = train("-o", "out", "--held-out", "train/../train", "--epochs", "1", "--no-progress")
+    assert "note: 16 of the test's pictures are trained on, too, so it tells less\n" in done.stderr
 
 
 @pytest.mark.parametrize("config", ["small", "./small", "small/", "small/config.json"])
@@ -165,10 +236,8 @@ def test_fine_tuning_with_the_same_labels_keeps_what_was_learnt(place: Path) -> 
 def test_unreadable_pictures_are_named_once_and_the_run_goes_on(place: Path) -> None:
     bad = [spoil(f"train/red/{number}.png") for number in (3, 5, 6, 7)]
     done = train("-o", "out", "--no-progress", "--epochs", "3", "-b", "1")
-    named = [line for line in done.stderr.splitlines() if not line.startswith("epoch")]
-    assert named[0] == SUMMARY.strip()
-    assert sorted(named[1:]) == [f"{path}: left out, since it cannot be read" for path in bad]
-    assert len(done.stderr.splitlines()) == 1 + 4 + 3
+    named = [line for line in done.stderr.splitlines() if line.endswith("cannot be read")]
+    assert sorted(named) == [f"{path}: left out, since it cannot be read" for path in bad]
     assert (done.exit_code, done.stdout) == (1, "")
     assert (place / "out" / "model.safetensors").is_file()
 
@@ -215,8 +284,16 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
         pytest.param(["-o", "out", "--epochs", "0"], "epochs", id="no epochs"),
         pytest.param(["-o", "out", "--seed", "-1"], "seed", id="negative seed"),
         pytest.param(["-o", "out", "--seed", "99999999999"], "seed", id="large seed"),
-        pytest.param(["-o", "out", "--min-area", "0"], "min-area", id="no area"),
-        pytest.param(["-o", "out", "--label-smoothing", "1.5"], "label-smoothing", id="too much smoothing"),
+        pytest.param(["-o", "out", "--val-split", "1.5"], "val-split", id="more held out than there is"),
+        pytest.param(["-o", "out", "--val-split", "nan"], "val-split", id="no number to hold out"),
+        pytest.param(["-o", "out", "--lr", "nan"], "nan and inf are not", id="no number as a rate"),
+        pytest.param(["-o", "out", "--lr", "inf"], "nan and inf are not", id="endless rate"),
+        pytest.param(["-o", "out", "--recipe", "best"], "'best' is not one of 'scratch', 'finetune'", id="no recipe"),
+        pytest.param(
+            ["-o", "out", "--freeze", "backbone"],
+            "Random weights have learnt nothing worth keeping. Leave out --freeze, or give a --model.",
+            id="random weights kept",
+        ),
         pytest.param(["-o", "out", "--weights-dtype", "int8"], "int8", id="unknown type"),
         pytest.param(["-o", "out", "--device", "tpu"], "not a device", id="unknown device"),
         pytest.param(["-o", "out", "--lr", "1e30"], "Give a lower learning rate (--lr)", id="diverging"),
@@ -247,6 +324,37 @@ def test_a_start_that_cannot_be_had_exits_with_3(place: Path, start: list[str], 
     assert not (place / "out").exists()
 
 
+def test_a_network_without_a_backbone_cannot_keep_it(place: Path) -> None:
+    plain = str(GOLDENS / "hf-vit")
+    done = train("-o", "out", "-m", plain, "--freeze", "backbone", recipe=[])
+    assert done.stderr == (
+        f"vithybrid: {plain} is no hybrid, and has no backbone to keep. Leave out --freeze, or give --freeze encoder "
+        "to train the head alone.\n"
+    )
+    assert (done.exit_code, Path("out").exists()) == (2, False)
+
+
+def test_what_keeps_its_weights_is_told_and_kept(place: Path) -> None:
+    train("-o", "start", "-q")
+    done = train("-o", "out", "-m", "./start", "--freeze", "encoder", "--no-progress", recipe=["--epochs", "1"])
+    assert "learns:     34 parameters; all but its head keeps its weights\n" in done.stderr
+    assert "labels:     the model knows both labels\n" in done.stderr
+    before, after = (load_file(Path(folder, "model.safetensors")) for folder in ("start", "out"))
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {"classifier.weight", "classifier.bias"}
+
+
+def test_labels_with_one_picture_each_cannot_be_split(place: Path) -> None:
+    picture(place / "one" / "a" / "0.png", (1, 2, 3))
+    picture(place / "one" / "b" / "0.png", (1, 2, 3))
+    done = run("train", "one", "-o", "out", "--val-split", "0.5")
+    assert done.stderr == (
+        "vithybrid: one has one picture of each label, so none can be held out. Add pictures, or leave out "
+        "--val-split.\n"
+    )
+    assert done.exit_code == 2
+
+
 def test_a_checkpoint_is_not_written_over(place: Path) -> None:
     train("-o", "out")
     before = weights("out")
@@ -258,9 +366,9 @@ def test_a_checkpoint_is_not_written_over(place: Path) -> None:
 
 def test_a_run_is_not_resumed_with_other_options(place: Path) -> None:
     train("-o", "out")
-    done = train("-o", "out", "--resume", "--lr", "0.5", "--label-smoothing", "0")
+    done = train("-o", "out", "--resume", "--class-weights", "--seed", "3")
     assert done.stderr == (
-        "vithybrid: out holds another run: learning_rate 0.01, not 0.5, label_smoothing 0.1, not 0.0. "
+        "vithybrid: out holds another run: class_weights no, not yes, seed 0, not 3. "
         "Resume with the options of that run.\n"
     )
     assert done.exit_code == 2
@@ -271,7 +379,10 @@ def test_a_run_that_is_done_is_only_measured_again(place: Path) -> None:
     before = weights("out")
     done = train("-o", "out", "--resume", "--held-out", "test")
     assert (done.exit_code, json.loads(done.stdout)["top1"]) == (0, 1.0)
-    assert re.fullmatch(r"nothing left to train: out is trained for \d+ epochs?\n", done.stderr)
+    assert done.stderr == (
+        "nothing left to train: out is trained for 2 epochs\nkept:       epoch 2 of 2, the last\n"
+        "accuracy:   100.0% of 6 pictures of test are right (95 % interval: 61.0% to 100.0%)\n" + WRITTEN
+    )
     assert weights("out") == before
 
 
@@ -283,25 +394,38 @@ def test_a_run_that_is_done_is_only_measured_again(place: Path) -> None:
     ],
 )
 def test_a_run_that_was_ended_is_resumed_to_the_same_bytes(place: Path, blow: signal.Signals, exit_code: int) -> None:
-    command = [sys.executable, "-m", "vithybrid_cli", "train", "train", *LONG, "-o", "out"]
+    command = [sys.executable, "-m", "vithybrid_cli", "train", "train", *LONG, "-o", "runs/out"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        assert process.stderr.readline() == SUMMARY
-        stderr = process.stderr.readline() + process.stderr.readline()  # the second epoch: the first one is written
+        begun = until_an_epoch(process.stderr)
+        assert begun.startswith(BEGINNING.format(30) + NOTHING_HELD_OUT)
         process.send_signal(blow)
-        stderr += process.stderr.read()
+        stderr = process.stderr.read()
         assert process.stdout.read() == ""
     assert process.returncode == exit_code
-    said = re.sub(r"epoch \d+ of 30: loss 0\.\d{4}\n", "", stderr)
-    told = r"interrupted after \d+ of 30 epochs, which are in out; --resume goes on from there\n"
+    said = re.sub(r"epoch [ \d]\d of 30: loss 0\.\d{4}\n", "", stderr)
+    told = r"interrupted after \d+ of 30 epochs, which are in runs/out; --resume goes on from there\n"
     assert re.fullmatch(told if blow is signal.SIGINT else "", said)
-    assert 1 <= _epochs_done(place / "out") < 30
-    assert run("classify", "test/red/0.png", "-m", "./out").exit_code == 0
-    assert train("-o", "out", "--resume", "-q", recipe=LONG).exit_code == 0
-    assert train("-o", "unbroken", "-q", recipe=LONG).exit_code == 0
-    assert _epochs_done(place / "out") == 30
-    assert weights("out") == weights("unbroken")
+    done = _epochs_done(place / "runs" / "out")
+    assert 1 <= done < 30
+    assert run("classify", "test/red/0.png", "-m", "runs/out").exit_code == 0
+    resumed = train("-o", "runs/out", "--resume", recipe=LONG)
+    assert resumed.exit_code == 0
+    assert f"resumed:    after epoch {done} of 30\n" in resumed.stderr
+    assert train("-o", "unbroken/out", "-q", recipe=LONG).exit_code == 0
+    for file in ("model.safetensors", "training.svg", "training.json", STATE):
+        assert Path("runs/out", file).read_bytes() == Path("unbroken/out", file).read_bytes(), file
+
+
+def until_an_epoch(stderr: IO[str]) -> str:
+    """What was said until the first epoch is on disk."""
+    said = ""
+    while not re.search(r"^epoch +1 ", said, re.MULTILINE):
+        line = stderr.readline()
+        assert line, said
+        said += line
+    return said
 
 
 def test_of_two_programs_that_train_into_one_folder_the_second_is_refused(place: Path) -> None:
@@ -309,13 +433,11 @@ def test_of_two_programs_that_train_into_one_folder_the_second_is_refused(place:
     command = [sys.executable, "-m", "vithybrid_cli", "train", "train", *endless, "-o", "out"]
     with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as first:
         assert first.stderr is not None
-        assert first.stderr.readline() == SUMMARY
-        first.stderr.readline()
-        first.stderr.readline()  # the second epoch: the first one is written
+        until_an_epoch(first.stderr)
         done = train("-o", "out", "--resume", recipe=endless)
         assert first.poll() is None
         first.kill()
-    assert done.stderr == SUMMARY + (
+    assert done.stderr.endswith(
         "vithybrid: Another training run is writing to out. Wait until it has ended, or give another --output.\n"
     )
     assert done.exit_code == 2
@@ -327,7 +449,7 @@ def _epochs_done(folder: Path) -> int:
 
 
 def test_progress_stays_off_stdout(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vithybrid_cli.commands.progress.PLAIN_INTERVAL", 0.0)
+    monkeypatch.setattr("vithybrid_cli.commands.train_loop.PLAIN_INTERVAL", 1e-9)
     done = train("-o", "out")
     assert done.stdout == ""
     assert re.search(r"^32 of 32 pictures, ", done.stderr, re.MULTILINE)

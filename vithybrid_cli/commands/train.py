@@ -192,8 +192,7 @@ def train(
             dtype=torch_dtype(weights_dtype),
             workers=workers or available_cores(),
         )
-        sized = epochs is not None or batch_size is not None
-        about = About(name, how.model, chooser, test, held_out, sized=sized)
+        about = About(name, how.model, chooser, test, held_out, sized=batch_size is not None)
         if resume and has_begun(output):
             run.resume()
         all_read = train_to_the_end(run, about, watch)

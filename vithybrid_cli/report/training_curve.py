@@ -88,7 +88,7 @@ def _panels(points: Sequence[Point]) -> list[Panel]:
         high = max((band[2] for band in bands), default=max(value for _, value in right))
         ticks = _ticks(low, high, most=1.0)
         panels.append(Panel("held-out accuracy, with its 95 % interval", right, ticks, _TOP, percent=True, bands=bands))
-    losses = [(one.epoch, one.loss) for one in points if math.isfinite(one.loss)]
+    losses = [(one.epoch, one.loss) for one in points]
     values = [loss for _, loss in losses] or [0.0, 1.0]
     top = _TOP + len(panels) * (_PANEL + _GAP)
     return [*panels, Panel("loss on the pictures that are trained on", losses, _ticks(min(values), max(values)), top)]

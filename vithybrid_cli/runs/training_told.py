@@ -34,7 +34,7 @@ class About:
     """What the user chose: the recipe, the model that it starts from, and what is held out.
 
     ``chooser`` are the pictures that are held out to choose the epoch, ``test`` those that come from ``tested`` and are
-    only measured. ``sized``: epochs or batches are the user's own choice.
+    only measured. ``sized``: batches are as large as the user chose.
     """
 
     recipe: RecipeName
@@ -88,8 +88,8 @@ def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
     steps = recipe.epochs * run.trainer.steps_per_epoch
     if steps < FEW_STEPS and not about.sized:
         yield (
-            f"note: that makes {_counted(steps, 'step')} in all, which is few; {option('epochs')} gives more, and so "
-            f"does a smaller {option('batch_size')}"
+            f"note: that makes {_counted(steps, 'step')} in all, which is few; a smaller {option('batch_size')} or "
+            f"more {option('epochs')} give more"
         )
     if both := _in_both(run, about):
         yield f"note: {both:,} of the test's pictures {'is' if both == 1 else 'are'} trained on, too, so it tells less"
