@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import option
-from vithybrid_cli.runs.training_pace import Pace, work_of
+from vithybrid_cli.runs.training_pace import Pace, Work
 from vithybrid_cli.runs.training_told import About, before, epoch_line, expected_line
 from vithybrid_cli.runs.training_written import write_training
 
@@ -39,7 +39,7 @@ def _followed(run: "TrainingRun", about: About, watch: Stderr) -> bool:
         for step in steps:
             if run.epochs_done > told:
                 told = _tell_epoch(run, about, pace, watch)
-            is_time = pace.step(step.epoch)
+            is_time = pace.step(step.epoch, step.step - 1)
             shown.advance(pictures=step.pictures + len(step.unreadable))
             for path in step.unreadable:
                 if path not in unreadable:
@@ -53,16 +53,16 @@ def _followed(run: "TrainingRun", about: About, watch: Stderr) -> bool:
 
 
 def _pace(run: "TrainingRun") -> Pace:
-    trainer, epochs = run.trainer, run.recipe.epochs
-    sizes = [trainer.size_in(epoch) for epoch in range(epochs)]
+    recipe, trainer = run.recipe, run.trainer
+    sizes = [trainer.size_in(epoch) for epoch in range(recipe.epochs)]
     held_out = 0 if run.held_out is None else len(run.held_out.items)
-    pictures = trainer.steps_per_epoch * run.recipe.batch_size
-    return Pace(work_of(sizes, pictures, held_out), trainer.steps_per_epoch, epochs_done=run.epochs_done)
+    work = Work(sizes, trainer.steps_per_epoch, recipe.batch_size, held_out, recipe.head_epochs)
+    return Pace(work, epochs_done=run.epochs_done)
 
 
 def _tell_epoch(run: "TrainingRun", about: About, pace: Pace, watch: Stderr) -> int:
     """An epoch is on disk: draw the curve so far, and say how it went. How many epochs are done."""
-    pace.measured(run.epochs_done - 1)
+    pace.measured()
     write_training(run, about)
     watch.say(epoch_line(run, run.history[-1]))
     return run.epochs_done
