@@ -65,7 +65,8 @@ def before(run: "TrainingRun", about: About) -> Iterator[str]:
     if about.chooser is not None:
         yield _line("held out", f"{about.chooser.summary()}; they choose the epoch that is kept")
     if about.test is not None:
-        yield _line("test", f"{about.test.summary()}; they choose nothing")
+        once = run.choosing or run.held_out is None  # and else after each epoch, to be shown
+        yield _line("test", f"{about.test.summary()}; they choose nothing{', and are measured at the end' * once}")
     if data.left_out is not None:
         name, _, what = data.left_out.partition(": ")
         yield _line(name, what)
