@@ -161,7 +161,8 @@ def train(
         raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
     if freeze is not None and model is None:
         raise UsageError("Random weights have learnt nothing worth keeping.", "Leave out {freeze}, or give a {model}.")
-    _require_numbers(learning_rate, val_split)
+    if learning_rate is not None and math.isinf(learning_rate):
+        raise UsageError("A rate is a number.", "Give a smaller one ({lr}).")
     require_new(output, folder, resume=resume)
     what = Reading(column=column)
     read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
@@ -207,12 +208,6 @@ def train(
             watch.say(line)
     if not all_read or (report is not None and report.unreadable):
         raise typer.Exit(EXIT_SOME_FAILED)
-
-
-def _require_numbers(*values: float | None) -> None:
-    """Raise for what the ranges of options let through."""
-    if any(value is not None and not math.isfinite(value) for value in values):
-        raise typer.BadParameter("A number is needed, which nan and inf are not.")
 
 
 def _measured(output: Path, held_out: Labelled, device: str, watch: Stderr) -> Metrics:
