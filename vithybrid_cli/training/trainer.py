@@ -34,7 +34,7 @@ from vithybrid_cli.training.precision import has_bfloat16
 from vithybrid_cli.training.recipe import Recipe, schedule
 from vithybrid_cli.training.side_by_side import side_by_side
 
-# Of a batch on a CPU. Fixed, so that sums do not depend on the number of cores.
+# Of a batch on a CPU. Fixed, so that sums do not depend on the number of cores; with more, each is less efficient.
 PARTS = 4
 
 _log = logging.getLogger(__name__)
@@ -180,7 +180,11 @@ class Trainer:
 
     @contextmanager
     def threads(self) -> Iterator[ThreadPoolExecutor]:
-        """Threads for the parts of a batch, which share the cores that this process may use."""
+        """Threads for the parts of a batch, which share the cores that this process may use.
+
+        Up to seven cores it makes no difference to a bit of the result how many they are. From eight on an operation
+        has several, and torch rounds some of its sums by how many.
+        """
         cores = available_cores() if self.device.type == "cpu" else 1
         with side_by_side(min(self._parts, cores), cores) as threads:
             yield threads
@@ -232,7 +236,7 @@ class Trainer:
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             logits = self.network(self._normalized(batch.pixels[chosen]))
         losses = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="none")
-        # Not by the sum of the weights: then a batch would count the more, the rarer its labels are within it.
+        # By the pictures, not by their weights: else one would count the less, the rarer the labels of its batch are.
         loss = (losses * self._label_weights[targets]).sum() / len(batch.targets)
         return loss.item(), torch.autograd.grad(loss, self._learning)
 
