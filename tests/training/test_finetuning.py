@@ -10,12 +10,19 @@ import torch
 from PIL import Image
 from places import EXAMPLES
 
+from vithybrid_cli.bench.random_weights import write_random
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.layouts.imagenet import imagenet_labels
+from vithybrid_cli.choices import Freeze
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.hub.locate import locate
+from vithybrid_cli.images.preprocess import Preprocessing
+from vithybrid_cli.model.config import BitConfig, EncoderConfig, VitConfig
 from vithybrid_cli.training.data import LabelledPictures, read_labelled
 from vithybrid_cli.training.heads import head_for
+from vithybrid_cli.training.network import raw_weights
 from vithybrid_cli.training.recipe import FINETUNE
+from vithybrid_cli.training.recompute import kept_bytes
 from vithybrid_cli.training.run import StartingPoint, TrainingRun
 
 CPU = torch.device("cpu")
@@ -137,3 +144,124 @@ def test_labels_that_the_model_does_not_know_begin_with_a_head_of_zeros(tmp_path
 def test_random_weights_know_nothing(tmp_path: Path) -> None:
     start = replace(TINY, with_weights=False)
     assert run_of(folders(tmp_path / "two", ("cat", "dog")), tmp_path / "out", start).head is None
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> StartingPoint:
+    """A small hybrid with random weights that knows ``cat`` and ``dog``."""
+    folder = tmp_path_factory.mktemp("small")
+    config = VitConfig(
+        EncoderConfig(hidden_size=16, num_hidden_layers=2, num_attention_heads=2, intermediate_size=32),
+        labels=("cat", "dog"),
+        image_size=(32, 32),
+        patch_size=(1, 1),
+        backbone=BitConfig(embedding_size=8, hidden_sizes=(16, 32), depths=(2, 1), num_groups=4, out_stage=2),
+        family="hybrid",
+    )
+    write_random(config, Preprocessing.default((32, 32)), folder)
+    return StartingPoint(Checkpoint.read(folder), with_weights=True)
+
+
+def trained(
+    data: LabelledPictures, out: Path, start: StartingPoint, *, stop: int | None = None, **changes: Any
+) -> dict[str, torch.Tensor]:
+    """The weights of a run, which is broken off and resumed after so many epochs, if ``stop`` says so."""
+    run = run_of(data, out, start, **changes)
+    for step in run.steps():
+        if stop is not None and step.epoch == stop:
+            break
+    if stop is not None:
+        run = run_of(data, out, start, **changes)
+        run.resume()
+        assert run.epochs_done == stop
+        list(run.steps())
+    return {name: weight.clone() for name, weight in raw_weights(run.trainer.network).items()}
+
+
+@pytest.fixture
+def data(tmp_path: Path) -> LabelledPictures:
+    return folders(tmp_path / "pictures", ("cat", "sofa"), count=4)
+
+
+@pytest.mark.parametrize(
+    ("what", "kept"),
+    [
+        pytest.param(Freeze.BACKBONE, "embeddings.backbone.", id="backbone"),
+        pytest.param(Freeze.ENCODER, ("embeddings.", "blocks.", "norm."), id="encoder"),
+    ],
+)
+def test_what_is_frozen_keeps_its_weights_and_gets_no_gradient(
+    tmp_path: Path, data: LabelledPictures, small: StartingPoint, what: Freeze, kept: str | tuple[str, ...]
+) -> None:
+    before = raw_weights(run_of(data, tmp_path / "before", small).trainer.network)
+    after = trained(data, tmp_path / "out", small, freeze=what, head_epochs=0.0)
+    same = {name for name, weight in after.items() if torch.equal(weight, before[name])}
+    assert same == {name for name in after if name.startswith(kept)}
+
+
+def test_what_is_frozen_keeps_no_activations(tmp_path: Path, data: LabelledPictures, small: StartingPoint) -> None:
+    kept = []
+    for number, what in enumerate((None, Freeze.BACKBONE, Freeze.ENCODER)):
+        network = run_of(data, tmp_path / str(number), small, freeze=what).trainer.network
+        kept.append(kept_bytes(network, torch.zeros(1, 3, 32, 32)))
+    everything, encoder, head = kept
+    assert everything > 2 * encoder > 20 * head
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        pytest.param({"freeze": Freeze.BACKBONE, "head_epochs": 0.5}, id="frozen backbone"),
+        pytest.param({"freeze": Freeze.ENCODER}, id="frozen encoder"),
+        pytest.param({"head_epochs": 1.0}, id="only the head has learnt"),
+        pytest.param({"head_epochs": 1.5}, id="the head learns on alone"),
+    ],
+)
+def test_a_run_goes_on_to_the_same_weights(
+    tmp_path: Path, data: LabelledPictures, small: StartingPoint, changes: dict[str, Any]
+) -> None:
+    whole = trained(data, tmp_path / "whole", small, epochs=3, **changes)
+    parts = trained(data, tmp_path / "parts", small, stop=1, epochs=3, **changes)
+    assert all(torch.equal(weight, whole[name]) for name, weight in parts.items())
+
+
+def test_until_the_head_has_warmed_up_the_rest_stays(
+    tmp_path: Path, data: LabelledPictures, small: StartingPoint
+) -> None:
+    run = run_of(data, tmp_path / "out", small, epochs=2, head_epochs=1.0)
+    before = {name: weight.clone() for name, weight in raw_weights(run.trainer.network).items()}
+    moved = set()
+    for step in run.steps():
+        if step.epoch == 0:
+            moved = {
+                name for name, now in raw_weights(run.trainer.network).items() if not torch.equal(now, before[name])
+            }
+    assert moved == {"head.weight", "head.bias"}
+    after = raw_weights(run.trainer.network)
+    assert not torch.equal(after["blocks.0.mlp.fc1.weight"], before["blocks.0.mlp.fc1.weight"])
+
+
+def test_random_weights_cannot_be_frozen(tmp_path: Path, data: LabelledPictures, small: StartingPoint) -> None:
+    with pytest.raises(UsageError, match="learnt nothing yet"):
+        run_of(data, tmp_path / "out", replace(small, with_weights=False), freeze=Freeze.ENCODER)
+
+
+def test_a_network_without_a_backbone_has_none_to_freeze(tmp_path: Path, data: LabelledPictures) -> None:
+    config = VitConfig(EncoderConfig(16, 1, 2, 32), ("cat", "dog"), (32, 32), (16, 16))
+    write_random(config, Preprocessing.default((32, 32)), tmp_path / "plain")
+    start = StartingPoint(Checkpoint.read(tmp_path / "plain"), with_weights=True)
+    with pytest.raises(UsageError, match="no backbone to freeze"):
+        run_of(data, tmp_path / "out", start, freeze=Freeze.BACKBONE)
+
+
+def test_activations_that_are_computed_again_give_the_same_weights_and_are_not_kept(
+    tmp_path: Path, data: LabelledPictures, small: StartingPoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = run_of(data, tmp_path / "kept", small)
+    monkeypatch.setattr("vithybrid_cli.training.recompute.available_memory", lambda: 1)
+    again = run_of(data, tmp_path / "again", small)
+    assert (kept.trainer.recomputes, again.trainer.recomputes) == (False, True)
+    for run in (kept, again):
+        list(run.steps())
+    theirs = raw_weights(again.trainer.network)
+    assert all(torch.equal(weight, theirs[name]) for name, weight in raw_weights(kept.trainer.network).items())

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from vithybrid_cli.choices import Freeze
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.model.beit import LayerScale
 from vithybrid_cli.model.bit import Bottleneck, StandardizedConv2d, standardize
 from vithybrid_cli.model.config import VitConfig
@@ -26,8 +27,21 @@ LAYER_SCALE = 0.1  # its initial value: ``layer_scale_init_value`` of transforme
 
 
 class _Standardize(nn.Module):
+    """Standardises a weight that learns each time, one that keeps its value once."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._done: tuple[int, Tensor] | None = None  # the version of the weight, which counts its changes
+
     def forward(self, weight: Tensor) -> Tensor:
-        return standardize(weight)
+        if weight.requires_grad:
+            self._done = None
+            return standardize(weight)
+        done = self._done  # another thread may set it meanwhile, to the same
+        if done is None or done[0] != weight._version:
+            with torch.inference_mode(mode=False), torch.no_grad():
+                self._done = done = weight._version, standardize(weight)
+        return done[1]
 
 
 class _AtGrid(nn.Module):
@@ -115,7 +129,15 @@ def with_temperature(weights: dict[str, Tensor], temperature: float) -> dict[str
 
 
 def freeze(network: VisionTransformer, what: Freeze | None) -> None:
-    """Let the backbone of a Hybrid ViT, or all below the head, keep their weights."""
+    """Let the backbone of a Hybrid ViT, or all below the head, keep their weights: nothing there gets a gradient.
+
+    Raises UsageError for the backbone of a network without one.
+    """
+    if what is Freeze.BACKBONE and network.config.backbone is None:
+        raise UsageError(
+            "This network has no backbone to freeze: it reads patches of the picture itself.",
+            "Leave out {freeze}, or give {freeze=encoder} to train the head alone.",
+        )
     for name, parameter in network.named_parameters():
         frozen = name.startswith("embeddings.backbone.") if what is Freeze.BACKBONE else not name.startswith("head.")
         parameter.requires_grad_(what is None or not frozen)

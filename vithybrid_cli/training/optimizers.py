@@ -72,13 +72,11 @@ def _part(name: str, parameter: nn.Parameter, network: VisionTransformer, recipe
     matrix = parameter.ndim > 1 and not name.replace(".original", "").endswith(_UNDECAYED)
     # What reads pixels and what makes logits are AdamW's, as the article on Muon has it.
     first = "embeddings.projection." if network.embeddings.backbone is None else "embeddings.backbone.stem."
-    inside = matrix and not name.startswith((first, "head."))
-    return _Part(
-        muon=inside and recipe.matrix_rate is not None,
-        decays=matrix,
-        scale=recipe.layer_decay ** (len(network.blocks) + 1 - _layer(name, len(network.blocks))),
-        head=name.startswith("head."),
-    )
+    inside, head = matrix and not name.startswith((first, "head.")), name.startswith("head.")
+    scale = recipe.layer_decay ** (len(network.blocks) + 1 - _layer(name, len(network.blocks)))
+    if head and recipe.head_rate is not None and recipe.learning_rate:
+        scale = recipe.head_rate / recipe.learning_rate
+    return _Part(muon=inside and recipe.matrix_rate is not None, decays=matrix, scale=scale, head=head)
 
 
 def _layer(name: str, blocks: int) -> int:

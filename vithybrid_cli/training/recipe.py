@@ -25,7 +25,8 @@ class Recipe:
     small_size: float = 1.0  # of the pictures at first, as a share of the network's
     small_epochs: float = 0.0  # how long, as a share of the epochs
     layer_decay: float = 1.0  # by which each layer learns more slowly than the next one towards the head
-    head_epochs: float = 0.0  # at the beginning, in which only the head learns
+    head_epochs: float = 0.0  # at the beginning, in which only the head learns; after it the others warm up
+    head_rate: float | None = None  # of AdamW, for the head; None: as the others
     freeze: Freeze | None = None
     class_weights: bool = False  # rare labels count as much as frequent ones
     seed: int = 0
@@ -69,7 +70,7 @@ def recipe_for(
 ) -> Recipe:
     """The recipe of this ``name`` for so many pictures, with what is given instead of its own.
 
-    From random weights the inner matrices learn at a rate in proportion to ``learning_rate``.
+    The inner matrices learn from random weights, and the head in tuning, at rates in proportion to ``learning_rate``.
     """
     recipe = SCRATCH if name is RecipeName.SCRATCH else FINETUNE
     epochs = epochs or recipe.epochs
@@ -82,6 +83,7 @@ def recipe_for(
         matrix_rate=recipe.matrix_rate and recipe.matrix_rate * (highest / recipe.learning_rate),
         warmup_epochs=min(recipe.warmup_epochs, epochs / 2),
         head_epochs=min(recipe.head_epochs, epochs / 2),
+        head_rate=recipe.head_rate and recipe.head_rate * (highest / recipe.learning_rate),
         freeze=freeze,
         class_weights=class_weights,
         seed=seed,

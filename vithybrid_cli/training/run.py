@@ -119,6 +119,9 @@ class TrainingRun:
         workers: int = 2,
     ) -> None:
         start.check()
+        if recipe.freeze is not None and not start.with_weights:
+            cause = "Random weights cannot be frozen, since they have learnt nothing yet."
+            raise UsageError(cause, "Give the {model} whose weights are to be kept, or leave out {freeze}.")
         if start.with_weights:
             data = data.with_indices_of(start.checkpoint.config.labels)
             held_out = held_out and held_out.with_indices_of(data.labels)

@@ -59,16 +59,23 @@ def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str, notes: 
             f"average/{raw_name(name)}": weight.contiguous() for name, weight in trainer.average.weights.items()
         }
         tensors["average_steps"] = torch.tensor(trainer.average.steps)
-    for name, parameter, optimizer in _optimized(trainer):
+    for name, parameter, optimizer in _optimized(trainer, epochs_done):
         for key, value in optimizer.state[parameter].items():
             tensors[f"{key}/{raw_name(name)}"] = value.contiguous()
     write_tensors(out / STATE, tensors, {"epochs_done": str(epochs_done), "run": run, "notes": notes})
 
 
-def _optimized(trainer: Trainer) -> Iterator[tuple[str, nn.Parameter, torch.optim.Optimizer]]:
-    """The parameters that learn, each with its name and its optimiser."""
-    of = {parameter: one for one in trainer.optimizers for group in one.param_groups for parameter in group["params"]}
-    return ((name, parameter, of[parameter]) for name, parameter in learning(trainer.network))
+def _optimized(trainer: Trainer, epochs_done: int) -> Iterator[tuple[str, nn.Parameter, torch.optim.Optimizer]]:
+    """The parameters that have learnt by then, each with its name and its optimiser."""
+    of = {
+        parameter: optimizer
+        for optimizer in trainer.optimizers
+        for group in optimizer.param_groups
+        for parameter in group["params"]
+        if trainer.has_moments(head=group["head"], epochs_done=epochs_done)
+    }
+    every = learning(trainer.network)
+    return ((name, parameter, of[parameter]) for name, parameter in every if parameter in of)
 
 
 def restore_state(out: Path, trainer: Trainer, run: str) -> tuple[int, str]:
@@ -90,9 +97,9 @@ def restore_state(out: Path, trainer: Trainer, run: str) -> tuple[int, str]:
         raise _of_an_earlier_version(out, theirs, epochs_done)
     if differences := _differences(theirs, json.loads(run)):
         raise UsageError(f"{out} holds another run: {differences}.", "Resume with the options of that run.")
-    if damaged := _damaged(trainer, tensors):
+    if damaged := _damaged(trainer, tensors, epochs_done):
         raise ModelError(f"{file} lacks the tensor {damaged[0]}, or has it in another shape.", _START_AGAIN)
-    _restore(trainer, tensors)
+    _restore(trainer, tensors, epochs_done)
     return epochs_done, metadata["notes"]
 
 
@@ -121,27 +128,27 @@ def not_a_state(out: Path) -> ModelError:
     return ModelError(f"{out / STATE} does not hold the state of a training run.", _START_AGAIN)
 
 
-def _damaged(trainer: Trainer, tensors: Mapping[str, Tensor]) -> list[str]:
+def _damaged(trainer: Trainer, tensors: Mapping[str, Tensor], epochs_done: int) -> list[str]:
     """The tensors of a state that are missing or have the wrong shape."""
     expected = {f"weights/{name}": weight.shape for name, weight in raw_weights(trainer.network).items()}
     if trainer.average is not None:
         expected |= {f"average/{raw_name(name)}": weight.shape for name, weight in trainer.average.weights.items()}
         expected["average_steps"] = torch.Size()
-    for name, parameter, optimizer in _optimized(trainer):
+    for name, parameter, optimizer in _optimized(trainer, epochs_done):
         for key in MOMENTS[type(optimizer)]:
             expected[f"{key}/{raw_name(name)}"] = torch.Size() if key == "step" else parameter.shape
     return [name for name, shape in expected.items() if name not in tensors or tensors[name].shape != shape]
 
 
 @torch.no_grad()
-def _restore(trainer: Trainer, tensors: dict[str, Tensor]) -> None:
+def _restore(trainer: Trainer, tensors: dict[str, Tensor], epochs_done: int) -> None:
     for name, parameter in trainer.network.named_parameters():
         parameter.copy_(tensors[f"weights/{raw_name(name)}"])
     if trainer.average is not None:
         trainer.average.steps = int(tensors["average_steps"])
         for name, weight in trainer.average.weights.items():
             weight.copy_(tensors[f"average/{raw_name(name)}"])
-    for name, parameter, optimizer in _optimized(trainer):
+    for name, parameter, optimizer in _optimized(trainer, epochs_done):
         moments = {key: tensors[f"{key}/{raw_name(name)}"].to(parameter.device) for key in MOMENTS[type(optimizer)]}
         # The fused AdamW needs the moments in the memory layout of their parameter.
         optimizer.state[parameter] = {

@@ -32,6 +32,7 @@ from vithybrid_cli.training.network import learning, take_size, takes_any_size
 from vithybrid_cli.training.optimizers import optimizers
 from vithybrid_cli.training.precision import has_bfloat16
 from vithybrid_cli.training.recipe import Recipe, schedule
+from vithybrid_cli.training.recompute import fits, kept_bytes, recompute
 from vithybrid_cli.training.side_by_side import side_by_side
 
 # Of a batch on a CPU. Fixed, so that sums do not depend on the number of cores; with more, each is less efficient.
@@ -86,6 +87,9 @@ class Trainer:
         self._label_weights = weights.to(device)
         self._told: set[str] = set()  # which held-out pictures cannot be read
         self._parts = PARTS if device.type == "cpu" else 1
+        self.recomputes = not self._activations_fit()
+        if self.recomputes:
+            recompute(self.network)
 
     def size_in(self, epoch: int) -> tuple[int, int]:
         """Height and width of the pictures in an epoch."""
@@ -127,9 +131,11 @@ class Trainer:
         total, pictures = 0.0, 0
         with closing(batches), self.threads() as threads:
             for index, batch in enumerate(batches):
-                self._set_rates(epoch + (index + 0.5) / self.steps_per_epoch)
+                done = self._done(epoch, index)
+                self._set_rates(done)
                 count = len(batch.targets)
-                total += count * self._step(batch, threads) if count else 0.0
+                with self._moving(done) as moving:
+                    total += count * self._step(batch, moving, threads) if count else 0.0
                 pictures += count
                 if not math.isfinite(total):
                     raise _diverges("loss is", epoch)
@@ -192,23 +198,57 @@ class Trainer:
     def _set_rates(self, epoch: float) -> None:
         """Set the learning rates for a step in whose middle ``epoch`` epochs are done."""
         recipe = self.recipe
-        factor = schedule(epoch, recipe.warmup_epochs, recipe.epochs)
+        head = schedule(epoch, recipe.warmup_epochs, recipe.epochs)
+        others = schedule(epoch - recipe.head_epochs, recipe.warmup_epochs, recipe.epochs - recipe.head_epochs)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
-                waits = epoch < recipe.head_epochs and not group["head"]
-                group["lr"] = 0.0 if waits else group["highest"] * factor
+                group["lr"] = group["highest"] * (head if group["head"] else others)
 
-    def _step(self, batch: Batch, threads: ThreadPoolExecutor) -> float:
+    def _done(self, epoch: int, step: int) -> float:
+        """How many epochs are done in the middle of a ``step``, counted from 0."""
+        return epoch + (step + 0.5) / self.steps_per_epoch
+
+    def has_moments(self, *, head: bool, epochs_done: int) -> bool:
+        """Whether the parameters of the head, or the others, have learnt in any step by then."""
+        return head or self._done(epochs_done - 1, self.steps_per_epoch - 1) >= self.recipe.head_epochs
+
+    @contextmanager
+    def _moving(self, epoch: float) -> Iterator[list[nn.Parameter]]:
+        """The parameters that learn in a step; while only the head does, there is no graph for the others."""
+        waiting = [
+            parameter
+            for optimizer in self.optimizers
+            for group in optimizer.param_groups
+            for parameter in group["params"]
+            if epoch < self.recipe.head_epochs and not group["head"]
+        ]
+        for parameter in waiting:
+            parameter.requires_grad_(requires_grad=False)
+        try:
+            yield [parameter for parameter in self._learning if parameter.requires_grad]
+        finally:
+            for parameter in waiting:
+                parameter.requires_grad_()
+
+    def _activations_fit(self) -> bool:
+        """Whether the activations of the parts of a batch that are computed at a time may be kept for the gradient."""
+        cores = available_cores() if self.device.type == "cpu" else 1
+        pictures = min(self._parts, cores) * math.ceil(self.recipe.batch_size / self._parts)
+        picture = torch.zeros(1, 3, *self.network.config.image_size, device=self.device)
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+            return fits(pictures, kept_bytes(self.network, picture), self.device)
+
+    def _step(self, batch: Batch, moving: list[nn.Parameter], threads: ThreadPoolExecutor) -> float:
         """The mean loss of a batch, after whose gradient the weights have moved."""
         loss = 0.0
         parts = threads.map(
-            lambda chosen: self._part(batch, chosen), _parts(np.arange(len(batch.targets)), self._parts)
+            lambda chosen: self._part(batch, moving, chosen), _parts(np.arange(len(batch.targets)), self._parts)
         )
         for number, (share, gradients) in enumerate(parts):
             loss += share
-            self._add(gradients, first=number == 0)
+            _add(moving, gradients, first=number == 0)
         if self.recipe.clip is not None:  # in one of the threads: how a sum is rounded depends on the number of cores
-            threads.submit(nn.utils.clip_grad_norm_, self._learning, self.recipe.clip).result()
+            threads.submit(nn.utils.clip_grad_norm_, moving, self.recipe.clip).result()
         for optimizer in self.optimizers:
             if isinstance(optimizer, Muon):
                 list(threads.map(optimizer.step_alike, optimizer.alike()))
@@ -219,18 +259,9 @@ class Trainer:
             self.average.update(self.network)
         return loss
 
-    def _add(self, gradients: tuple[Tensor, ...], *, first: bool) -> None:
-        """Add the gradients of a part of a batch to those of the parts before it."""
-        for parameter, gradient in zip(self._learning, gradients, strict=True):
-            if first:
-                # A copy, since two of them may share memory, in the layout of the parameter: the fused AdamW pairs
-                # the numbers as they lie in memory, and of a convolution's weight those lie in another order.
-                parameter.grad = torch.empty_like(parameter).copy_(gradient)
-            else:
-                assert parameter.grad is not None
-                parameter.grad.add_(gradient)
-
-    def _part(self, batch: Batch, chosen: npt.NDArray[np.intp]) -> tuple[float, tuple[Tensor, ...]]:
+    def _part(
+        self, batch: Batch, moving: list[nn.Parameter], chosen: npt.NDArray[np.intp]
+    ) -> tuple[float, tuple[Tensor, ...]]:
         """What some pictures of a batch add to its loss, and to its gradient."""
         targets = torch.from_numpy(batch.targets[chosen]).to(self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
@@ -238,7 +269,7 @@ class Trainer:
         losses = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="none")
         # By the pictures, not by their weights: else one would count the less, the rarer the labels of its batch are.
         loss = (losses * self._label_weights[targets]).sum() / len(batch.targets)
-        return loss.item(), torch.autograd.grad(loss, self._learning)
+        return loss.item(), torch.autograd.grad(loss, moving)
 
     def _normalized(self, pixels: Pixels) -> Tensor:
         return normalized(torch.from_numpy(pixels).to(self.device), self._normalization)
@@ -254,6 +285,18 @@ def label_weights(data: LabelledPictures) -> Tensor:
 def _parts(whole: npt.NDArray[Any], count: int) -> list[npt.NDArray[Any]]:
     """The parts of what is given for each picture of a batch, as equal as can be, and none of them empty."""
     return [part for part in np.array_split(whole, count) if len(part)]
+
+
+def _add(parameters: list[nn.Parameter], gradients: tuple[Tensor, ...], *, first: bool) -> None:
+    """Add the gradients of a part of a batch to those of the parts before it."""
+    for parameter, gradient in zip(parameters, gradients, strict=True):
+        if first:
+            # A copy, since two of them may share memory, in the layout of the parameter: the fused AdamW pairs
+            # the numbers as they lie in memory, and of a convolution's weight those lie in another order.
+            parameter.grad = torch.empty_like(parameter).copy_(gradient)
+        else:
+            assert parameter.grad is not None
+            parameter.grad.add_(gradient)
 
 
 def _diverges(what: str, epoch: int) -> UsageError:
