@@ -53,7 +53,8 @@ FINETUNE = Recipe(
     augmentation=RandomCrop(min_area=0.5),
     clip=1.0,
     layer_decay=0.8,
-    head_epochs=0.5,
+    head_epochs=1.0,
+    head_rate=3e-3,
 )
 
 
@@ -75,14 +76,15 @@ def recipe_for(
     recipe = SCRATCH if name is RecipeName.SCRATCH else FINETUNE
     epochs = epochs or recipe.epochs
     highest = recipe.learning_rate if learning_rate is None else learning_rate
+    head_epochs = min(recipe.head_epochs, epochs / 2)
     return replace(
         recipe,
         epochs=epochs,
         batch_size=min(batch_size or recipe.batch_size, pictures),
         learning_rate=highest,
         matrix_rate=recipe.matrix_rate and recipe.matrix_rate * (highest / recipe.learning_rate),
-        warmup_epochs=min(recipe.warmup_epochs, epochs / 2),
-        head_epochs=min(recipe.head_epochs, epochs / 2),
+        warmup_epochs=min(recipe.warmup_epochs, (epochs - head_epochs) / 2),
+        head_epochs=head_epochs,
         head_rate=recipe.head_rate and recipe.head_rate * (highest / recipe.learning_rate),
         freeze=freeze,
         class_weights=class_weights,
