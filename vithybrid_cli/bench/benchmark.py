@@ -7,13 +7,14 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Protocol
 
 from vithybrid_cli import __version__
+from vithybrid_cli.bench.beside import Beside, require_network
 from vithybrid_cli.bench.machine import load_average, machine, torch_threads, versions
 from vithybrid_cli.bench.material import Material, Plan
 from vithybrid_cli.bench.measurements import OURS, Part, Subject
 from vithybrid_cli.bench.ours import Network, decode_task
 from vithybrid_cli.bench.processes import process_tasks
 from vithybrid_cli.bench.result import BenchResult, Software
-from vithybrid_cli.bench.turns import Log, Task, Turns
+from vithybrid_cli.bench.turns import LimitTask, Log, Task, Turns
 from vithybrid_cli.errors import VitHybridError
 
 PACKAGES = ("torch", "openvino", "pillow", "numpy")
@@ -35,12 +36,14 @@ def benchmark(plan: Plan, material: Material, log: Log, command: str, peers: Seq
     """Measure what ``plan`` asks for; ``command`` is kept in the result.
 
     After Ctrl-C the result holds what was measured before. Raises KeyboardInterrupt if that is nothing, UsageError or
-    ModelError if nothing of this program can be measured.
+    ModelError if nothing of this program can be measured, UsageError for limits without networks.
     """
+    require_network(plan)
     load_before, complete = load_average(), True
     turns = Turns(plan.repeats, log)
+    beside = Beside(plan, material) if plan.limits else None
     try:
-        _measure(plan, material, turns, peers)
+        _measure(plan, material, turns, peers, beside)
     except KeyboardInterrupt:
         if not any(turns.turns):
             raise
@@ -62,16 +65,17 @@ def benchmark(plan: Plan, material: Material, log: Log, command: str, peers: Seq
         turns=turns.turns,
         errors={subject: str(error) for subject, error in turns.errors.items()},
         complete=complete,
+        limits=None if beside is None else beside.result(turns),
     )
 
 
-def _measure(plan: Plan, material: Material, turns: Turns, peers: Sequence[Peer]) -> None:
+def _measure(plan: Plan, material: Material, turns: Turns, peers: Sequence[Peer], beside: Beside | None) -> None:
     networks = _open(plan, material, turns)
     engines = [network.engine_and_dtype for network in networks]
     suiting = sorted({network.classifier.engine.batch_size for network in networks})
     for batch in (plan.batches or suiting) if networks else (None,):
         title = "decoding" if batch is None else f"batch {batch}"
-        turns.run(title, list(_tasks(plan, material, networks, batch, peers)))
+        turns.run(title, list(_tasks(plan, material, networks, batch, peers, beside)))
     networks.clear()
     _free_memory()  # for the processes that come now
     for part in (Part.PROCESS, Part.START):
@@ -110,9 +114,14 @@ def _asked(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _tasks(
-    plan: Plan, material: Material, networks: Sequence[Network], batch: int | None, peers: Sequence[Peer]
-) -> Iterator[Task]:
-    """All decoding, then all networks, then the whole ways."""
+    plan: Plan,
+    material: Material,
+    networks: Sequence[Network],
+    batch: int | None,
+    peers: Sequence[Peer],
+    beside: Beside | None,
+) -> Iterator[Task | LimitTask]:
+    """All decoding, then all networks and their limits, then the whole ways."""
     if Part.DECODE in plan.parts:
         yield decode_task(material, plan)
         yield from _of_peers(peers, Part.DECODE, None)
@@ -121,6 +130,8 @@ def _tasks(
     if Part.NETWORK in plan.parts:
         yield from (network.network_task(material, batch, plan.seconds) for network in networks)
         yield from _of_peers(peers, Part.NETWORK, batch)
+        if beside is not None:
+            yield from beside.tasks(networks, batch)
     if Part.WHOLE in plan.parts:
         yield from (network.whole_task(material, batch, plan.seconds, plan.workers) for network in networks)
         yield from _of_peers(peers, Part.WHOLE, batch)

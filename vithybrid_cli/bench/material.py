@@ -41,6 +41,7 @@ class Plan:
     repeats: int
     seconds: float
     threads: int | None = None
+    limits: bool = False  # what the device of each network reaches, too
 
 
 @dataclass(frozen=True)

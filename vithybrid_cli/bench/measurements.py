@@ -39,6 +39,11 @@ class Subject:
         """Who this is, for people: ``vithybrid torch float32``."""
         return " ".join(filter(None, (self.program, self.engine, self.dtype)))
 
+    @property
+    def title(self) -> str:
+        """Who this is, and which part: ``vithybrid torch float32, network``."""
+        return f"{self.name}, {self.part}"
+
 
 @dataclass(frozen=True, slots=True)
 class Timing:

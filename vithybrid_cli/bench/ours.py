@@ -56,7 +56,7 @@ class Network:
             self._set_up_gpu()
             return repeated(lambda: engine.run(pixels), amount, parallel=engine.parallel, pool=self.pool)
 
-        return _task(self._subject(Part.NETWORK, batch), measure, Amount(batch, batch, seconds))
+        return _task(self.subject(Part.NETWORK, batch), measure, Amount(batch, batch, seconds))
 
     def whole_task(self, material: Material, batch: int, seconds: float, workers: int) -> Task:
         """Files to labels."""
@@ -66,7 +66,7 @@ class Network:
             return whole_way(amount, self.classifier, material.pictures, workers)
 
         images = max(len(material.pictures), _LEAST_BATCHES * batch)
-        return _task(self._subject(Part.WHOLE, batch), measure, Amount(batch, images, seconds))
+        return _task(self.subject(Part.WHOLE, batch), measure, Amount(batch, images, seconds))
 
     def _set_up_gpu(self) -> None:
         """torch has one switch for TF32 in the whole process, and networks of several types take turns here."""
@@ -75,7 +75,8 @@ class Network:
 
             set_tf32(self.dtype == Dtype.TF32)
 
-    def _subject(self, part: Part, batch: int) -> Subject:
+    def subject(self, part: Part, batch: int) -> Subject:
+        """What is measured of it."""
         return Subject(part, OURS, *self.engine_and_dtype, batch)
 
 

@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from vithybrid_cli.bench.limits import Limits
 from vithybrid_cli.bench.machine import Machine
 from vithybrid_cli.bench.material import Plan
 from vithybrid_cli.bench.measurements import Measurement, Ratio, Subject, Turn, measurements, ratios
@@ -21,7 +22,8 @@ class Software:
 class BenchResult:
     """What a benchmark found; ``complete`` is false if it was interrupted.
 
-    ``picture_bytes`` is the mean size of the files, ``own_pictures`` were made and not given.
+    ``picture_bytes`` is the mean size of the files, ``own_pictures`` were made and not given. ``limits`` is None if nobody
+    asked for it.
     """
 
     command: str
@@ -36,6 +38,7 @@ class BenchResult:
     turns: Sequence[Turn]
     errors: Mapping[Subject, str]
     complete: bool
+    limits: Limits | None = None
 
     @property
     def measurements(self) -> list[Measurement]:
@@ -58,4 +61,5 @@ class BenchResult:
             "software": {program: asdict(software) for program, software in self.software.items()},
             "measurements": [measurement.record() for measurement in self.measurements],
             "ratios": [ratio.record() for ratio in self.ratios],
+            "limits": None if self.limits is None else self.limits.record(),
         }

@@ -7,6 +7,7 @@ from rich import box
 from rich.table import Table
 from rich.text import Text
 
+from vithybrid_cli.bench import limits_table
 from vithybrid_cli.bench.machine import Machine
 from vithybrid_cli.bench.measurements import Measurement, Part, Ratio, Spread, Subject
 from vithybrid_cli.bench.result import BenchResult
@@ -36,6 +37,9 @@ def print_bench(stream: TextIO, result: BenchResult) -> None:
         terminal.console.print(_table("Measured, median of the turns", _MEASURED, measured))
     if result.ratios:
         terminal.console.print(_table("Ratios, each within a turn", _RATIOS, map(_ratio, result.ratios)))
+    if result.limits is not None and result.limits.networks:
+        rows = limits_table.rows(result.limits)
+        terminal.console.print(_table(limits_table.title(result.limits), limits_table.COLUMNS, rows))
     terminal.print(_missing(terminal, result))
 
 
@@ -104,7 +108,10 @@ def _range(spread: Spread) -> str:
 def _missing(terminal: Terminal, result: BenchResult) -> Iterator[Text]:
     """What was asked for and failed, each reason once."""
     failed = [measurement for measurement in result.measurements if measurement.error is not None]
-    if failed:
+    reasons = {str(measurement.error): measurement.subject.name for measurement in reversed(failed)}
+    if result.limits is not None:
+        reasons |= {error: name for name, error in limits_table.missing(result.limits).items() if error not in reasons}
+    if reasons:
         yield Text("Not measured", "bold red")
-    for error, name in {measurement.error: measurement.subject.name for measurement in reversed(failed)}.items():
-        yield from terminal.hang(Text.assemble("  ", terminal.text(name), "  "), terminal.text(str(error), "red"))
+    for error, name in reasons.items():
+        yield from terminal.hang(Text.assemble("  ", terminal.text(name), "  "), terminal.text(error, "red"))

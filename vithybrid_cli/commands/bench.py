@@ -69,6 +69,14 @@ BatchSizes = Annotated[
         show_default="what suits the engine",
     ),
 ]
+Limits = Annotated[
+    bool,
+    typer.Option(
+        "--limits",
+        rich_help_panel=_PANEL,
+        help="Also what the device of the network reaches in matrix products and in the network's own layers.",
+    ),
+]
 Repeats = Annotated[int, typer.Option(min=1, metavar="N", rich_help_panel=_PANEL, help="Turns of each measurement.")]
 Seconds = Annotated[
     float, typer.Option(min=0, metavar="N", rich_help_panel=_PANEL, help="Shortest duration of a turn.")
@@ -118,6 +126,7 @@ def bench(
     engine: Engines = None,
     dtype: Dtypes = None,
     batch_size: BatchSizes = None,
+    limits: Limits = False,
     repeats: Repeats = 5,
     seconds: Seconds = 1.0,
     pictures: Pictures = None,
@@ -135,8 +144,11 @@ def bench(
     Example: vithybrid bench -m tiny
 
     Example: vithybrid bench -m base-384 --random-weights --engine torch --engine openvino -b 1 -b 8
+
+    Example: vithybrid bench -m base-384 --random-weights --only network --dtype bfloat16 --limits
     """
     from vithybrid_cli.bench.benchmark import benchmark
+    from vithybrid_cli.bench.beside import require_network
     from vithybrid_cli.bench.material import Plan, prepared
     from vithybrid_cli.cores import available_cores
 
@@ -153,7 +165,9 @@ def bench(
         workers=workers or available_cores(),
         repeats=repeats,
         seconds=seconds,
+        limits=limits,
     )
+    require_network(plan)
     with Stderr(quiet=quiet) as stderr:
         folder = None if random_weights else located(Running(model=model), stderr)
     require_apart_from_model_at(output, folder or Path(model).expanduser())
