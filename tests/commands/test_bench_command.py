@@ -93,6 +93,25 @@ def test_the_table_has_the_machine_the_numbers_and_what_is_missing(monkeypatch: 
     assert max(map(len, lines[first:-1])) <= 120
 
 
+def test_limits_stand_beside_the_network_in_the_table_and_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    table = run("--limits", "-f", "table").stdout
+    rows = table[table.index("Limits of the device") :].splitlines()
+    begin = ("vithybrid torch float32 2 ", "matrix product, ", "convolutions, ", "linear layers, ")
+    assert [" ".join(row.split())[: len(text)] for row, text in zip(rows[4:], begin, strict=False)] == list(begin)
+    assert max(map(len, rows)) <= 80
+    limits = json.loads(run("--limits").stdout)["limits"]
+    assert limits.keys() == {"flop_per_image", "networks", "limits", "ratios"}
+    assert [ratio["operations"] for ratio in limits["ratios"]] == ["matrix product", "convolutions", "linear layers"]
+    assert all(ratio["ratio"]["median"] > 0 for ratio in limits["ratios"])
+
+
+def test_limits_without_the_network_are_refused() -> None:
+    done = CliRunner().invoke(app, ["bench", "-m", MODEL, "--only", "decode", "--limits"])
+    assert (done.exit_code, done.stdout) == (2, "")
+    assert "Give --only network, too, or leave out --limits." in " ".join(done.stderr.split())
+
+
 def test_the_output_file_holds_the_result(tmp_path: Path) -> None:
     done = run("-o", str(tmp_path / "bench.json"))
     assert (done.exit_code, done.stdout) == (0, "")

@@ -9,7 +9,7 @@ COLUMNS = ("what", "batch", "GFLOP/s", "ratio", "min–max")
 
 def title(limits: Limits) -> str:
     """What the table is about."""
-    return f"Limits of the device, and the network's ratio to them; a picture is {_gflops(limits.flop)} GFLOP"
+    return f"Limits of the device; a picture is {_gflops(limits.flop)} GFLOP"
 
 
 def rows(limits: Limits) -> Iterator[tuple[str, ...]]:

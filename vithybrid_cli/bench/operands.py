@@ -1,6 +1,6 @@
 """Single layers as calls of torch's own operations, on random numbers of the layer's size."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
@@ -23,11 +23,10 @@ class Operands:
     weights: "Tensor"
 
     @classmethod
-    def drawn(cls, layers: Iterable[Layer], batch: int, device: "torch.device", dtype: str) -> "Operands":
+    def drawn(cls, layers: Collection[Layer], batch: int, device: "torch.device", dtype: str) -> "Operands":
         """Enough for each of ``layers``: about as large as those of a trained network, and the same each time."""
         from vithybrid_cli.engines.torch_devices import torch_dtype
 
-        layers = list(layers)
         values = batch * max(layer.inputs for layer in layers)
         weights = max(layer.weights for layer in layers)
         kind = torch_dtype(dtype)

@@ -7,7 +7,7 @@ weighs as much as it does in the network.
 
 import math
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from vithybrid_cli.bench.amount import Clock
@@ -69,7 +69,7 @@ class Reach:
     def _work(self, layer: Layer) -> int:
         return layer.flop * self.layers[layer]
 
-    def _operands(self, layers: Iterable[Layer]) -> list[Operands]:
+    def _operands(self, layers: Collection[Layer]) -> list[Operands]:
         """For each device. They are drawn anew for each turn, since networks need the memory in between."""
         return [Operands.drawn(layers, self.batch, device, self.place.dtype) for device in self.place.devices]
 
@@ -84,8 +84,8 @@ class Reach:
 
     def _fastest(self) -> dict[Layer, float]:
         """Seconds that one call of each layer takes at best."""
-        operands = self._operands(layer for layer, _ in self._runs)
         fastest = {layer: math.inf for layer, _ in self._runs}
+        operands = self._operands(fastest)
         began, rounds = self.clock(), 0
         while rounds == 0 or self._goes_on(rounds, self.clock() - began):
             for (layer, pointwise), calls in self._runs.items():

@@ -22,8 +22,8 @@ class Software:
 class BenchResult:
     """What a benchmark found; ``complete`` is false if it was interrupted.
 
-    ``picture_bytes`` is the mean size of the files, ``own_pictures`` were made and not given. ``limits`` is None if nobody
-    asked for it.
+    ``picture_bytes`` is the mean size of the files, ``own_pictures`` were made and not given. Without ``limits``, they
+    were not asked for.
     """
 
     command: str

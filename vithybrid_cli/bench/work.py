@@ -100,20 +100,22 @@ def work_of(config: NetworkConfig) -> Work:
     ``convolutions`` are those of 1×1 and 3×3: a stem of three channels and patches are no measure of a device.
     """
     import torch
+    from torch import nn
     from torch.utils.flop_counter import FlopCounterMode
 
     from vithybrid_cli.model.build import build
 
     layers: Counter[Layer] = Counter()
 
-    def note(module: "nn.Module", inputs: tuple[Any, ...], output: Any) -> None:
+    def note(module: nn.Module, inputs: tuple[Any, ...], output: Any) -> None:
         if (layer := _layer(module, inputs[0].shape)) is not None:
             layers[layer] += 1
 
-    with torch.device("meta"):
-        network, values = build(config).eval(), torch.empty(1, 3, *config.image_size)
+    with torch.device("meta"):  # torch counts each product of eager attention, but not all of its fused kernels
+        network, values = build(config, "eager").eval(), torch.empty(1, 3, *config.image_size)
     for module in network.modules():
-        module.register_forward_hook(note)
+        if isinstance(module, nn.Linear | nn.Conv2d):
+            module.register_forward_hook(note)
     with FlopCounterMode(display=False) as counter, torch.inference_mode():
         network(values)
     return Work(
