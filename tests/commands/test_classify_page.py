@@ -189,7 +189,7 @@ def test_an_interrupt_while_the_page_is_made_says_how_to_go_on() -> None:
     script = (
         "import os, signal\n"
         "from vithybrid_cli.report import page\n"
-        "from vithybrid_cli.runs import report\n"
+        "from vithybrid_cli.runs.pages import report\n"
         "report.write_page = lambda *given: os.kill(os.getpid(), signal.SIGINT)\n"
         "from vithybrid_cli.commands.app import app\n"
         "app(['classify', 'photos', '-m', 'tiny', '-o', 'page.html'])\n"

@@ -130,7 +130,7 @@ def test_an_evaluation_that_fails_leaves_the_page_before_it() -> None:
 
 
 def test_how_many_pictures_have_no_thumbnail_is_said(labelled: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("vithybrid_cli.runs.evaluation_page.MOST_THUMBNAILS", 2)
+    monkeypatch.setattr("vithybrid_cli.runs.pages.evaluation.MOST_THUMBNAILS", 2)
     done = run("labelled", "-o", "page.html")
     assert "page.html shows 2 pictures" in done.stderr
     page = Path("page.html").read_text(encoding="utf-8")
@@ -144,7 +144,7 @@ def test_a_picture_that_is_gone_before_the_page_is_made_is_there_by_its_name(mon
         Path("labelled", "3", "0.png").unlink()
         return confusion_matrix(metrics)
 
-    monkeypatch.setattr("vithybrid_cli.runs.evaluation_page.confusion_matrix", meanwhile)
+    monkeypatch.setattr("vithybrid_cli.runs.pages.evaluation.confusion_matrix", meanwhile)
     done = run("labelled", "-o", "page.html")
     assert re.search(r"page\.html shows 5 pictures in 0\.\d MB; 1 cannot be read any more\n", done.stderr)
     [gone] = [picture for picture in shown()["pictures"] if picture["path"].endswith("0.png")]

@@ -25,7 +25,7 @@ from vithybrid_cli.commands.app import app
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.explain import explainer
 from vithybrid_cli.explain.heatmap import HeatMap
-from vithybrid_cli.runs.explain import Asked, explain
+from vithybrid_cli.runs.explain.pictures import Asked, explain
 from vithybrid_cli.settings import Reading, Running
 
 AUTO = "attention-backbone"  # for tiny

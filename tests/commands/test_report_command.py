@@ -21,7 +21,7 @@ from web_server import web_server
 
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.locks import lock_file
-from vithybrid_cli.runs import report as report_module
+from vithybrid_cli.runs.pages import report as report_module
 
 ERROR = {"type": "UnreadableImage", "message": "The file is empty. Copy or download it again."}
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from vithybrid_cli.runs.faithful import spread
+from vithybrid_cli.runs.explain.faithful import spread
 
 
 @pytest.mark.parametrize(

@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from vithybrid_cli.runs.training_pace import FIRST_STEPS, Pace, Work
+from vithybrid_cli.runs.training.pace import FIRST_STEPS, Pace, Work
 
 
 def clock(*seconds: float) -> Callable[[], float]:

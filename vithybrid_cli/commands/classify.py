@@ -10,7 +10,7 @@ from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.hub.catalog import DEFAULT_MODEL
 from vithybrid_cli.runs.label import label
-from vithybrid_cli.runs.page import is_page, label_on_page
+from vithybrid_cli.runs.pages.page import is_page, label_on_page
 from vithybrid_cli.settings import (
     DEFAULT_DECODE_TIMEOUT,
     DEFAULT_MAX_BYTES,

@@ -14,7 +14,7 @@ from vithybrid_cli.output.destination import TEXT_FORMATS, format_of, opened, re
 from vithybrid_cli.output.formats import Format
 from vithybrid_cli.runs.measure import measure, require_measurable
 from vithybrid_cli.runs.model import read_checkpoint, require_apart_from_model
-from vithybrid_cli.runs.page_file import is_page_name, require_page
+from vithybrid_cli.runs.pages.file import is_page_name, require_page
 from vithybrid_cli.settings import (
     DEFAULT_DECODE_TIMEOUT,
     DEFAULT_MAX_BYTES,
@@ -163,12 +163,12 @@ def evaluate(
         classifier = Classifier.open(checkpoint, how)
         report = measure(classifier, source, labels, what, watch, examples)
         if explain is not None:
-            from vithybrid_cli.runs.faithful import with_faithfulness
+            from vithybrid_cli.runs.explain.faithful import with_faithfulness
 
             report = with_faithfulness(report, classifier, checkpoint, how, source, labels, what, watch, count=explain)
         if page is not None and examples is not None:
             from vithybrid_cli.report.entries import About
-            from vithybrid_cli.runs.evaluation_page import write_evaluation_page
+            from vithybrid_cli.runs.pages.evaluation import write_evaluation_page
 
             about = About(f"Evaluation of {model}", (("Model", model), ("Pictures", source.where)))
             write_evaluation_page(page, report, examples, about, what, watch, offline=offline)

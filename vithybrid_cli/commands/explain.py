@@ -117,8 +117,8 @@ def explain(
 
       vithybrid explain cat.jpg -m tiny | jq .explanation.map
     """
-    from vithybrid_cli.runs.explain import Asked
-    from vithybrid_cli.runs.explain_show import explain_to
+    from vithybrid_cli.runs.explain.pictures import Asked
+    from vithybrid_cli.runs.explain.show import explain_to
 
     what = Reading(
         inputs=tuple(inputs or ()),

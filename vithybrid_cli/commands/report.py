@@ -91,8 +91,8 @@ def report(
 
       vithybrid report labels.parquet -o labels.html --thumbnails link
     """
-    from vithybrid_cli.runs.report import Showing
-    from vithybrid_cli.runs.report import report as write
+    from vithybrid_cli.runs.pages.report import Showing
+    from vithybrid_cli.runs.pages.report import report as write
 
     what = Reading(column=column, max_bytes=max_bytes, workers=workers, decoding=Decoding(max_pixels=max_pixels))
     require_root(root)

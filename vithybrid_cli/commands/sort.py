@@ -20,7 +20,7 @@ from vithybrid_cli.commands.acting import NOWHERE, Acting, counted, require_root
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.runs.least_score import require_score
+from vithybrid_cli.runs.pages.least_score import require_score
 from vithybrid_cli.runs.pictured import pictured
 from vithybrid_cli.settings import DEFAULT_MAX_BYTES
 from vithybrid_cli.sources.containers import Wanted

@@ -85,8 +85,8 @@ def tag(
       vithybrid tag labels.jsonl --remove
     """
     from vithybrid_cli.actions.tag import Plan
-    from vithybrid_cli.runs.least_score import require_score
-    from vithybrid_cli.runs.made_with import made_with
+    from vithybrid_cli.runs.pages.least_score import require_score
+    from vithybrid_cli.runs.pages.made_with import made_with
     from vithybrid_cli.runs.pictured import pictured
     from vithybrid_cli.sources.containers import Wanted
 

@@ -18,10 +18,10 @@ from vithybrid_cli.evaluation.rows import write_metrics
 from vithybrid_cli.hub.catalog import BUILT_IN
 from vithybrid_cli.output import default_format
 from vithybrid_cli.output.destination import opened
-from vithybrid_cli.runs.held_out import HeldOut
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import located
-from vithybrid_cli.runs.training_start import (
+from vithybrid_cli.runs.training.held_out import HeldOut
+from vithybrid_cli.runs.training.start import (
     has_begun,
     measured_between,
     pictures_for,
@@ -29,8 +29,8 @@ from vithybrid_cli.runs.training_start import (
     require_new,
     starting_point,
 )
-from vithybrid_cli.runs.training_told import About, at_the_end
-from vithybrid_cli.runs.training_written import write_training
+from vithybrid_cli.runs.training.told import About, at_the_end
+from vithybrid_cli.runs.training.written import write_training
 from vithybrid_cli.settings import Reading, Running
 from vithybrid_cli.sources.labelled import Labelled
 from vithybrid_cli.sources.labelled.inputs import open_labelled
@@ -135,7 +135,7 @@ def train(
 
     With --model, labels that the model knows by name begin with what it has learnt of them.
 
-    The checkpoint is written in the layout of transformers, with a curve (training.svg) and its figures (training.json).
+    The checkpoint is written in the layout of transformers, with its curve and figures (training.svg, training.json).
 
     The last epoch is kept, or with --val-split the best one on the pictures that it holds out.
 

@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import option
-from vithybrid_cli.runs.training_pace import Pace, Work
-from vithybrid_cli.runs.training_told import About, before, epoch_line, expected_line
-from vithybrid_cli.runs.training_written import write_training
+from vithybrid_cli.runs.training.pace import Pace, Work
+from vithybrid_cli.runs.training.told import About, before, epoch_line, expected_line
+from vithybrid_cli.runs.training.written import write_training
 
 if TYPE_CHECKING:
     from vithybrid_cli.training.run import TrainingRun

@@ -17,7 +17,8 @@ svg { color-scheme: light dark; font: 12px system-ui, "Noto Sans", sans-serif; }
 .name { fill: #1d1e22; font-size: 13px; font-weight: 600; } .title { fill: #1d1e22; font-size: 15px; font-weight: 600; }
 .line { stroke: #3a4fb0; fill: none; stroke-width: 2; stroke-linejoin: round; } .dot { fill: #3a4fb0; }
 .band { fill: #3a4fb0; fill-opacity: 0.14; } .kept { stroke: #7a5100; stroke-dasharray: 4 4; fill: none; }
-.kept-name { fill: #7a5100; stroke: #ffffff; stroke-width: 4; paint-order: stroke; } .kept-dot { fill: #ffffff; stroke: #7a5100; stroke-width: 2.5; }
+.kept-name { fill: #7a5100; stroke: #ffffff; stroke-width: 4; paint-order: stroke; }
+.kept-dot { fill: #ffffff; stroke: #7a5100; stroke-width: 2.5; }
 @media (prefers-color-scheme: dark) {
   .ground { fill: #1d1f23; } .grid { stroke: #34363d; } text { fill: #a6a9b3; } .name, .title { fill: #e9e9eb; }
   .line { stroke: #a5b4ff; } .dot { fill: #a5b4ff; } .band { fill: #a5b4ff; } .kept { stroke: #ecc06c; }

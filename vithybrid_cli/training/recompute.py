@@ -5,6 +5,7 @@ same to the last bit, so the memory of a machine may decide it.
 """
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor, nn
@@ -63,5 +64,7 @@ class _Recomputed:
     def __call__(self, *args: Tensor | int | None, **kwargs: Tensor | None) -> Tensor:
         if not torch.is_grad_enabled():
             return self.forward(*args, **kwargs)
-        output: Tensor = checkpoint(self.forward, *args, use_reentrant=False, preserve_rng_state=False, **kwargs)
+        # Partial, since `checkpoint` has keywords of its own.
+        forward = partial(self.forward, **kwargs)
+        output: Tensor = checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False)
         return output

@@ -16,9 +16,9 @@ from vithybrid_cli.output.read_results import format_of_results, read_results
 from vithybrid_cli.report.entries import About, Entry, PageKind
 from vithybrid_cli.report.page import write_page
 from vithybrid_cli.report.thumbnails import ThumbnailMaker
-from vithybrid_cli.runs.entries import EntryMaker, Tally
 from vithybrid_cli.runs.interrupts import sigterm_raised
-from vithybrid_cli.runs.page_file import page_stream, place_of_thumbnails, require_page
+from vithybrid_cli.runs.pages.entries import EntryMaker, Tally
+from vithybrid_cli.runs.pages.file import page_stream, place_of_thumbnails, require_page
 from vithybrid_cli.runs.pictured import pictured
 from vithybrid_cli.runs.record import record_file
 from vithybrid_cli.runs.stamps import read_stamps, stamp_file

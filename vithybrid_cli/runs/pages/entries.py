@@ -14,7 +14,7 @@ from vithybrid_cli.items import NO_FILE, Failure, Item
 from vithybrid_cli.report.entries import Entry, Thumbnail
 from vithybrid_cli.report.thumbnails import Made, ThumbnailMaker
 from vithybrid_cli.results import Pictured
-from vithybrid_cli.runs.thumbnails import thumbnails
+from vithybrid_cli.runs.pages.thumbnails import thumbnails
 from vithybrid_cli.sources.remote.addresses import is_address
 
 _GONE = "The picture is gone."

@@ -12,7 +12,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.evaluation.figures import Metrics
 from vithybrid_cli.evaluation.intervals import wilson
 from vithybrid_cli.output.json_records import to_json
-from vithybrid_cli.runs.training_told import CURVE, FIGURES, About
+from vithybrid_cli.runs.training.told import CURVE, FIGURES, About
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -8,7 +8,7 @@ from pathlib import Path
 from vithybrid_cli.errors import UsageError, option
 from vithybrid_cli.output.formats import Format, LabelFormat
 from vithybrid_cli.runs.label import label
-from vithybrid_cli.runs.page_file import is_page_name, kind_of_page, require_page
+from vithybrid_cli.runs.pages.file import is_page_name, kind_of_page, require_page
 from vithybrid_cli.runs.record import is_begun
 from vithybrid_cli.runs.watch import Watch
 from vithybrid_cli.settings import Reading, Running, Writing
@@ -32,7 +32,7 @@ def label_on_page(what: Reading, how: Running, where: Writing, watch: Watch) -> 
     failed = label(what, how, replace(where, output=results, format=Format.JSONL), watch).failed
     with _interrupt_told(results, watch):
         from vithybrid_cli.report.entries import PageKind
-        from vithybrid_cli.runs.report import Showing, report  # imports Pillow
+        from vithybrid_cli.runs.pages.report import Showing, report  # imports Pillow
 
         show = Showing(kind=PageKind.CLASSIFY)
         return failed + report([results], page, show, what, watch, offline=how.offline).missing

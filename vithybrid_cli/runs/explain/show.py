@@ -14,8 +14,8 @@ from vithybrid_cli.output.destination import is_file, opened
 from vithybrid_cli.output.formats import prepare_stream
 from vithybrid_cli.output.json_records import JsonLinesWriter
 from vithybrid_cli.pipeline.batches import Batches
-from vithybrid_cli.runs.explain import Asked, Explaining
-from vithybrid_cli.runs.explain_folder import explanations_in, require_apart, require_folder, versions
+from vithybrid_cli.runs.explain.folder import explanations_in, require_apart, require_folder, versions
+from vithybrid_cli.runs.explain.pictures import Asked, Explaining
 from vithybrid_cli.runs.interrupts import Interrupts
 from vithybrid_cli.runs.model import digests, image_size_of, read_checkpoint
 from vithybrid_cli.runs.watch import Begin, Tally, Watch, tell_survey

@@ -12,9 +12,9 @@ from vithybrid_cli.items import Item
 from vithybrid_cli.report.entries import About
 from vithybrid_cli.report.evaluation import MOST_THUMBNAILS, Evaluated, Look, worth_a_thumbnail, write_evaluation
 from vithybrid_cli.report.thumbnails import Made, ThumbnailMaker
-from vithybrid_cli.runs.entries import original
-from vithybrid_cli.runs.page_file import page_stream
-from vithybrid_cli.runs.thumbnails import thumbnails
+from vithybrid_cli.runs.pages.entries import original
+from vithybrid_cli.runs.pages.file import page_stream
+from vithybrid_cli.runs.pages.thumbnails import thumbnails
 from vithybrid_cli.runs.watch import Begin, Watch
 from vithybrid_cli.settings import Reading
 from vithybrid_cli.sources.containers import Wanted
