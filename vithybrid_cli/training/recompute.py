@@ -64,7 +64,6 @@ class _Recomputed:
     def __call__(self, *args: Tensor | int | None, **kwargs: Tensor | None) -> Tensor:
         if not torch.is_grad_enabled():
             return self.forward(*args, **kwargs)
-        # Partial, since `checkpoint` has keywords of its own.
         forward = partial(self.forward, **kwargs)
         output: Tensor = checkpoint(forward, *args, use_reentrant=False, preserve_rng_state=False)
         return output
