@@ -89,6 +89,7 @@ class Trainer:
         self._parts = PARTS if device.type == "cpu" else 1
         self.recomputes = not self._activations_fit()
         if self.recomputes:
+            _log.info("Keeping all activations would take over half of the free memory: they are computed again.")
             recompute(self.network)
 
     def size_in(self, epoch: int) -> tuple[int, int]:
