@@ -95,7 +95,7 @@ def test_both_ways_of_a_product_give_the_same_numbers() -> None:
 
 
 def test_numbers_suffice_for_the_largest_layer_and_are_the_same_each_time() -> None:
-    layers: list[Convolution | Product] = [Convolution(8, 16, 1, 1, 4, 4), Product(1, 64, 64)]
+    layers: list[Layer] = [Convolution(8, 16, 1, 1, 4, 4), Product(1, 64, 64)]
     first, second = (Operands.drawn(layers, 3, torch.device("cpu"), "float32") for _ in range(2))
     assert (len(first.values), len(first.weights)) == (3 * 8 * 4 * 4, 64 * 64)
     assert torch.equal(first.values, second.values)
