@@ -347,7 +347,7 @@ def test_labels_with_one_picture_each_cannot_be_split(place: Path) -> None:
     picture(place / "one" / "b" / "0.png", (1, 2, 3))
     done = run("train", "one", "-o", "out", "--val-split", "0.5")
     assert done.stderr == (
-        "vithybrid: one has one picture of each label, so none can be held out. Add pictures, or leave out "
+        "vithybrid: Each label has only one picture, so that none can be held out. Add pictures, or leave out "
         "--val-split.\n"
     )
     assert done.exit_code == 2

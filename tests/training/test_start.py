@@ -35,7 +35,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data: LabelledPictures) ->
 
 
 def test_fine_tuning_on_other_labels_begins_with_the_weights_and_a_new_head(trained: Path, tmp_path: Path) -> None:
-    data = pictures(tmp_path, count=2, labels=("blue", "green", "red"))
+    data = pictures(tmp_path, count=2, labels=("amber", "green", "teal"))
     network = TrainingRun(checkpoint(trained), data, PLAIN_RECIPE, tmp_path / "out", device=CPU).trainer.network
     before = load_file(trained / "model.safetensors")
     assert isinstance(network.norm, nn.LayerNorm)
@@ -43,7 +43,7 @@ def test_fine_tuning_on_other_labels_begins_with_the_weights_and_a_new_head(trai
     assert isinstance(network.head, nn.Linear)
     assert network.head.weight.shape == (3, 16)
     assert not network.head.weight.any()
-    assert network.config.labels == ("blue", "green", "red")
+    assert network.config.labels == ("amber", "green", "teal")
 
 
 def test_fine_tuning_on_the_same_labels_keeps_their_order_and_the_head(data: LabelledPictures, tmp_path: Path) -> None:

@@ -12,7 +12,19 @@ import pytest
 import torch
 from safetensors import safe_open
 from safetensors.torch import load_file, save_file
-from small_trainings import CONFIG, CPU, FULL_RECIPE, PLAIN_RECIPE, files, pictures, resumed, start, train, weights
+from small_trainings import (
+    CONFIG,
+    CPU,
+    FULL_RECIPE,
+    PLAIN_RECIPE,
+    checkpoint,
+    files,
+    pictures,
+    resumed,
+    start,
+    train,
+    weights,
+)
 
 from vithybrid_cli.choices import Freeze
 from vithybrid_cli.errors import ModelError, UsageError
@@ -309,7 +321,8 @@ def test_the_state_holds_each_weight_once_and_moments_and_averages_only_of_what_
     data: LabelledPictures, tmp_path: Path
 ) -> None:
     recipe = replace(FULL_RECIPE, epochs=1, freeze=Freeze.ENCODER)
-    tensors = load_file(train(data, tmp_path, recipe) / STATE)
+    begin = checkpoint(train(data, tmp_path / "start"))
+    tensors = load_file(train(data, tmp_path / "out", recipe, begin) / STATE)
     kinds: dict[str, set[str]] = {}
     for name in tensors:
         kind, _, parameter = name.partition("/")
@@ -323,7 +336,8 @@ def test_the_state_holds_each_weight_once_and_moments_and_averages_only_of_what_
 
 def test_a_frozen_run_ends_in_the_same_bytes_when_it_is_broken_off(data: LabelledPictures, tmp_path: Path) -> None:
     recipe = replace(FULL_RECIPE, epochs=2, freeze=Freeze.BACKBONE)
-    unbroken = train(data, tmp_path / "unbroken", recipe)
-    broken = train(data, tmp_path / "broken", recipe, epochs=1)
-    resumed(data, broken, recipe)
+    begin = checkpoint(train(data, tmp_path / "start"))
+    unbroken = train(data, tmp_path / "unbroken", recipe, begin)
+    broken = train(data, tmp_path / "broken", recipe, begin, epochs=1)
+    resumed(data, broken, recipe, begin)
     assert files(broken) == files(unbroken)

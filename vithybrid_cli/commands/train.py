@@ -25,7 +25,6 @@ from vithybrid_cli.runs.training.start import (
     has_begun,
     measured_between,
     pictures_for,
-    require_freezable,
     require_new,
     starting_point,
 )
@@ -159,8 +158,6 @@ def train(
 
     if config is not None and model is not None:
         raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
-    if freeze is not None and model is None:
-        raise UsageError("Random weights have learnt nothing worth keeping.", "Leave out {freeze}, or give a {model}.")
     if learning_rate is not None and math.isinf(learning_rate):
         raise UsageError("A rate is a number.", "Give a smaller one ({lr}).")
     require_new(output, folder, resume=resume)
@@ -181,7 +178,6 @@ def train(
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         how = Running(model=model or config or BUILT_IN, revision=revision, offline=offline)
         start = starting_point(located(how, watch), with_weights=model is not None)
-        require_freezable(start, freeze, how.model)
         run = TrainingRun(
             start,
             data,

@@ -200,7 +200,9 @@ class Trainer:
         """Set the learning rates for a step in whose middle ``epoch`` epochs are done."""
         recipe = self.recipe
         head = schedule(epoch, recipe.warmup_epochs, recipe.epochs)
-        others = schedule(epoch - recipe.head_epochs, recipe.warmup_epochs, recipe.epochs - recipe.head_epochs)
+        others = schedule(
+            max(epoch - recipe.head_epochs, 0.0), recipe.warmup_epochs, recipe.epochs - recipe.head_epochs
+        )
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["highest"] * (head if group["head"] else others)

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from vithybrid_cli.choices import Freeze
 from vithybrid_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -24,11 +23,6 @@ def pictures_for(
     if val_split is None:
         return data, None, test
     data, chooser = data.split(val_split, seed)
-    if not chooser.items:
-        raise UsageError(
-            f"{folder} has one picture of each label, so none can be held out.",
-            "Add pictures, or leave out {val_split}.",
-        )
     return data, chooser, test
 
 
@@ -37,15 +31,6 @@ def measured_between(chooser: "LabelledPictures | None", test: "LabelledPictures
     if chooser is not None or test is None:
         return chooser
     return test if len(test.items) == len(test.targets) else None
-
-
-def require_freezable(start: "StartingPoint", freeze: Freeze | None, model: str) -> None:
-    """Raise UsageError where what is to keep its weights is not there; ``model`` is what the user calls it."""
-    if freeze is Freeze.BACKBONE and getattr(start.config, "backbone", None) is None:
-        raise UsageError(
-            f"{model} is no hybrid, and has no backbone to keep.",
-            "Leave out {freeze}, or give {freeze=encoder} to train the head alone.",
-        )
 
 
 def has_begun(output: Path) -> bool:
