@@ -200,9 +200,8 @@ class Trainer:
         """Set the learning rates for a step in whose middle ``epoch`` epochs are done."""
         recipe = self.recipe
         head = schedule(epoch, recipe.warmup_epochs, recipe.epochs)
-        others = schedule(
-            max(epoch - recipe.head_epochs, 0.0), recipe.warmup_epochs, recipe.epochs - recipe.head_epochs
-        )
+        since, left = max(epoch - recipe.head_epochs, 0.0), recipe.epochs - recipe.head_epochs
+        others = schedule(since, recipe.warmup_epochs, left)
         for optimizer in self.optimizers:
             for group in optimizer.param_groups:
                 group["lr"] = group["highest"] * (head if group["head"] else others)
