@@ -2,6 +2,7 @@
 
 import math
 import unicodedata
+from bisect import bisect_right
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -93,9 +94,12 @@ def _fitted(text: str, font: ImageFont.FreeTypeFont, width: float, *, end: bool 
     text = _written(text)
     if font.getlength(text) <= width:
         return text
-    while text and font.getlength(f"{text}…") > width:
-        text = text[1:] if end else text[:-1]
-    return f"…{text.lstrip()}" if end else f"{text.rstrip()}…"
+
+    def part(kept: int) -> str:
+        return text[len(text) - kept :] if end else text[:kept]
+
+    kept = bisect_right(range(1, len(text)), width, key=lambda kept: font.getlength(f"{part(kept)}…"))
+    return f"…{part(kept).lstrip()}" if end else f"{part(kept).rstrip()}…"
 
 
 _INSTEAD = str.maketrans({"–": "-", "—": "-", "×": "x", "’": "'", "‘": "'", "“": '"', "”": '"', "ß": "ss"})
