@@ -1,5 +1,6 @@
 """What several test files share: equal surroundings on every machine, reference checkpoints, and other libraries."""
 
+import functools
 import os
 import shutil
 import signal
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 from places import GOLDENS, PEER_SCRIPTS
+from typer.main import get_command
 
 if TYPE_CHECKING:
     from entries_to_show import Write
@@ -54,6 +56,14 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--peers", metavar="PYTHON", help="the Python that has transformers and timm (`make test-peers`)")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _commands_are_built_once() -> Iterator[None]:
+    """Typer builds all subcommands anew for each call of a command in this process, which takes most of many calls."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("typer.testing._get_command", functools.cache(get_command))
+        yield
 
 
 @pytest.fixture(params=HYBRIDS)
