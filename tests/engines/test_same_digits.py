@@ -4,8 +4,6 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +15,10 @@ from vithybrid_cli.cores import available_cores
 SMALL = GOLDENS / "hf-hybrid-small"
 # Two threads, and pictures large enough for both to have work.
 THREADS, SIDE = "2", 160
+LOOP = "print(flush=True)\nwhile True: pass"
 SCRIPT = f"""
-import hashlib, json, os, sys
-attention, (cores, threads) = sys.argv[3], (json.loads(argument) for argument in sys.argv[4:6])
+import contextlib, hashlib, importlib, json, os, subprocess, sys
+attention, (cores, threads, busy) = sys.argv[3], (json.loads(argument) for argument in sys.argv[4:7])
 if cores is not None:
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:cores])
 from pathlib import Path
@@ -28,9 +27,16 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.engines.open import open_engine
 checkpoint = Checkpoint.read(Path(sys.argv[1]), {SIDE})
 how = {{"device": "cpu", "dtype": "float32", "attention": attention, "threads": threads}}
-engine = open_engine(checkpoint, engine=sys.argv[2], **how)
-pixels = np.random.default_rng(0).integers(0, 256, (5, {SIDE}, {SIDE}, 3), np.uint8)
-rows = [engine.run(pixels[:count]) for count in (5, 4, 1, 5)]
+importlib.import_module(sys.argv[2])
+with contextlib.ExitStack() as others:
+    for _ in range(busy):  # every core has something else to do
+        loop = subprocess.Popen([sys.executable, "-S", "-c", {LOOP!r}], stdout=subprocess.PIPE)
+        others.enter_context(loop)
+        others.callback(loop.kill)
+        loop.stdout.readline()
+    engine = open_engine(checkpoint, engine=sys.argv[2], **how)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, {SIDE}, {SIDE}, 3), np.uint8)
+    rows = [engine.run(pixels[:count]) for count in (5, 4, 1, 5)]
 facts = {{"sha256": hashlib.sha256(b"".join(part.tobytes() for part in rows)).hexdigest()}}
 facts |= {{"environment": dict(engine.environment), "torch": "torch" in sys.modules}}
 print(json.dumps(facts))
@@ -44,29 +50,22 @@ def run(
     cores: int | None = None,
     threads: int | None = None,
     own_threads: str | None = THREADS,
+    busy: bool = False,
 ) -> dict[str, Any]:
-    """What a process of its own computes, and where: on so many ``cores``, if not on all, in so many ``threads``."""
+    """What a process of its own computes, and where: on so many ``cores``, if not on all, in so many ``threads``.
+
+    Where it is ``busy``, every core has something else to do meanwhile.
+    """
+    settings = [cores, threads, (os.cpu_count() or 1) if busy else 0]
     variables = {} if own_threads is None else {"OMP_NUM_THREADS": own_threads}
     done = subprocess.run(
-        [sys.executable, "-c", SCRIPT, str(SMALL), engine, attention, json.dumps(cores), json.dumps(threads)],
+        [sys.executable, "-c", SCRIPT, str(SMALL), engine, attention, *map(json.dumps, settings)],
         env={**{name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}, **variables},
         capture_output=True,
         check=True,
     )
     facts: dict[str, Any] = json.loads(done.stdout)
     return facts
-
-
-@contextmanager
-def busy() -> Iterator[None]:
-    """Every core has something else to do."""
-    loops = [subprocess.Popen([sys.executable, "-c", "while True: pass"]) for _ in range(os.cpu_count() or 1)]
-    try:
-        yield
-    finally:
-        for loop in loops:
-            loop.kill()
-            loop.wait()
 
 
 @pytest.mark.parametrize(
@@ -77,8 +76,7 @@ def test_a_busy_machine_gives_the_same_bytes(
 ) -> None:
     monkeypatch.setenv("VITHYBRID_CACHE", str(tmp_path))
     idle = run(engine, attention)
-    with busy():
-        again = run(engine, attention)
+    again = run(engine, attention, busy=True)
     assert (again["sha256"], again["environment"]) == (idle["sha256"], idle["environment"])
     assert again["environment"].keys() >= {engine, "processor", "instructions", "threads"}
     assert again["environment"]["threads"] >= min(int(THREADS), available_cores())
