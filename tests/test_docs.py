@@ -1,5 +1,6 @@
 """The documentation is true: its commands and its Python run, its tables and its generated parts are the program's."""
 
+import functools
 import re
 import shutil
 import subprocess
@@ -41,6 +42,7 @@ def page_named(name: str) -> Page:
     return next(page for page in PAGES if page.name == name)
 
 
+@functools.cache
 def options(command: str) -> set[str]:
     """All spellings of a subcommand's options."""
     found: Any = get_command(app)
