@@ -8,6 +8,7 @@ from pathlib import Path
 
 from PIL import Image
 from places import ROOT
+from warm import folder_with_program
 
 
 def make_workplace(folder: Path) -> Path:
@@ -27,10 +28,13 @@ def make_workplace(folder: Path) -> Path:
 
 
 def run(text: str, folder: Path) -> subprocess.CompletedProcess[str]:
-    """Run a line of shell in ``folder``, with this environment's programs first, an empty cache and no network."""
+    """Run a line of shell in ``folder``, with this environment's programs first, an empty cache and no network.
+
+    ``vithybrid`` is the program of `warm`.
+    """
     environment = {
         **os.environ,
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": os.pathsep.join([str(folder_with_program()), str(Path(sys.executable).parent), os.environ["PATH"]]),
         "HOME": str(folder),
         "COLUMNS": "80",
         "HF_HOME": str(folder / "cache"),

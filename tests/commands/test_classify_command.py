@@ -17,6 +17,7 @@ import pytest
 from headless import make_headless
 from places import GOLDENS
 from typer.testing import CliRunner
+from warm import program
 
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.cores import usable_processors
@@ -220,7 +221,7 @@ def test_a_folder_that_is_not_there_is_told_before_the_model_is_looked_for(pictu
 
 def test_no_model_and_no_network_is_one_line_that_names_tiny(pictures: Path) -> None:
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "HF_HOME": str(pictures / "empty-cache")}
-    command = [sys.executable, "-m", "vithybrid_cli", "classify", "0.png"]
+    command = [*program(), "classify", "0.png"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, env=environment)
     assert done.returncode == 3
     assert done.stdout == ""
@@ -300,8 +301,8 @@ def test_an_interrupt_keeps_a_valid_array_and_exits_with_130(pictures: Path) -> 
 @pytest.mark.parametrize("where", ["stdout", "file"])
 def test_a_full_disk_is_one_line(pictures: Path, where: str) -> None:
     with Path("/dev/full").open("wb") as full:
-        arguments = ["-o", "/dev/full"] if where == "file" else []
-        done = subprocess.run([*PROGRAM, "0.png", *arguments], stdout=full, stderr=subprocess.PIPE, check=False)
+        command = [*program(), "classify", "-m", MODEL, "0.png", *(["-o", "/dev/full"] if where == "file" else [])]
+        done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, check=False)
     assert done.returncode == 2
     assert b"No space left" in done.stderr
     assert len(done.stderr.splitlines()) == 1
@@ -405,7 +406,7 @@ def test_a_closed_stdout_is_one_line(pictures: Path, command: list[str]) -> None
 
 
 def test_help_on_a_full_disk_is_one_line() -> None:
-    line = shlex.join([sys.executable, "-m", "vithybrid_cli", "classify", "--help"])
+    line = shlex.join([*program(), "classify", "--help"])
     done = subprocess.run(f"{line} >/dev/full", shell=True, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (
         2,

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 from hub_server import COMMIT, FILES, GOLDEN, NAME, PULL_COMMIT, Hub, running
+from warm import program
 
 Run = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -37,7 +38,7 @@ def environment(server: Hub, tmp_path: Path) -> dict[str, str]:
 @pytest.fixture
 def run(environment: dict[str, str]) -> Run:
     def run(*arguments: str, **variables: str) -> subprocess.CompletedProcess[str]:
-        command = [sys.executable, "-m", "vithybrid_cli", "download", *arguments]
+        command = [*program(), "download", *arguments]
         return subprocess.run(command, env=environment | variables, capture_output=True, text=True, timeout=60)
 
     return run

@@ -15,6 +15,7 @@ import pytest
 from places import GOLDENS
 from small_checkpoints import PLAIN, jax_arrays, write_npz, write_timm
 from typer.testing import CliRunner
+from warm import program
 
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.model.config import VitConfig
@@ -362,7 +363,7 @@ def test_an_unknown_format_exits_with_2() -> None:
 )
 def test_a_full_disk_is_one_line(arguments: list[str]) -> None:
     with Path("/dev/full").open("wb") as full:
-        command = [sys.executable, "-m", "vithybrid_cli", *arguments]
+        command = [*program(), *arguments]
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("vithybrid: Cannot write to stdout: No space left on device.")

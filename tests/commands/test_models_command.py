@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import subprocess
-import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ import pytest
 import typer
 from huggingface_hub import constants
 from typer.testing import CliRunner, Result
+from warm import program
 
 from vithybrid_cli.commands.guard import guarded
 from vithybrid_cli.commands.models import models
@@ -228,7 +228,7 @@ def test_the_built_in_model_needs_no_cache() -> None:
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="only Linux has a file that is always full")
 @pytest.mark.parametrize("name", ["table", "json", "jsonl", "csv"])
 def test_a_full_disk_is_one_line(name: str) -> None:
-    command = [sys.executable, "-m", "vithybrid_cli", "models", "-f", name]
+    command = [*program(), "models", "-f", name]
     with Path("/dev/full").open("wb") as full:
         done = subprocess.run(command, stdout=full, stderr=subprocess.PIPE, text=True, check=False)
     assert (done.returncode, done.stderr) == (

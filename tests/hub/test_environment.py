@@ -3,7 +3,6 @@
 import os
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -11,7 +10,7 @@ from pathlib import Path
 import pytest
 from hub_server import FILES, GOLDEN, NAME, Hub, client_pointed_at, running
 from huggingface_hub.errors import HTTPError  # type: ignore[attr-defined]  # of the client's HTTP library
-from places import ROOT
+from warm import program
 
 from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub.errors import HubUnreachable, hub_errors_as_model_errors
@@ -41,11 +40,10 @@ def run(server: Hub, tmp_path: Path) -> Run:
             "HF_HOME": str(tmp_path / "home"),
             "HF_ENDPOINT": server.endpoint,
             "NO_PROXY": "127.0.0.1,localhost",
-            "PYTHONPATH": os.pathsep.join(filter(None, (str(ROOT), os.environ.get("PYTHONPATH")))),
             "COLUMNS": "100",
             **variables,
         }
-        command = [sys.executable, "-m", "vithybrid_cli", *arguments]
+        command = [*program(), *arguments]
         return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, cwd=tmp_path)
 
     return run

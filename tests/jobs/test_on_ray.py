@@ -6,9 +6,10 @@ from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
-from job_programs import HOW, PROGRAM, begin, end_of, kill_a_worker, run, shards_done, wait_for
+from job_programs import HOW, begin, end_of, kill_a_worker, run, shards_done, wait_for
 from PIL import Image
 from ray_nodes import RayNodes
+from warm import program
 
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.jobs.ray_cluster import Cluster, Share, connected
@@ -18,8 +19,8 @@ needs_ray = pytest.mark.skipif(find_spec("ray") is None, reason="ray is not inst
 
 @pytest.fixture(scope="module")
 def nodes(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RayNodes]:
-    """Three nodes, of which tests may remove two."""
-    with RayNodes(3, tmp_path_factory.mktemp("nodes") / "log") as nodes:
+    """Two nodes, of which tests may remove one."""
+    with RayNodes(2, tmp_path_factory.mktemp("nodes") / "log") as nodes:
         yield nodes
 
 
@@ -34,7 +35,7 @@ def labelled(tmp_path_factory: pytest.TempPathFactory) -> Path:
         for other in range(number + 10, 200, 10):
             os.link(first, first.with_name(f"{other:03}.jpg"))
     (folder / "photos" / "077a.jpg").write_bytes(b"no picture")
-    done = subprocess.run([*PROGRAM, "classify", "photos", *HOW, "-o", "all.jsonl", "-q"], cwd=folder, check=False)
+    done = subprocess.run([*program(), "classify", "photos", *HOW, "-o", "all.jsonl", "-q"], cwd=folder, check=False)
     assert done.returncode == 1, "of the broken picture"
     return folder
 
@@ -50,7 +51,7 @@ def job(labelled: Path, request: pytest.FixtureRequest) -> Path:
 def merged(job: Path) -> bytes:
     """What `job merge` writes, as JSON Lines."""
     output = job.with_suffix(".jsonl")
-    done = subprocess.run([*PROGRAM, "job", "merge", str(job), "-o", str(output), "-q"], check=False)
+    done = subprocess.run([*program(), "job", "merge", str(job), "-o", str(output), "-q"], check=False)
     assert done.returncode == 1, "of the broken picture"
     return output.read_bytes()
 
