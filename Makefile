@@ -20,8 +20,9 @@ docs: .venv/installed
 	$(BIN)/python scripts/reference.py docs/commands.md
 	$(BIN)/python scripts/terminal.py docs
 
-# On all cores, and a file of tests by one process, since what it sets up is shared within it.
-PARALLEL := -n auto --dist loadfile
+# On all cores, and a file of tests by one process, since what it sets up is shared within it. The order is that of
+# tests/conftest.py, with the longest files first, and not that of how many tests a file has.
+PARALLEL := -n auto --dist loadfile --no-loadscope-reorder
 
 test: .venv/developer lint
 	$(BIN)/python -m pytest $(PARALLEL)
@@ -36,9 +37,10 @@ test-peers: .venv/developer .venv-peers/installed
 test-lowest: .venv-lowest/installed
 	$(LOWEST)/python -m pytest $(PARALLEL)
 
-# Every published network in its full size with random weights: 1.3 GB of disk and of memory at a time.
+# Every published network in its full size with random weights: 1.3 GB of disk and of memory at a time; and all cases of
+# what `make test` tests by some of them.
 test-full: .venv/developer
-	$(BIN)/python -m pytest -m full_size
+	$(BIN)/python -m pytest -m "full_size or thorough"
 
 # Jobs of 20,000 pictures, on three Ray nodes and by processes alone, while workers, nodes and runs are killed. On two
 # cores that takes about 10 minutes.

@@ -1,6 +1,7 @@
 """Killed at any step, a sort and an undo are run again, and end as if nothing had happened."""
 
 import errno
+import itertools
 import os
 import shutil
 import subprocess
@@ -58,6 +59,15 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
     return way
 
 
+@pytest.fixture(
+    params=[pytest.param(1, id="each step", marks=pytest.mark.thorough), pytest.param(4, id="each fourth step")]
+)
+def steps(request: pytest.FixtureRequest, way: Way) -> Iterator[int]:
+    """The numbers of the steps before which it is killed; those of a way that are left out come in another one."""
+    first = 1 + request.node.callspec.indices["way"] % request.param
+    return itertools.count(first, request.param)
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Pictures with sidecars, two that share one, two that want the same name, and one whose place is taken."""
@@ -81,26 +91,26 @@ def again(folder: Path, before: Path) -> None:
     subprocess.run(["cp", "-a", before, folder], check=True)  # which keeps what are two names of one file
 
 
-def each_kill(folder: Path, act: Callable[[], object]) -> Iterator[int]:
-    """Kill what is done in the folder at each of its steps in turn, and restore the folder each time."""
+def each_kill(folder: Path, act: Callable[[], object], steps: Iterator[int]) -> Iterator[int]:
+    """Kill what is done in the folder before each of these steps in turn, and restore the folder each time."""
     before = folder.with_name("before")
     subprocess.run(["cp", "-a", folder, before], check=True)
-    number = 1
-    while killed_at(number, act):
+    for number in steps:
+        if not killed_at(number, act):
+            break
         yield number
         again(folder, before)
-        number += 1
     shutil.rmtree(before)
     assert number > 10
 
 
-def test_a_sort_that_is_killed_anywhere_is_run_again_and_undone(photos: Path, way: Way) -> None:
+def test_a_sort_that_is_killed_anywhere_is_run_again_and_undone(photos: Path, way: Way, steps: Iterator[int]) -> None:
     into, results, original = photos / "sorted", photos / "r.jsonl", tree(photos)
     sort(results, into, way)
     whole = tree(photos)
     undo(into)
     assert tree(photos) == original
-    for number in each_kill(photos, lambda: sort(results, into, way)):
+    for number in each_kill(photos, lambda: sort(results, into, way), steps):
         told = Told()
         sort(results, into, way, told)
         assert (number, told.lines, tree(photos)) == (number, [], whole)
@@ -109,19 +119,19 @@ def test_a_sort_that_is_killed_anywhere_is_run_again_and_undone(photos: Path, wa
         assert (number, told.lines, tree(photos)) == (number, [], original)
 
 
-def test_a_sort_that_is_killed_anywhere_is_undone_as_it_is(photos: Path, way: Way) -> None:
+def test_a_sort_that_is_killed_anywhere_is_undone_as_it_is(photos: Path, way: Way, steps: Iterator[int]) -> None:
     into, results, original = photos / "sorted", photos / "r.jsonl", tree(photos)
-    for number in each_kill(photos, lambda: sort(results, into, way)):
+    for number in each_kill(photos, lambda: sort(results, into, way), steps):
         told = Told()
         if journals_in(into) and journals_in(into)[0].read_bytes().endswith(b"\n"):
             undo(into, told)
         assert (number, told.lines, tree(photos)) == (number, [], original)
 
 
-def test_an_undo_that_is_killed_anywhere_is_run_again(photos: Path, way: Way) -> None:
+def test_an_undo_that_is_killed_anywhere_is_run_again(photos: Path, way: Way, steps: Iterator[int]) -> None:
     into, results, original = photos / "sorted", photos / "r.jsonl", tree(photos)
     sort(results, into, way)
-    for number in each_kill(photos, lambda: undo(into)):
+    for number in each_kill(photos, lambda: undo(into), steps):
         told = Told()
         if journals_in(into):
             undo(into, told)

@@ -171,7 +171,7 @@ def test_networks_of_timm_give_what_they_give_on_torch(
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-@pytest.mark.parametrize("feature", [None, Feature.MEAN])
+@pytest.mark.parametrize("feature", [None, pytest.param(Feature.MEAN, marks=pytest.mark.thorough)])
 def test_what_was_compiled_of_each_family_before_gives_the_same_to_the_last_bit(
     empty_cache: Path, name: str, feature: Feature | None
 ) -> None:

@@ -105,9 +105,12 @@ def test_a_merge_ends_as_classify_does_where_pictures_failed(folder: Path) -> No
     assert call("job", "merge", "job", "-o", "merged.csv").exit_code == 1
 
 
-def test_processes_that_are_killed_at_random_and_started_again_compute_what_one_classify_does(folder: Path) -> None:
+@pytest.mark.parametrize("times", [3, pytest.param(6, marks=pytest.mark.thorough)])
+def test_processes_that_are_killed_at_random_and_started_again_compute_what_one_classify_does(
+    folder: Path, times: int
+) -> None:
     job, chance, ended = planned(size=7), random.Random(11), 0
-    for _ in range(6):
+    for _ in range(times):
         runs = [start("job", "run", "job", seconds_per_batch=0.1) for _ in range(2)]
         time.sleep(chance.uniform(1.0, 2.0))
         for note in (folder / "job" / "working").glob("*.hands"):
