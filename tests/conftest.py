@@ -1,6 +1,7 @@
 """What several test files share: equal surroundings on every machine, reference checkpoints, and other libraries."""
 
 import functools
+import gc
 import os
 import shutil
 import signal
@@ -42,6 +43,31 @@ DISPLAY = {"FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS", "TERMINAL_W
 # A token, mirror or proxy of the caller's would show in messages about the hub, and lead away from the local server.
 PROXIES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 
+# The files that take longest, in this order: no process shall be left alone with one of them at the end.
+TESTS = Path(__file__).parent
+LONGEST = (
+    "test_docs.py",
+    "engines/test_openvino_engine.py",
+    "jobs/test_jobs.py",
+    "commands/test_train_command.py",
+    "jobs/test_on_ray.py",
+    "commands/test_classify_command.py",
+    "pipeline/test_embedder.py",
+    "runs/test_resume.py",
+    "actions/test_killed.py",
+    "test_startup.py",
+    "commands/test_bench_command.py",
+    "engines/test_same_digits.py",
+    "hub/test_environment.py",
+    "training/test_run.py",
+    "runs/test_update.py",
+    "runs/test_unsure.py",
+    "checkpoints/test_weights.py",
+    "commands/test_explain_command.py",
+    "engines/test_openvino_cache.py",
+    "benchmarks/test_gpu_script.py",
+)
+
 HYBRIDS = ("hf-hybrid-small", "hf-hybrid-patch2-odd")
 
 
@@ -56,6 +82,18 @@ def pytest_configure(config: pytest.Config) -> None:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--peers", metavar="PYTHON", help="the Python that has transformers and timm (`make test-peers`)")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The longest files first."""
+    places = {TESTS / name: place for place, name in enumerate(LONGEST)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
+
+
+def pytest_collection_finish() -> None:
+    """Tests and libraries stay until the end: nobody searches them for garbage again, and forks share them."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session", autouse=True)
