@@ -47,6 +47,13 @@ def silent() -> Log:
     return Log(lambda text: None, lambda text: None)
 
 
+@pytest.fixture(autouse=True)
+def small_and_short(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Matrices and runs that tell nothing about the machine, which nobody asks here."""
+    monkeypatch.setattr("vithybrid_cli.bench.reach.SIDES", {"cpu": (64, 128)})
+    monkeypatch.setattr("vithybrid_cli.bench.reach.SHORTEST_RUN", 1e-4)
+
+
 @pytest.fixture(scope="module")
 def material() -> Iterator[Material]:
     golden = GOLDENS / "hf-hybrid-small"

@@ -25,7 +25,8 @@ def rows(text: str, first: str) -> list[list[str]]:
     return [[cell.strip() for cell in line.strip("|").split("|")] for line in table.splitlines()[2:]]
 
 
-def test_each_part_is_a_table_of_markdown(capsys: pytest.CaptureFixture[str]) -> None:
+def test_each_part_is_a_table_of_markdown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("benchmarks.gpu_parts._REPEATS", 2)
     main([*QUICKLY, "--parts", "products", "eager", "attention", "whole"])
     text = capsys.readouterr().out
     assert headings(text) == [section.title for section in SECTIONS[1:5]]

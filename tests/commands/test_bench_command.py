@@ -95,6 +95,8 @@ def test_the_table_has_the_machine_the_numbers_and_what_is_missing(monkeypatch: 
 
 def test_limits_stand_beside_the_network_in_the_table_and_in_json(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "80")
+    monkeypatch.setattr("vithybrid_cli.bench.reach.SIDES", {"cpu": (64, 128)})  # which tell nothing about the machine
+    monkeypatch.setattr("vithybrid_cli.bench.reach.SHORTEST_RUN", 1e-4)
     table = run("--limits", "-f", "table").stdout
     rows = table[table.index("Limits of the device") :].splitlines()
     begin = ("vithybrid torch float32 2 ", "matrix product, ", "convolutions, ", "linear layers, ")
