@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -26,6 +27,10 @@ if TYPE_CHECKING:
 # One thread: the networks here are so small that several, here and in the programs that tests start, only wait for each
 # other, and results do not depend on the machine. What measures time says otherwise for itself.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+# The tests, and what they start hundreds of times, are compiled once, even where a shell asks for doing it each time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Lines break at the same column on every machine; a test of another width sets it for itself.
 os.environ["COLUMNS"] = "100"
