@@ -150,7 +150,10 @@ def test_a_picture_may_have_any_number_of_rows(folder: Path, output_format: str)
     assert_mended(output, ["."], cuts, threshold=0.25)
 
 
-@every_format
+@pytest.mark.parametrize(
+    "output_format",
+    [pytest.param(item, id=item, marks=[pytest.mark.thorough] * (item == "tsv")) for item in READABLE],  # as csv
+)
 def test_a_run_that_is_killed_again_and_again_ends_as_one_without_a_break(folder: Path, output_format: Format) -> None:
     inputs = ["."] * 3
     assert run(*inputs, "-o", f"whole.{output_format}").exit_code == 1
