@@ -367,7 +367,7 @@ def test_a_run_is_not_resumed_with_other_options(place: Path) -> None:
     done = train("-o", "out", "--resume", "--class-weights", "--seed", "3")
     assert done.stderr == (
         "vithybrid: out holds another run: class_weights no, not yes, seed 0, not 3. "
-        "Resume with the options of that run.\n"
+        "Resume with the options of that run, or train on from its weights (--model) in another --output.\n"
     )
     assert done.exit_code == 2
 

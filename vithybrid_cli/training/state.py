@@ -96,7 +96,10 @@ def restore_state(out: Path, trainer: Trainer, run: str) -> tuple[int, str]:
     if "notes" not in metadata:
         raise _of_an_earlier_version(out, theirs, epochs_done)
     if differences := _differences(theirs, json.loads(run)):
-        raise UsageError(f"{out} holds another run: {differences}.", "Resume with the options of that run.")
+        remedy = "Resume with the options of that run."
+        if epochs_done == theirs.get("epochs"):
+            remedy = "Resume with the options of that run, or train on from its weights ({model}) in another {output}."
+        raise UsageError(f"{out} holds another run: {differences}.", remedy)
     if damaged := _damaged(trainer, tensors, epochs_done):
         raise ModelError(f"{file} lacks the tensor {damaged[0]}, or has it in another shape.", _START_AGAIN)
     _restore(trainer, tensors, epochs_done)
