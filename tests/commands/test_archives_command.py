@@ -64,7 +64,7 @@ def test_a_damaged_archive_ends_with_its_own_record_and_the_run_goes_on(suffix: 
     content = packed(suffix, [*PICTURES.items(), ("../a.png", picture())])
     place = put(f"p{suffix}", content[: min(len(content) * 9 // 10, 5000)])
     put("z.png", picture())
-    done = run(place, "z.png", "-f", "jsonl")
+    done = run(place, "z.png", "-f", "jsonl", "--no-progress")
     found = records(done.stdout)
     assert found[-2]["path"] == place
     assert found[-2]["error"]["type"] == "DamagedArchive"
