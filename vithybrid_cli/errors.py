@@ -61,6 +61,11 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def counted(count: int, what: str) -> str:
+    """So many of something, in words: ``1 picture``, ``2,000 pictures``."""
+    return f"{count:,} {what}{'' if count == 1 else 's'}"
+
+
 class VitHybridError(Exception):
     """Base of all errors that a user can cause and mend; its text is fit to be shown as one line.
 

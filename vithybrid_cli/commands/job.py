@@ -130,7 +130,7 @@ def plan(
 
       vithybrid job plan --files-from list.txt -o jobs/list --device cuda
     """
-    from vithybrid_cli.jobs.job import counted
+    from vithybrid_cli.errors import counted
     from vithybrid_cli.jobs.plan import plan as make
 
     what = Reading(
@@ -357,7 +357,7 @@ def retry(
 
 def _shown(found: "Status") -> dict[str, Any]:
     """The status as a person reads it."""
-    from vithybrid_cli.jobs.job import counted
+    from vithybrid_cli.errors import counted
 
     left = "not known" if found.seconds_left is None else f"{timedelta(seconds=round(found.seconds_left))}"
     shards_left = {"shards left": found.left} if found.left else {}

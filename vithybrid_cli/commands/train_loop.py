@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
-from vithybrid_cli.errors import option
+from vithybrid_cli.errors import counted, option
 from vithybrid_cli.runs.training.pace import Pace, Work
 from vithybrid_cli.runs.training.told import About, before, epoch_line, expected_line
 from vithybrid_cli.runs.training.written import write_training
@@ -20,7 +20,7 @@ PLAIN_INTERVAL = 60.0  # seconds between plain lines of progress, in a log of ho
 def train_to_the_end(run: "TrainingRun", about: About, watch: Stderr) -> bool:
     """Say what is trained, and train to the end, with a line for each epoch; whether all pictures could be read."""
     if run.epochs_done == run.recipe.epochs:
-        watch.say(f"nothing left to train: {run.out} is trained for {_epochs(run.recipe.epochs)}")
+        watch.say(f"nothing left to train: {run.out} is trained for {counted(run.recipe.epochs, 'epoch')}")
         return True
     for line in before(run, about):
         watch.say(line)
@@ -74,7 +74,7 @@ def _interrupt_told(run: "TrainingRun", watch: Stderr) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        done = f"{run.epochs_done} of {_epochs(run.recipe.epochs)}"
+        done = f"{run.epochs_done} of {counted(run.recipe.epochs, 'epoch')}"
         goes_on = f"{option('resume')} goes on from there"
         watch.say(
             f"interrupted after {done}, which are in {run.out}; {goes_on}"
@@ -82,7 +82,3 @@ def _interrupt_told(run: "TrainingRun", watch: Stderr) -> Iterator[None]:
             else f"interrupted within the first epoch, so nothing is written; {option('resume')} begins anew"
         )
         raise
-
-
-def _epochs(count: int) -> str:
-    return "1 epoch" if count == 1 else f"{count:,} epochs"

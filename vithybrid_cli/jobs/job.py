@@ -254,8 +254,3 @@ def _number(value: object, least: int) -> int:
 
 def _damaged(name: str) -> UsageError:
     return UsageError(f"{FILE} in {name} is not that of a job.", "Bring it back, or plan the job anew.")
-
-
-def counted(count: int, what: str) -> str:
-    """So many of something, in words."""
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

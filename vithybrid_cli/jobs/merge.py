@@ -8,8 +8,8 @@ from typing import TextIO
 
 from vithybrid_cli import __version__
 from vithybrid_cli.choices import Activation
-from vithybrid_cli.errors import UsageError
-from vithybrid_cli.jobs.job import Job, counted, ranges, results_file
+from vithybrid_cli.errors import UsageError, counted
+from vithybrid_cli.jobs.job import Job, ranges, results_file
 from vithybrid_cli.jobs.part import WrongResults, error_in
 from vithybrid_cli.jobs.settle import settled
 from vithybrid_cli.output import Format, Writer, open_writer

@@ -17,11 +17,11 @@ from typing import Any, Final, Protocol
 
 from vithybrid_cli import errors
 from vithybrid_cli.cores import available_cores
-from vithybrid_cli.errors import UsageError, VitHybridError
+from vithybrid_cli.errors import UsageError, VitHybridError, counted
 from vithybrid_cli.jobs import programs
 from vithybrid_cli.jobs.choice import Choice
 from vithybrid_cli.jobs.cut import is_cut
-from vithybrid_cli.jobs.job import Job, counted, ranges, require_shards
+from vithybrid_cli.jobs.job import Job, ranges, require_shards
 from vithybrid_cli.jobs.trial import how_ended
 from vithybrid_cli.runs.interrupts import Interrupted
 

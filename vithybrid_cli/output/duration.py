@@ -1,5 +1,7 @@
 """Times that people wait, in words."""
 
+from vithybrid_cli.errors import counted
+
 _MINUTE, _HOUR, _DAY = 60, 3600, 86_400
 
 
@@ -13,8 +15,4 @@ def duration(seconds: float) -> str:
         hours, minutes = divmod(round(seconds / _MINUTE), 60)
         return f"{hours} h {minutes} min" if minutes and hours < 10 else f"{round(seconds / _HOUR)} h"
     days, hours = divmod(round(seconds / _HOUR), 24)
-    return f"{_counted(days, 'day')} {hours} h" if hours and days < 10 else _counted(round(seconds / _DAY), "day")
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"
+    return f"{counted(days, 'day')} {hours} h" if hours and days < 10 else counted(round(seconds / _DAY), "day")

@@ -42,9 +42,15 @@ class LabelledPictures:
     targets: npt.NDArray[np.int64]  # class index of each picture
     left_out: str | None = None
 
+    @property
+    def counts(self) -> list[int]:
+        """How many pictures each label has, by class index."""
+        counts: list[int] = np.bincount(self.targets, minlength=len(self.labels)).tolist()
+        return counts
+
     def summary(self) -> str:
         """How many pictures there are, and of which label how many; of many labels also the fewest and the most."""
-        counts = np.bincount(self.targets, minlength=len(self.labels)).tolist()
+        counts = self.counts
         named = [f"{label} {count}" for label, count in zip(self.labels, counts, strict=True)]
         pictures = "1 picture" if len(self.targets) == 1 else f"{len(self.targets)} pictures"
         said = f"{pictures} of {len(self.labels)} labels: {', '.join(named[:_COUNTED_LABELS])}"
@@ -71,8 +77,7 @@ class LabelledPictures:
         for label in range(len(self.labels)):
             of_label = rng.permutation(np.flatnonzero(self.targets == label))
             out[of_label[: min(max(1, round(share * len(of_label))), len(of_label) - 1)]] = True
-        counts = np.bincount(self.targets, minlength=len(self.labels))
-        single = [label for label, count in zip(self.labels, counts, strict=True) if count == 1]
+        single = [label for label, count in zip(self.labels, self.counts, strict=True) if count == 1]
         if not out.any():
             cause = "Each label has only one picture, so that none can be held out."
             raise UsageError(cause, "Add pictures, or leave out {val_split}.")
@@ -188,8 +193,7 @@ def _check_trainable(source: Labelled, data: LabelledPictures) -> None:
     if not more:
         cause = f"{where} holds only one label, {first}."
         raise UsageError(cause, "Add a folder of pictures for each other label: training needs at least two.")
-    counts = np.bincount(data.targets, minlength=len(data.labels))
-    if empty := [label for label, count in zip(data.labels, counts, strict=True) if not count]:
+    if empty := [label for label, count in zip(data.labels, data.counts, strict=True) if not count]:
         cause = f"{where} holds labels without pictures: {listed(empty, _NAMED_LABELS)}."
         raise UsageError(cause, "Add pictures of them, or remove their folders.")
     if odd := [label for label in data.labels if not _is_unicode(label)]:

@@ -86,7 +86,7 @@ class Trainer:
         weights = label_weights(data) if recipe.class_weights else torch.ones(len(data.labels))
         self._label_weights = weights.to(device)
         self._told: set[str] = set()  # which held-out pictures cannot be read
-        self._parts = PARTS if device.type == "cpu" else 1
+        self._parts, self._cores = (PARTS, available_cores()) if device.type == "cpu" else (1, 1)
         self.recomputes = not self._activations_fit()
         if self.recomputes:
             _log.info("Keeping all activations would take over half of the free memory: they are computed again.")
@@ -192,8 +192,7 @@ class Trainer:
         Up to seven cores it makes no difference to a bit of the result how many they are. From eight on an operation
         has several, and torch rounds some of its sums by how many.
         """
-        cores = available_cores() if self.device.type == "cpu" else 1
-        with side_by_side(min(self._parts, cores), cores) as threads:
+        with side_by_side(min(self._parts, self._cores), self._cores) as threads:
             yield threads
 
     def _set_rates(self, epoch: float) -> None:
@@ -234,8 +233,7 @@ class Trainer:
 
     def _activations_fit(self) -> bool:
         """Whether the activations of the parts of a batch that are computed at a time may be kept for the gradient."""
-        cores = available_cores() if self.device.type == "cpu" else 1
-        pictures = min(self._parts, cores) * math.ceil(self.recipe.batch_size / self._parts)
+        pictures = min(self._parts, self._cores) * math.ceil(self.recipe.batch_size / self._parts)
         picture = torch.zeros(1, 3, *self.network.config.image_size, device=self.device)
         with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
             return fits(pictures, kept_bytes(self.network, picture), self.device)
@@ -279,7 +277,7 @@ class Trainer:
 
 def label_weights(data: LabelledPictures) -> Tensor:
     """What the loss of a picture of each label is multiplied by, so that all labels count the same; 1 in the mean."""
-    counts = np.bincount(data.targets, minlength=len(data.labels))
+    counts = np.array(data.counts)
     weights = len(data.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return torch.from_numpy(weights.astype(np.float32))
 

@@ -8,14 +8,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.choices import Freeze, RecipeName
-from vithybrid_cli.errors import listed, option
+from vithybrid_cli.errors import counted, listed, option
 from vithybrid_cli.evaluation.figures import Confusion, LabelMetrics, Metrics
 from vithybrid_cli.output.duration import duration
 
 if TYPE_CHECKING:
-    import numpy as np
-    import numpy.typing as npt
-
     from vithybrid_cli.training.data import LabelledPictures
     from vithybrid_cli.training.run import Epoch, TrainingRun
 
@@ -51,8 +48,8 @@ def before(run: "TrainingRun", about: About) -> Iterator[str]:
     steps = run.trainer.steps_per_epoch
     yield _line(
         "recipe",
-        f"{about.recipe}, {_counted(recipe.epochs, 'epoch')} of {_counted(steps, 'step')} "
-        f"with {_counted(recipe.batch_size, 'picture')} each, learning rate {recipe.learning_rate:g}",
+        f"{about.recipe}, {counted(recipe.epochs, 'epoch')} of {counted(steps, 'step')} "
+        f"with {counted(recipe.batch_size, 'picture')} each, learning rate {recipe.learning_rate:g}",
     )
     yield _line("from", _origin(run, about))
     if recipe.freeze is not None:
@@ -85,11 +82,11 @@ def _origin(run: "TrainingRun", about: About) -> str:
 def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
     """What makes a result poor that was easily better."""
     data, recipe = run.trainer.data, run.recipe
-    yield from _about_counts(data.labels, _counts(data.targets, len(data.labels)), weighted=recipe.class_weights)
+    yield from _about_counts(data.labels, data.counts, weighted=recipe.class_weights)
     steps = recipe.epochs * run.trainer.steps_per_epoch
     if steps < FEW_STEPS and not about.sized:
         yield (
-            f"note: that makes {_counted(steps, 'step')} in all, which is few; a smaller {option('batch_size')} or "
+            f"note: that makes {counted(steps, 'step')} in all, which is few; a smaller {option('batch_size')} or "
             f"more {option('epochs')} give more"
         )
     if both := _in_both(run, about):
@@ -135,20 +132,13 @@ def _about_counts(labels: Sequence[str], counts: Sequence[int], *, weighted: boo
         )
 
 
-def _counts(targets: "npt.NDArray[np.int64]", labels: int) -> list[int]:
-    import numpy as np
-
-    counts: list[int] = np.bincount(targets, minlength=labels).tolist()
-    return counts
-
-
 def expected_line(run: "TrainingRun", epochs_before: int, seconds: float) -> str:
     """How long the run takes, which was resumed after ``epochs_before``."""
     left = run.recipe.epochs - epochs_before
     whole = (
         "the whole run"
         if not epochs_before
-        else f"the {_counted(left, 'epoch')} that {'is' if left == 1 else 'are'} left"
+        else f"the {counted(left, 'epoch')} that {'is' if left == 1 else 'are'} left"
     )
     return _line("expected", f"about {duration(seconds)} for {whole}, by its first steps")
 
@@ -196,7 +186,7 @@ def _kept(run: "TrainingRun", kept: "Epoch") -> str:
 def _accuracy(metrics: Metrics, about: About) -> str:
     low, high = metrics.top1_interval or (0.0, 1.0)
     most = max(metrics.labels, key=lambda row: row.pictures)
-    pictures = _counted(metrics.pictures, "held-out picture" if about.tested is None else "picture")
+    pictures = counted(metrics.pictures, "held-out picture" if about.tested is None else "picture")
     where = "" if about.tested is None else f" of {about.tested}"
     said = f"{metrics.top1 or 0.0:.1%} of {pictures}{where} are right (95 % interval: {low:.1%} to {high:.1%})"
     if low <= most.pictures / metrics.pictures:
@@ -241,7 +231,3 @@ def _line(name: str, text: str) -> str:
 
 def _large(number: int) -> str:
     return f"{number:,}" if number < 1_000_000 else f"{number / 1e6:.1f} million"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count:,} {what}{'' if count == 1 else 's'}"

@@ -50,7 +50,7 @@ def training_record(run: "TrainingRun", about: About, measured: Metrics | None) 
     ``chosen_by`` says what decided which epoch is kept; the accuracy on pictures that did is no test.
     """
     labels = run.trainer.data.labels
-    counts = {name: _counts(part, labels) for name, part in _parts(run, about)}
+    counts = {name: part.counts for name, part in _parts(run, about)}
     return {
         "recipe": {"name": about.recipe, **asdict(run.recipe)},
         "start": {"model": about.model, "weights": "random" if run.head is None else "its own"},
@@ -71,13 +71,6 @@ def _parts(run: "TrainingRun", about: About) -> "Iterator[tuple[str, LabelledPic
     for name, part in (("trained_on", run.trainer.data), ("held_out", about.chooser), ("test", about.test)):
         if part is not None:
             yield name, part.with_indices_of(run.trainer.data.labels)
-
-
-def _counts(part: "LabelledPictures", labels: tuple[str, ...]) -> list[int]:
-    import numpy as np
-
-    counts: list[int] = np.bincount(part.targets, minlength=len(labels)).tolist()
-    return counts
 
 
 def _epoch(one: "Epoch") -> dict[str, Any]:
