@@ -236,10 +236,26 @@ def test_fine_tuning_with_the_same_labels_keeps_what_was_learnt(place: Path) -> 
 def test_unreadable_pictures_are_named_once_and_the_run_goes_on(place: Path) -> None:
     bad = [spoil(f"train/red/{number}.png") for number in (3, 5, 6, 7)]
     done = train("-o", "out", "--no-progress", "--epochs", "3", "-b", "1")
-    named = [line for line in done.stderr.splitlines() if line.endswith("cannot be read")]
-    assert sorted(named) == [f"{path}: left out, since it cannot be read" for path in bad]
+    named = [line for line in done.stderr.splitlines() if line.startswith("train/red/")]
+    why = "This is no picture in a supported format, but a text file. Give a picture."
+    assert sorted(named) == [f"{path}: {why}" for path in bad]
     assert (done.exit_code, done.stdout) == (1, "")
+    assert "\nunreadable: 4 of 16 pictures to train on could not be read, and count for nothing\n" in done.stderr
     assert (place / "out" / "model.safetensors").is_file()
+    written = described()
+    assert [label["trained_on"] for label in written["labels"]] == [8, 4]
+    assert sorted(one["path"] for one in written["unreadable"]) == bad
+    assert {one["error"]["message"] for one in written["unreadable"]} == {why}
+
+
+def test_a_finished_run_that_is_resumed_still_knows_what_was_unreadable(place: Path) -> None:
+    spoil("train/red/1.png")
+    assert train("-o", "out", "--val-split", "0.25").exit_code == 1
+    before = (place / "out" / "training.json").read_bytes()
+    again = train("-o", "out", "--val-split", "0.25", "--resume")
+    assert again.exit_code == 1
+    assert "\nunreadable: 1 of " in again.stderr
+    assert (place / "out" / "training.json").read_bytes() == before
 
 
 def test_unreadable_held_out_pictures_are_named_and_counted(place: Path) -> None:
@@ -248,7 +264,9 @@ def test_unreadable_held_out_pictures_are_named_and_counted(place: Path) -> None
     report = json.loads(done.stdout)
     assert (report["pictures"], report["top1"]) == (5, 1.0)
     assert [record["path"] for record in report["unreadable"]] == ["test/red/1.png"]
-    assert "test/red/1.png: " in done.stderr
+    assert "test/red/1.png: This is no picture in a supported format" in done.stderr
+    assert "\nunreadable: 1 picture of the test could not be read, and count" in done.stderr
+    assert [label["test"] for label in described()["labels"]] == [3, 2]
     assert done.exit_code == 1
 
 
@@ -261,7 +279,9 @@ def test_quiet_leaves_unreadable_pictures_to_the_exit_code(place: Path) -> None:
 def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path) -> None:
     for number in range(8):
         spoil(f"train/red/{number}.png")
-    assert train("-o", "out", "-q").exit_code == 1
+    done = train("-o", "out")
+    assert done.exit_code == 1
+    assert "8 of 16 pictures to train on could not be read, and count for nothing; none of red could be" in done.stderr
     assert json.loads(run("classify", "test/red/0.png", "-m", "./out").stdout)["predictions"][0]["label"] == "blue"
 
 

@@ -70,7 +70,9 @@ def test_unreadable_pictures_are_left_out_of_their_batch_and_named(folder: Label
     bad = folder.items[2].name
     Path(bad).write_bytes(b"no picture")
     (batch,) = epoch_of(folder, batch_size=7)
-    assert batch.unreadable == (bad,)
+    (one,) = batch.unreadable
+    assert (one.path, one.error_type) == (bad, "UnreadableImage")
+    assert one.message.startswith("This is no picture in a supported format, but a text file.")
     assert sorted(batch.targets.tolist()) == [0, 0, 0, 1, 1, 1]
     assert batch.pixels.shape == (6, 8, 8, 3)
 

@@ -82,7 +82,7 @@ def test_what_cannot_be_read_is_left_out_and_named_and_the_others_keep_their_lab
         return pixels[:, 0, 0, :2].astype(np.float32)[:, ::-1]  # more red than blue or green: the second label
 
     one = measured(data, Preprocessing.default(CONFIG.image_size), outputs, workers=2)
-    assert one.unreadable == tuple(broken)
+    assert [picture.path for picture in one.unreadable] == broken
     assert len(one.logits) == len(one.targets) == sum(sizes) == 68
     assert one.targets.tolist() == [0] * 39 + [1] * 29
     assert one.correct == 68

@@ -21,7 +21,7 @@ def train_to_the_end(run: "TrainingRun", about: About, watch: Stderr) -> bool:
     """Say what is trained, and train to the end, with a line for each epoch; whether all pictures could be read."""
     if run.epochs_done == run.recipe.epochs:
         watch.say(f"nothing left to train: {run.out} is trained for {counted(run.recipe.epochs, 'epoch')}")
-        return True
+        return not run.trainer.unreadable
     for line in before(run, about):
         watch.say(line)
     return _followed(run, about, watch)
@@ -41,15 +41,15 @@ def _followed(run: "TrainingRun", about: About, watch: Stderr) -> bool:
                 told = _tell_epoch(run, about, pace, watch)
             is_time = pace.step(step.epoch, step.step - 1)
             shown.advance(pictures=step.pictures + len(step.unreadable))
-            for path in step.unreadable:
-                if path not in unreadable:
-                    watch.say(f"{path}: left out, since it cannot be read")
-            unreadable.update(step.unreadable)
+            for one in step.unreadable:
+                if one.path not in unreadable:
+                    watch.say(f"{one.path}: {one.message}")
+                unreadable.add(one.path)
             if is_time and pace.whole is not None:
                 watch.say(expected_line(run, first, pace.whole))
         if run.epochs_done > told:
             _tell_epoch(run, about, pace, watch)
-    return not unreadable
+    return not run.trainer.unreadable
 
 
 def _pace(run: "TrainingRun") -> Pace:

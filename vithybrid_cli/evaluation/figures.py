@@ -87,6 +87,11 @@ class Unreadable:
     error_type: str
     message: str
 
+    @classmethod
+    def of(cls, path: str, error: Exception) -> Unreadable:
+        """What is kept of an error."""
+        return cls(path, type(error).__name__, str(error))
+
     def record(self) -> dict[str, Any]:
         """The same shape as an unreadable picture has in the JSON output of `classify`."""
         return {"path": self.path, "error": {"type": self.error_type, "message": self.message}}
@@ -175,7 +180,7 @@ class Evaluation:
         score that could be right.
         """
         if result.error is not None:
-            self._unreadable.append(Unreadable(result.path, type(result.error).__name__, str(result.error)))
+            self._unreadable.append(Unreadable.of(result.path, result.error))
             return
         best = [prediction.index for prediction in result.predictions[:TOP_K]]
         self._pictures[true] += 1

@@ -7,7 +7,8 @@ of threads: a resumed run sees the same pictures as one that was never stopped.
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextvars import copy_context
 from dataclasses import dataclass
 from itertools import islice
 
@@ -16,6 +17,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vithybrid_cli.errors import ImageError
+from vithybrid_cli.evaluation.figures import Unreadable
 from vithybrid_cli.images.decode import decode
 from vithybrid_cli.training.augment import Pixels
 from vithybrid_cli.training.data import LabelledPictures
@@ -25,11 +27,11 @@ Make = Callable[[Image.Image, int], Pixels]  # an RGB image and its index → ui
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pictures uint8 [N, H, W, 3], their class indices [N], and the files that could not be read."""
+    """Pictures uint8 [N, H, W, 3], their class indices [N], and those that could not be read."""
 
     pixels: Pixels
     targets: npt.NDArray[np.int64]
-    unreadable: tuple[str, ...]
+    unreadable: tuple[Unreadable, ...]
 
 
 def training_batches(
@@ -60,12 +62,17 @@ def _batches(
 ) -> Generator[Batch, None, None]:
     maker = _BatchMaker(data, made)
     parts = iter(parts)
+
+    def begun(count: int) -> list[Future[Batch]]:
+        # In the context of this thread, which spells the options that a reason names.
+        return [pool.submit(copy_context().run, maker.make, part) for part in islice(parts, count)]
+
     pool = ThreadPoolExecutor(workers, thread_name_prefix="batches")
     try:
-        ahead = deque(pool.submit(maker.make, part) for part in islice(parts, 2 * workers))
+        ahead = deque(begun(2 * workers))
         while ahead:
             batch = ahead.popleft().result()
-            ahead.extend(pool.submit(maker.make, part) for part in islice(parts, 1))
+            ahead.extend(begun(1))
             yield batch
     finally:
         maker.stopped.set()
@@ -87,8 +94,8 @@ class _BatchMaker:
                 break
             try:
                 image = decode(self.data.items[index])
-            except ImageError:
-                unreadable.append(self.data.items[index].name)
+            except ImageError as error:
+                unreadable.append(Unreadable.of(self.data.items[index].name, error))
                 continue
             pixels.append(self.made(image, int(index)))
             targets.append(self.data.targets[index])

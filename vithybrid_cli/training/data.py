@@ -6,6 +6,7 @@ of threads: a resumed run sees the same pictures as one that was never stopped.
 
 import hashlib
 import logging
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -84,6 +85,12 @@ class LabelledPictures:
         if single:
             _log.info("Labels with only one picture, which is not held out: %s.", listed(single, _NAMED_LABELS))
         return self._some(~out), replace(self._some(out), left_out=None)
+
+    def without(self, paths: Collection[str]) -> "LabelledPictures":
+        """Without the pictures of these names, as far as ``items`` has them."""
+        if not paths or len(self.items) != len(self.targets):
+            return self
+        return self._some(np.array([item.name not in paths for item in self.items], dtype=bool))
 
     def _some(self, chosen: npt.NDArray[np.bool_]) -> "LabelledPictures":
         items = tuple(item for item, wanted in zip(self.items, chosen, strict=True) if wanted)

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
+from vithybrid_cli.evaluation.figures import Unreadable
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.training.augment import Pixels
 from vithybrid_cli.training.batches import all_batches
@@ -27,7 +28,7 @@ class Measured:
 
     logits: Logits
     targets: npt.NDArray[np.int64]
-    unreadable: tuple[str, ...] = ()
+    unreadable: tuple[Unreadable, ...] = ()
 
     @property
     def correct(self) -> int:
@@ -69,7 +70,7 @@ def measured(data: LabelledPictures, preprocessing: Preprocessing, outputs: Outp
     """What ``outputs`` gives for the pictures of ``data``."""
     logits = [np.empty((0, len(data.labels)), np.float32)]
     targets = [np.empty(0, np.int64)]
-    unreadable: list[str] = []
+    unreadable: list[Unreadable] = []
     for batch in all_batches(data, lambda image, _: preprocessing.pixels(image), BATCH, workers):
         unreadable.extend(batch.unreadable)
         if len(batch.targets):

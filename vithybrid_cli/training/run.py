@@ -4,7 +4,7 @@ import json
 import math
 from collections.abc import Generator
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
 import torch
@@ -14,6 +14,7 @@ from vithybrid_cli.checkpoints.layouts.transformers import class_of, write_confi
 from vithybrid_cli.checkpoints.load import read_weights
 from vithybrid_cli.checkpoints.write import write_checkpoint
 from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.evaluation.figures import Unreadable
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.interpolate import resized
 from vithybrid_cli.training.data import LabelledPictures
@@ -162,11 +163,14 @@ class TrainingRun:
         """Continue the run that ``out`` holds. Raises UsageError if there is none or if it is another one."""
         epochs_done, notes = restore_state(self.out, self.trainer, self._identity())
         try:
-            self.history = [Epoch(**one) for one in json.loads(notes)]
-        except (TypeError, ValueError) as error:
+            found = json.loads(notes)
+            self.history = [Epoch(**one) for one in found["epochs"]]
+            unreadable = [Unreadable(*one) for one in found["unreadable"]]
+        except (KeyError, TypeError, ValueError) as error:
             raise not_a_state(self.out) from error
         if [epoch.number for epoch in self.history] != list(range(1, epochs_done + 1)):
             raise not_a_state(self.out)
+        self.trainer.unreadable = {one.path: one for one in unreadable}
 
     def steps(self) -> Generator[Step, None, None]:
         """Train the epochs that are left; an epoch is on disk when the first step of the next one is given.
@@ -195,7 +199,8 @@ class TrainingRun:
             with self.trainer.averaged():
                 weights = with_temperature(raw_weights(self.trainer.network), epoch.temperature)
                 write_checkpoint(self.out, self.config, self.preprocessing, weights, self.dtype)
-        notes = json.dumps([asdict(one) for one in history])
+        unreadable = [astuple(one) for one in self.trainer.unreadable.values()]
+        notes = json.dumps({"epochs": [asdict(one) for one in history], "unreadable": unreadable})
         write_state(self.out, self.trainer, epoch.number, self._identity(), notes)
         self.history = history  # of what is on disk alone: an interrupt may come at any time
 

@@ -20,6 +20,7 @@ from torch import Tensor, nn
 
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.evaluation.figures import Unreadable
 from vithybrid_cli.images.preprocess import Normalization, Preprocessing
 from vithybrid_cli.model.vit import VisionTransformer
 from vithybrid_cli.training.augment import Pixels
@@ -53,7 +54,7 @@ class Step:
     steps: int
     pictures: int
     loss: float
-    unreadable: tuple[str, ...]
+    unreadable: tuple[Unreadable, ...]
 
 
 class Trainer:
@@ -85,7 +86,7 @@ class Trainer:
         self._first_flips = np.random.default_rng((recipe.seed, 1)).random(len(data.items)) < 0.5
         weights = label_weights(data) if recipe.class_weights else torch.ones(len(data.labels))
         self._label_weights = weights.to(device)
-        self._told: set[str] = set()  # which held-out pictures cannot be read
+        self.unreadable: dict[str, Unreadable] = {}  # by path, in the order in which they were met
         self._parts, self._cores = (PARTS, available_cores()) if device.type == "cpu" else (1, 1)
         self.recomputes = not self._activations_fit()
         if self.recomputes:
@@ -138,6 +139,7 @@ class Trainer:
                 with self._moving(done) as moving:
                     total += count * self._step(batch, moving, threads) if count else 0.0
                 pictures += count
+                self.unreadable.update({one.path: one for one in batch.unreadable})
                 if not math.isfinite(total):
                     raise _diverges("loss is", epoch)
                 mean = total / pictures if pictures else math.nan
@@ -160,10 +162,10 @@ class Trainer:
                 found = measured(data, preprocessing, outputs, self.workers)
         finally:
             self.network.train()
-        for name in found.unreadable:
-            if name not in self._told:
-                _log.warning("%s: left out of what is measured on, since it cannot be read.", name)
-        self._told.update(found.unreadable)
+        for one in found.unreadable:
+            if one.path not in self.unreadable:
+                _log.warning("%s: %s", one.path, one.message)
+                self.unreadable[one.path] = one
         return found if len(found.targets) else None
 
     @contextmanager

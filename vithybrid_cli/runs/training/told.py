@@ -11,6 +11,7 @@ from vithybrid_cli.choices import Freeze, RecipeName
 from vithybrid_cli.errors import counted, listed, option
 from vithybrid_cli.evaluation.figures import Confusion, LabelMetrics, Metrics
 from vithybrid_cli.output.duration import duration
+from vithybrid_cli.runs.training.unreadable import unreadable_line
 
 if TYPE_CHECKING:
     from vithybrid_cli.training.data import LabelledPictures
@@ -164,6 +165,8 @@ def at_the_end(run: "TrainingRun", about: About, metrics: Metrics | None) -> Ite
     kept = run.kept
     if kept is not None:
         yield _line("kept", _kept(run, kept))
+    if unreadable := unreadable_line(run, about.chooser, metrics):
+        yield _line("unreadable", unreadable)
     if metrics is None or not metrics.pictures:
         yield _line("accuracy", "not measured, since no picture was held out")
     else:

@@ -13,6 +13,7 @@ from vithybrid_cli.evaluation.figures import Metrics
 from vithybrid_cli.evaluation.intervals import wilson
 from vithybrid_cli.output.json_records import to_json
 from vithybrid_cli.runs.training.told import CURVE, FIGURES, About
+from vithybrid_cli.runs.training.unreadable import unreadable_pictures
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,10 +48,11 @@ def _write(file: Path, text: str) -> None:
 def training_record(run: "TrainingRun", about: About, measured: Metrics | None) -> dict[str, Any]:
     """All of it as plain values: how it was trained, on what, how each epoch went, which is kept and how good that is.
 
-    ``chosen_by`` says what decided which epoch is kept; the accuracy on pictures that did is no test.
+    Counts are of pictures that could be read; the others are listed. ``chosen_by`` says what decided which epoch is
+    kept; the accuracy on pictures that did is no test.
     """
-    labels = run.trainer.data.labels
-    counts = {name: part.counts for name, part in _parts(run, about)}
+    labels, unreadable = run.trainer.data.labels, unreadable_pictures(run, measured)
+    counts = {name: part.without(unreadable).counts for name, part in _parts(run, about)}
     return {
         "recipe": {"name": about.recipe, **asdict(run.recipe)},
         "start": {"model": about.model, "weights": "random" if run.head is None else "its own"},
@@ -60,6 +62,7 @@ def training_record(run: "TrainingRun", about: About, measured: Metrics | None) 
             for number, label in enumerate(labels)
         ],
         "epochs": [_epoch(one) for one in run.history],
+        "unreadable": [one.record() for one in unreadable.values()],
         "kept": None if run.kept is None else run.kept.number,
         "held_out": None if about.chooser is None else [item.name for item in about.chooser.items],
         "measured": None if measured is None else measured.record(),
