@@ -165,7 +165,7 @@ def test_a_bad_member_is_named_as_classify_names_it(folder: Path, model: str) ->
     assert [record["path"] for record in json.loads(done.stdout)["unreadable"]] == [name]
     assert (done.exit_code, name in done.stderr) == (1, True)
     trained = run("train", source, "-o", "out", *RECIPE, "--epochs", "1")
-    assert (trained.exit_code, f"{name}: left out, since it cannot be read" in trained.stderr) == (1, True)
+    assert (trained.exit_code, f"{name}: This is no picture" in trained.stderr) == (1, True)
 
 
 def test_numbers_in_a_table_without_names_are_class_indices(folder: Path, model: str) -> None:

@@ -44,7 +44,8 @@ def test_what_lies_beside_the_folders_or_is_hidden_or_excluded_is_no_label(tmp_p
     survey = Survey()
     assert (source.names, found(source, survey)) == (("cat", "dog"), [("cat/1.jpg", "cat"), ("dog/4.jpg", "dog")])
     assert survey.line() == (
-        "left out: 1 .txt, 1 picture in no label's folder, 1 folder of the system (__MACOSX); excluded: 1 folder"
+        "left out: 1 .txt, 1 picture in no label's folder, 1 folder of the system (__MACOSX), "
+        "1 hidden folder (.hidden); excluded: 1 folder"
     )
 
 

@@ -153,6 +153,7 @@ def train(
     from vithybrid_cli.cores import available_cores
     from vithybrid_cli.engines.torch_devices import choose_device, torch_dtype
     from vithybrid_cli.training.data import read_labelled
+    from vithybrid_cli.training.labels import OfLabels
     from vithybrid_cli.training.recipe import recipe_for
     from vithybrid_cli.training.run import TrainingRun
 
@@ -196,7 +197,8 @@ def train(
         report = None
         if held_out is not None:
             source = open_labelled([held_out], what, label_column, offline=offline)
-            report = _measured(output, source, device, watch)
+            tested = OfLabels(source, data.labels, None if test is None else len(test.targets))
+            report = _measured(output, tested, device, watch)
         elif chooser is not None:
             report = _measured(output, HeldOut(chooser, f"the held-out pictures of {folder}"), device, watch)
         write_training(run, about, report)

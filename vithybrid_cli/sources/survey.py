@@ -20,7 +20,9 @@ class Survey:
     """Counts while paths are taken.
 
     How many were ``found``, and what was left out below folders: files that are no pictures by suffix, pictures that
-    lie in no label's folder, folders of the system by name, and what the user wanted excluded. ``inputs`` says in
+    lie in no label's folder, those of labels that a model does not learn (``untrained``), folders of the system by
+    name, and what the user wanted excluded; of what is ``labelled`` also hidden folders, which might be labels, and
+    links to a folder around them (``loops``). ``links`` counts the other links there. ``inputs`` says in
     words where they were looked for; ``only_lists``, that these were lists of paths. ``emptied`` are the folders and
     patterns among them that had nothing to give, without anything being excluded, in their order. ``containers`` is how
     many archives and tables were left out below folders, which could be read.
@@ -30,7 +32,12 @@ class Survey:
     left_out: Counter[str] = field(default_factory=Counter)
     unlabelled: int = 0
     unlabelled_as: str = "in no label's folder"
+    untrained: Counter[str] = field(default_factory=Counter)
     system_folders: Counter[str] = field(default_factory=Counter)
+    hidden_folders: Counter[str] = field(default_factory=Counter)
+    labelled: bool = False
+    loops: int = 0
+    links: int = 0
     excluded_files: int = 0
     excluded_folders: int = 0
     inputs: Sequence[str] = ()
@@ -41,6 +48,11 @@ class Survey:
     def leave_out(self, suffix: str) -> None:
         """Count a file that is no picture."""
         self.left_out[suffix if _SUFFIX.fullmatch(suffix) else ""] += 1
+
+    def pass_hidden(self, folder: str) -> None:
+        """Count a hidden folder of this name, where it might be a label's."""
+        if self.labelled:
+            self.hidden_folders[folder] += 1
 
     @property
     def excluded(self) -> int:
@@ -80,9 +92,17 @@ class Survey:
             yield f"{_counted(sum(count for _, count in more), 'file')} of {_counted(len(more), 'more kind')}"
         if self.unlabelled:
             yield f"{_counted(self.unlabelled, 'picture')} {self.unlabelled_as}"
+        if self.untrained:
+            names = listed(list(self.untrained), _NAMED_FOLDERS)
+            yield f"{_counted(self.untrained.total(), 'picture')} of labels that are not trained ({names})"
         if self.system_folders:
             names = listed(sorted(self.system_folders), _NAMED_FOLDERS)
             yield f"{_counted(self.system_folders.total(), 'folder')} of the system ({names})"
+        if self.hidden_folders:
+            names = listed(sorted(self.hidden_folders), _NAMED_FOLDERS)
+            yield f"{_counted(self.hidden_folders.total(), 'hidden folder')} ({names})"
+        if self.loops:
+            yield f"{_counted(self.loops, 'link')} to a folder around {'it' if self.loops == 1 else 'them'}"
 
 
 def _counted(count: int, what: str) -> str:

@@ -5,15 +5,15 @@ of threads: a resumed run sees the same pictures as one that was never stopped.
 """
 
 import hashlib
-import logging
-from collections.abc import Collection
+import os
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 
-from vithybrid_cli.errors import ImageError, UsageError, listed
+from vithybrid_cli.errors import ImageError, UsageError, counted, listed
 from vithybrid_cli.images.memory import default_budget
 from vithybrid_cli.items import Item
 from vithybrid_cli.settings import Reading
@@ -22,26 +22,26 @@ from vithybrid_cli.sources.labelled.folders import LabelFolders, holds_only_fold
 from vithybrid_cli.sources.labelled.inputs import open_labelled
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.walk import natural_key
+from vithybrid_cli.training.labels import OfLabels, label_of, labels_of, require_well_spelt, told_apart
 
 _NAMED_LABELS = 5  # that an error message spells out
 _COUNTED_LABELS = 20  # that a summary spells out
 _AS_USUAL = Reading()
-
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class LabelledPictures:
     """Pictures and their labels, which are in the order of their class indices: of folders that is the natural one.
 
-    ``left_out`` says in words what else lies there. Of pictures to measure on, ``items`` lacks those whose bytes would
-    have to be kept in memory.
+    ``left_out`` says in words what else lies there, ``notes`` what a user would want to know about them. Of pictures to
+    measure on, ``items`` lacks those whose bytes would have to be kept in memory.
     """
 
     labels: tuple[str, ...]
     items: tuple[Item, ...]
     targets: npt.NDArray[np.int64]  # class index of each picture
     left_out: str | None = None
+    notes: tuple[str, ...] = ()
 
     @property
     def counts(self) -> list[int]:
@@ -78,13 +78,10 @@ class LabelledPictures:
         for label in range(len(self.labels)):
             of_label = rng.permutation(np.flatnonzero(self.targets == label))
             out[of_label[: min(max(1, round(share * len(of_label))), len(of_label) - 1)]] = True
-        single = [label for label, count in zip(self.labels, self.counts, strict=True) if count == 1]
         if not out.any():
             cause = "Each label has only one picture, so that none can be held out."
             raise UsageError(cause, "Add pictures, or leave out {val_split}.")
-        if single:
-            _log.info("Labels with only one picture, which is not held out: %s.", listed(single, _NAMED_LABELS))
-        return self._some(~out), replace(self._some(out), left_out=None)
+        return self._some(~out), replace(self._some(out), left_out=None, notes=())
 
     def without(self, paths: Collection[str]) -> "LabelledPictures":
         """Without the pictures of these names, as far as ``items`` has them."""
@@ -112,28 +109,67 @@ def read_labelled(
 ) -> LabelledPictures:
     """List the pictures that are ``named``, as `vithybrid_cli.sources.labelled.inputs.open_labelled` has it.
 
-    ``labels`` are those of the training pictures, by class index; another one is refused. Without them these are the
-    pictures to train on: there have to be at least two labels, each with pictures. What can be read from its beginning
-    to its end alone, as a compressed tar or a table, is kept in memory then, up to a quarter of what is free.
+    ``labels`` are those of the training pictures, by class index; pictures of others are left out, since no answer to
+    them could be right. Without them these are the pictures to train on: there have to be at least two labels, each
+    with pictures. What can be read from its beginning to its end alone, as a compressed tar or a table, is kept in
+    memory then, up to a quarter of what is free.
 
     Raises UsageError if there is nothing of this name, no label or picture in it, or more than fits into memory.
     """
     source = _source(str(named), what, label_column, offline=offline, training=labels is None)
-    known = labels or source.names
-    _require_known(source, source.names, known)
     survey = Survey()
-    items, found = _collected(source, survey, keep=labels is None)
+    if labels is not None:
+        return _to_measure_on(source, labels, survey)
+    items, found = _collected(source, survey, keep=True)
     if not found:
         raise UsageError(f"{survey.nothing()}.", "Put pictures into its label folders.")
-    if not known:
-        known = tuple(sorted(set(found), key=natural_key))
-    _require_known(source, tuple(dict.fromkeys(found)), known)
-    index = {label: number for number, label in enumerate(known)}
-    targets = np.array([index[label] for label in found], dtype=np.int64)
-    data = LabelledPictures(known, items, targets, survey.line())
-    if labels is None:
-        _check_trainable(source, data)
+    names = source.names or tuple(sorted(set(found), key=natural_key))
+    known = labels_of(names)
+    notes = [*told_apart(names), *(_twice(items, found) if survey.links else ())]
+    data = LabelledPictures(known, items, _indices(found, known), survey.line(), tuple(notes))
+    _check_trainable(source, data)
     return data
+
+
+def _to_measure_on(source: Labelled, labels: tuple[str, ...], survey: Survey) -> LabelledPictures:
+    """The pictures of ``labels`` alone. Raises UsageError where there are none."""
+    known = OfLabels(source, labels)
+    items, found = _collected(known, survey, keep=False)
+    others = list(survey.untrained)
+    if not found and others:
+        named, trained = listed(others, _NAMED_LABELS), listed(labels, _NAMED_LABELS)
+        cause = f"{source.where} holds pictures of other labels alone: {named} (the labels are {trained})."
+        raise UsageError(cause, "Give pictures of the labels that are trained.")
+    if not found:
+        raise UsageError(f"{survey.nothing()}.", "Put pictures into its label folders.")
+    require_well_spelt(others, sorted(set(labels) - set(found)), source.where)
+    notes: tuple[str, ...] = ()
+    if others:
+        said = f"of {source.where} what has a label that is not trained is left out"
+        pictures = counted(survey.untrained.total(), "picture")
+        notes = (f"{said}, {pictures}: {listed(others, _NAMED_LABELS)}",)
+    return LabelledPictures(labels, items, _indices(found, labels), survey.line(), notes)
+
+
+def _indices(found: Sequence[str], labels: Sequence[str]) -> npt.NDArray[np.int64]:
+    """The class index of each label that was found."""
+    index = {label: number for number, label in enumerate(labels)}
+    return np.array([index[label] for label in found], dtype=np.int64)
+
+
+def _twice(items: Sequence[Item], labels: Sequence[str]) -> Iterator[str]:
+    """What to say of files that links put into several labels."""
+    first: dict[str, tuple[str, str]] = {}
+    twice = []
+    for item, label in zip(items, labels, strict=True):
+        before, name = first.setdefault(os.path.realpath(item.name), (label, item.name))
+        if before != label:
+            twice.append((name, item.name))
+    if twice:
+        yield (
+            f"{counted(len(twice), 'picture')} {'is' if len(twice) == 1 else 'are'} in several labels by a link, which "
+            f"contradict each other then: {' is also '.join(twice[0])}"
+        )
 
 
 def _source(named: str, what: Reading, label_column: str | None, *, offline: bool, training: bool) -> Labelled:
@@ -145,16 +181,6 @@ def _source(named: str, what: Reading, label_column: str | None, *, offline: boo
         raise DataSetRoot(error.cause, "Give the part to train on, and one to measure it on as {held_out}.") from error
 
 
-def _require_known(source: Labelled, names: tuple[str, ...], known: tuple[str, ...]) -> None:
-    """Raise UsageError for labels other than those ``known``."""
-    indices = frozenset(known)
-    if unknown := [name for name in names if name not in indices]:
-        what = "folders that are not labels" if isinstance(source, LabelFolders) else "other labels"
-        others, labelled = listed(unknown, _NAMED_LABELS), listed(known, _NAMED_LABELS)
-        cause = f"{source.where} holds {what}: {others} (the labels are {labelled})."
-        raise UsageError(cause, "Rename or remove these folders." if what[0] == "f" else "Leave these out.")
-
-
 def _collected(source: Labelled, survey: Survey, *, keep: bool) -> tuple[tuple[Item, ...], list[str]]:
     """The items that are read in any order, and the label of each picture. Raises UsageError as `read_labelled`."""
     items: list[Item] = []
@@ -164,7 +190,7 @@ def _collected(source: Labelled, survey: Survey, *, keep: bool) -> tuple[tuple[I
         if label is None:
             _require_whole(item)
             continue
-        labels.append(label)
+        labels.append(label_of(label))
         held += item.held
         if keep and held > most:
             raise UsageError(
@@ -194,8 +220,8 @@ def _base(name: str) -> str:
 def _check_trainable(source: Labelled, data: LabelledPictures) -> None:
     """Raise UsageError for labels that cannot be learnt or cannot be written."""
     where, (first, *more) = source.where, data.labels
-    if not more and isinstance(source, LabelFolders) and holds_only_folders(source.folder / first):
-        cause = f"{where} holds only one folder, and that holds folders in turn: {source.folder / first}."
+    if not more and isinstance(source, LabelFolders) and holds_only_folders(source.folder / source.names[0]):
+        cause = f"{where} holds only one folder, and that holds folders in turn: {source.folder / source.names[0]}."
         raise UsageError(cause, "Give that folder, if its folders are the labels.")
     if not more:
         cause = f"{where} holds only one label, {first}."

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vithybrid_cli.errors import listed
+from vithybrid_cli.errors import counted, listed
 from vithybrid_cli.evaluation.labels import finder
 from vithybrid_cli.evaluation.wordnet import described
 
@@ -21,10 +21,14 @@ Index = Mapping[str, Sequence[int]]
 
 @dataclass(frozen=True, slots=True)
 class Head:
-    """The ``labels`` of a head to train, and for each the row of the model's head that it begins with, if any."""
+    """The ``labels`` of a head to train, and for each the row of the model's head that it begins with, if any.
+
+    ``known`` is how many rows that has.
+    """
 
     labels: tuple[str, ...]
     rows: tuple[int | None, ...]
+    known: int = 0
 
     @property
     def kept(self) -> tuple[str, ...]:
@@ -40,10 +44,15 @@ class Head:
         """How many labels the model knows, and which are new, as one line."""
         new, count = self.new, len(self.labels)
         if not new:
-            return f"the model knows {'both' if count == 2 else f'all {count}'} labels"
+            return f"the model knows {'both' if count == 2 else f'all {count}'} labels{self._dropped()}"
         if not self.kept:
             return f"the model knows none of the {count} labels"
-        return f"the model knows {len(self.kept)} of {count} labels; new: {listed(new, _NAMED_LABELS)}"
+        return f"the model knows {len(self.kept)} of {count} labels; new: {listed(new, _NAMED_LABELS)}{self._dropped()}"
+
+    def _dropped(self) -> str:
+        """Which share of the model's labels its head has no more."""
+        dropped = self.known - len(self.kept)
+        return f"; its {counted(dropped, 'other label')} {'is' if dropped == 1 else 'are'} dropped" * (dropped > 0)
 
     def weights(self, weights: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
         """The ``weights`` with this head, ``width`` → number of labels.
@@ -83,7 +92,7 @@ def head_for(labels: Sequence[str], known: Sequence[str]) -> Head:
         if len(rows) == 1:
             wanted[rows[0]].append(label)
     row_of = {_chosen(claims, known[row]): row for row, claims in wanted.items()}
-    return Head(tuple(labels), tuple(row_of.get(label) for label in labels))
+    return Head(tuple(labels), tuple(row_of.get(label) for label in labels), len(known))
 
 
 def _chosen(claims: Sequence[str], known: str) -> str | None:

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
 CURVE, FIGURES = "training.svg", "training.json"
 FEW_PICTURES = 5  # of a label, of which little can be learnt
+FEW_HELD_OUT = 20  # of all labels: one is worth over 5 % of the accuracy
 FEW_STEPS = 100  # of a whole run
 _UNEQUAL = 5  # times as many pictures of one label as of another
 _NAMED = 5  # labels in a line
@@ -83,6 +84,11 @@ def _origin(run: "TrainingRun", about: About) -> str:
 def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
     """What makes a result poor that was easily better."""
     data, recipe = run.trainer.data, run.recipe
+    for part in (data, about.test):
+        yield from (f"note: {one}" for one in (() if part is None else part.notes))
+    for part, what in ((about.chooser, "held out"), (about.test, "tested on")):
+        if part is not None:
+            yield from _about_held_out(part, what)
     yield from _about_counts(data.labels, data.counts, weighted=recipe.class_weights)
     steps = recipe.epochs * run.trainer.steps_per_epoch
     if steps < FEW_STEPS and not about.sized:
@@ -116,6 +122,16 @@ def _in_both(run: "TrainingRun", about: About) -> int:
     tested = {os.path.realpath(item.name) for item in about.test.items}
     trained = {os.path.realpath(item.name) for part in (run.trainer.data, about.chooser) if part for item in part.items}
     return len(tested & trained)
+
+
+def _about_held_out(part: "LabelledPictures", what: str) -> Iterator[str]:
+    """That figures on so few pictures say little."""
+    number = len(part.targets)
+    if number < FEW_HELD_OUT:
+        only = f"only {counted(number, 'picture')} {'is' if number == 1 else 'are'} {what}"
+        yield f"note: {only}: each is worth {1 / number:.0%} of the accuracy, so it says little"
+    if without := [label for label, count in zip(part.labels, part.counts, strict=True) if not count]:
+        yield f"note: no picture is {what} of {listed(without, _NAMED)}, so nothing tells how well that is learnt"
 
 
 def _about_counts(labels: Sequence[str], counts: Sequence[int], *, weighted: bool) -> Iterator[str]:

@@ -65,6 +65,7 @@ class Members:
     def _is_passed(self, folder: str, base: str) -> bool:
         survey, exclude = self.wanted.survey, self.wanted.exclude
         if base.startswith(".") and base not in (".", ".."):
+            survey.pass_hidden(base)
             return True
         if exclude.patterns and exclude.fits(folder, "", is_folder=True):
             survey.excluded_folders += 1

@@ -98,7 +98,7 @@ class LabelledArchives:
 
     def pictures(self, survey: Survey) -> Iterator[tuple[Item, str | None]]:
         """Archive by archive, in their own order."""
-        survey.inputs = [place.name for place in self.places]
+        survey.inputs, survey.labelled = [place.name for place in self.places], True
         if self.beside:
             survey.unlabelled_as = "without a label"
         also = _BESIDE if self.beside else frozenset()  # what was read is not left out

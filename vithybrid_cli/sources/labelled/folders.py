@@ -80,8 +80,8 @@ def labelled_pictures(
     folders is counted too.
     """
     survey = Survey() if survey is None else survey
-    survey.inputs = [str(folder)]
-    pictures = _pictures(folder, exclude, survey, raw=raw)
+    survey.inputs, survey.labelled = [str(folder)], True
+    pictures = _OfLabels(_pictures(folder, exclude, survey, raw=raw))
     for entry in listing(str(folder))[0]:
         if entry.is_folder:
             pictures.below(entry)
@@ -92,6 +92,47 @@ def labelled_pictures(
         for path in walk(label, pictures.all_of(label)):
             survey.found += 1
             yield LocalFile(path), name
+
+
+@dataclass(frozen=True, slots=True)
+class _OfLabels:
+    """What is wanted of label folders: `Pictures`, but not what a link to a folder around them leads to.
+
+    There all labels are found again. Hidden folders are counted, and links.
+    """
+
+    pictures: Pictures
+
+    def all_of(self, tree: str) -> Self:
+        """The same for a walk through all of a label's folder."""
+        return replace(self, pictures=self.pictures.all_of(tree))
+
+    def takes(self, entry: Entry) -> bool:
+        """Whether this file is a picture to read."""
+        taken = self.pictures.takes(entry)
+        self.pictures.survey.links += taken and entry.is_link
+        return taken
+
+    def below(self, entry: Entry) -> Self | None:
+        """What is wanted of this subfolder: the same, or nothing."""
+        survey = self.pictures.survey
+        if entry.name.startswith("."):
+            survey.pass_hidden(entry.name)
+            return None
+        if self.pictures.below(entry) is None:
+            return None
+        if entry.is_link and _leads_back(entry, self.pictures.root):
+            survey.loops += 1
+            return None
+        survey.links += entry.is_link
+        return self
+
+
+def _leads_back(link: Entry, root: str) -> bool:
+    """Whether a link leads to a folder that it lies in, or that the label folders lie in."""
+    target = os.path.realpath(link.path)
+    around = os.path.join(target, "")  # noqa: PTH118 (keeps the slash)
+    return any(os.path.join(os.path.realpath(inner), "").startswith(around) for inner in (link.folder, root))  # noqa: PTH118
 
 
 def holds_only_folders(folder: Path) -> bool:
@@ -106,7 +147,7 @@ def _pictures(folder: Path, exclude: Sequence[str], survey: Survey, *, raw: bool
 
 def _folders(folder: Path, exclude: Sequence[str] = ()) -> list[Entry]:
     """The folders in it that may be labels."""
-    pictures = _pictures(folder, exclude, Survey())
+    pictures = _OfLabels(_pictures(folder, exclude, Survey()))
     return [entry for entry in listing(str(folder))[0] if entry.is_folder and pictures.below(entry) is not None]
 
 
@@ -145,4 +186,7 @@ def _without_folders(folder: Path) -> UsageError:
     if any(map(_is_picture, listing(str(folder))[0])):
         cause = f"{folder} holds pictures, and no folders of them."
         return UsageError(cause, "Give the folder above it, or put the pictures of each label into a folder.")
+    if any(entry.is_folder and entry.name.startswith(".") for entry in listing(str(folder))[0]):
+        cause = f"{folder} holds no folders but hidden ones."
+        return UsageError(cause, "Rename those that are labels, without the dot, or put the pictures into others.")
     return UsageError(f"{folder} holds no folders.", "Put the pictures of each label into a folder of its name.")
