@@ -73,9 +73,37 @@ def measured(labels: tuple[str, ...], *pairs: tuple[int, int, int]) -> Metrics:
 
 
 def test_nothing_is_wrong_with_even_labels_and_pictures_to_choose_by(make: Make) -> None:
-    chooser = pictures(a=5, b=5)
+    chooser = pictures(a=10, b=10)
     run = make(pictures(a=20, b=30), chooser)
     assert notes(run, replace(ABOUT, chooser=chooser)) == []
+
+
+@pytest.mark.parametrize(
+    ("counts", "says"),
+    [
+        pytest.param((1, 1), ["only 2 pictures are held out: one is worth 50% of the accuracy, so"], id="two"),
+        pytest.param((10, 9), ["only 19 pictures are held out: one is worth 5% of the accuracy, so"], id="nineteen"),
+        pytest.param((20, 0), ["no picture is held out of b, so nothing tells how well that is learnt"], id="a label"),
+        pytest.param(
+            (0, 1), ["only 1 picture is held out: one is worth 100%", "no picture is held out of a"], id="one"
+        ),
+    ],
+)
+def test_figures_on_few_pictures_or_on_none_of_a_label_say_little(
+    make: Make, counts: tuple[int, int], says: list[str]
+) -> None:
+    chooser = pictures(a=counts[0], b=counts[1])
+    run = make(pictures(a=20, b=30), chooser)
+    said = notes(run, replace(ABOUT, chooser=chooser))
+    for note, begin in zip(said, says, strict=True):
+        assert note.startswith(begin)
+    tested = notes(make(pictures(a=20, b=30)), replace(ABOUT, test=chooser, tested="test"))
+    assert [note.replace("tested on", "held out") for note in tested[: len(said)]] == said
+
+
+def test_what_is_odd_about_the_pictures_is_told(make: Make) -> None:
+    odd, test = (replace(pictures(a=20, b=20), notes=(f"odd {what}",)) for what in ("labels", "test"))
+    assert notes(make(odd), replace(ABOUT, test=test, tested="t"))[:2] == ["odd labels", "odd test"]
 
 
 def test_labels_with_few_pictures_are_named_fewest_first(make: Make) -> None:

@@ -108,6 +108,7 @@ def test_nine_of_its_own_labels_begin_with_the_logits_that_the_model_has(tmp_pat
     run = run_of(data, tmp_path / "out")
     assert run.head is not None
     assert (run.head.kept, run.head.new) == (nine, ())
+    assert run.head.summary() == "the model knows all 9 labels; its 1 other label is dropped"
     whole = logits(run_of(folders(tmp_path / "ten", KNOWN), tmp_path / "ten-out"))
     torch.testing.assert_close(logits(run), whole[:, [KNOWN.index(label) for label in nine]])
 
@@ -123,7 +124,7 @@ def test_the_loss_of_nine_labels_begins_where_the_model_is(tmp_path: Path) -> No
 def test_a_new_label_begins_with_the_mean_of_the_models_logits(tmp_path: Path) -> None:
     run = run_of(folders(tmp_path / "some", ("cat", "Horse", "sofa")), tmp_path / "out")
     assert run.head is not None
-    assert run.head.summary() == "the model knows 2 of 3 labels; new: sofa"
+    assert run.head.summary() == "the model knows 2 of 3 labels; new: sofa; its 8 other labels are dropped"
     whole = logits(run_of(folders(tmp_path / "ten", KNOWN), tmp_path / "ten-out"))
     expected = torch.stack((whole[:, 3], whole[:, 7], whole.mean(1)), dim=1)
     torch.testing.assert_close(logits(run), expected, rtol=1e-4, atol=1e-4)

@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from safetensors import safe_open
@@ -28,6 +29,7 @@ from small_trainings import (
 
 from vithybrid_cli.choices import Freeze
 from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.training.augment import RandomCrop, Varied
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.recipe import Recipe
@@ -108,9 +110,16 @@ def test_a_run_with_other_pictures_labels_or_network_is_not_continued(
             TrainingRun(begin or start(), data, PLAIN_RECIPE, trained, device=CPU).resume()
         return str(caught.value)
 
-    assert "pictures 16, not 15" in resume(replace(data, items=data.items[1:], targets=data.targets[1:]))
-    assert "fingerprint of the pictures' names " in resume(replace(data, targets=data.targets[::-1]))
-    assert "config.id2label.1 red, not green" in resume(replace(data, labels=("blue", "green")))
+    begin = f"The pictures are not those that the run in {trained} began with: "
+    other = LabelledPictures(data.labels, (LocalFile("x/new.png"), *data.items[3:]), data.targets[2:])
+    assert resume(replace(data, items=data.items[1:], targets=data.targets[1:])) == (
+        f"{begin}1 picture is gone. Put them back as they were, or train on from the weights of that run (model) in "
+        "another output."
+    )
+    assert f"{begin}1 picture is new (x/new.png) and 3 pictures are gone. " in resume(other)
+    more = LabelledPictures(("blue", "red", "teal"), (*data.items, LocalFile("teal/1.png")), np.append(data.targets, 2))
+    assert f"{begin}1 picture is new (teal/1.png). " in resume(more)
+    assert f"{begin}8 pictures are new ({data.items[8].name}, " in resume(replace(data, labels=("blue", "green")))
     wider = replace(CONFIG, encoder=replace(CONFIG.encoder, intermediate_size=64))
     other = StartingPoint(replace(start().checkpoint, config=wider), with_weights=False)
     assert "config.intermediate_size 32, not 64. " in resume(data, other)
@@ -295,10 +304,12 @@ def test_a_run_that_holds_out_other_pictures_is_not_continued(data: LabelledPict
     kept, held_out = data.split(0.25, seed=0)
     train(kept, tmp_path, held_out=held_out, epochs=1)
     other, others_out = data.split(0.5, seed=0)
-    with pytest.raises(UsageError, match=r"holds another run: pictures 12, not 8, .*Resume with the options"):
+    with pytest.raises(UsageError, match=r"holds another run: other pictures are held out of these\. Resume with"):
         TrainingRun(start(), other, PLAIN_RECIPE, tmp_path, device=CPU, held_out=others_out).resume()
+    with pytest.raises(UsageError, match=r"began with: 4 pictures are gone\. Put them back"):
+        TrainingRun(start(), kept, PLAIN_RECIPE, tmp_path, device=CPU).resume()
     same_number, their_rest = data.split(0.25, seed=1)
-    with pytest.raises(UsageError, match=r"fingerprint of the pictures' names"):
+    with pytest.raises(UsageError, match=r"other pictures are held out of these"):
         TrainingRun(start(), same_number, PLAIN_RECIPE, tmp_path, device=CPU, held_out=their_rest).resume()
 
 
@@ -330,8 +341,9 @@ def test_the_state_holds_each_weight_once_and_moments_and_averages_only_of_what_
     learning = {"head.weight", "head.bias"}
     assert kinds.pop("weights") > learning
     assert kinds.pop("average_steps") == {""}
+    assert kinds.pop("pictures") == {""}
     assert kinds == {"average": learning, "step": learning, "exp_avg": learning, "exp_avg_sq": learning}
-    assert all(tensor.dtype == torch.float32 for name, tensor in tensors.items() if name != "average_steps")
+    assert all(tensor.dtype == torch.float32 for name, tensor in tensors.items() if "/" in name)
 
 
 def test_a_frozen_run_ends_in_the_same_bytes_when_it_is_broken_off(data: LabelledPictures, tmp_path: Path) -> None:

@@ -95,7 +95,7 @@ class LabelledPictures:
 
     def fingerprint(self) -> str:
         """A hash of names and labels: it changes with any of them, but not when the whole is moved, or packed."""
-        names = (f"{target}/{_base(item.name)}\0" for item, target in zip(self.items, self.targets, strict=True))
+        names = (f"{target}/{base_name(item.name)}\0" for item, target in zip(self.items, self.targets, strict=True))
         return hashlib.sha256("".join(names).encode(errors="surrogateescape")).hexdigest()[:16]
 
 
@@ -211,7 +211,7 @@ def _require_whole(item: Item) -> None:
         raise UsageError(f"{item.name} cannot be used: {error.cause}", error.remedy) from error
 
 
-def _base(name: str) -> str:
+def base_name(name: str) -> str:
     """The name of a file, or of a member without those of its archive and folders."""
     _, scheme, rest = name.partition("://")
     return Path(rest.rpartition("::")[0] if scheme and "::" in rest else name).name

@@ -161,7 +161,7 @@ class TrainingRun:
 
     def resume(self) -> None:
         """Continue the run that ``out`` holds. Raises UsageError if there is none or if it is another one."""
-        epochs_done, notes = restore_state(self.out, self.trainer, self._identity())
+        epochs_done, notes = restore_state(self.out, self.trainer, self._identity(), self._deciding())
         try:
             found = json.loads(notes)
             self.history = [Epoch(**one) for one in found["epochs"]]
@@ -201,7 +201,7 @@ class TrainingRun:
                 write_checkpoint(self.out, self.config, self.preprocessing, weights, self.dtype)
         unreadable = [astuple(one) for one in self.trainer.unreadable.values()]
         notes = json.dumps({"epochs": [asdict(one) for one in history], "unreadable": unreadable})
-        write_state(self.out, self.trainer, epoch.number, self._identity(), notes)
+        write_state(self.out, self.trainer, epoch.number, self._identity(), notes, self._deciding())
         self.history = history  # of what is on disk alone: an interrupt may come at any time
 
     def _identity(self) -> str:
@@ -216,6 +216,10 @@ class TrainingRun:
             "preprocessing": self.preprocessing.to_dict(),
         }
         return json.dumps({**asdict(self.recipe), **facts})
+
+    def _deciding(self) -> list[LabelledPictures]:
+        """The pictures that decide the result."""
+        return [self.trainer.data, *([self.held_out] if self.held_out is not None and self.choosing else ())]
 
     def _choosers(self) -> str:
         return self.held_out.fingerprint() if self.held_out is not None and self.choosing else "none"

@@ -1,7 +1,7 @@
 """The state of a training run, kept beside the checkpoint that it writes, and the folder that holds both."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -14,14 +14,24 @@ from vithybrid_cli.atomic import is_unfinished
 from vithybrid_cli.checkpoints.write import write_tensors
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.locks import AlreadyLocked, lock_file
+from vithybrid_cli.training.data import LabelledPictures
+from vithybrid_cli.training.marks import changes, marks
 from vithybrid_cli.training.network import learning, raw_name, raw_weights
 from vithybrid_cli.training.optimizers import MOMENTS
 from vithybrid_cli.training.trainer import Trainer
 
 STATE = "training_state.safetensors"
 LOCK = ".training.lock"
+_PICTURES = "pictures"
+# Facts about which pictures do what. Where these are the same ones, they follow from what is held out.
+_OF_PICTURES = (
+    "pictures",
+    "fingerprint of the pictures' names",
+    "fingerprint of the pictures that choose the epoch",
+)
 _LISTED = 3  # differences between two runs in an error message
 _LONGEST = 60  # characters of a value there
+Pictures = Sequence[LabelledPictures]
 _START_AGAIN = "Start again with another {output}."
 
 
@@ -48,12 +58,14 @@ def training_folder(out: Path) -> Iterator[None]:
         yield
 
 
-def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str, notes: str) -> None:
+def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str, notes: str, pictures: Pictures) -> None:
     """Write weights, their average and the optimisers' moments in float32.
 
-    ``run`` describes what must not change when it is resumed, ``notes`` what was found out so far.
+    ``run`` describes what must not change when it is resumed, ``notes`` what was found out so far. ``pictures`` are
+    those that decide the result.
     """
-    tensors = {f"weights/{name}": weight.contiguous() for name, weight in raw_weights(trainer.network).items()}
+    tensors = {_PICTURES: torch.from_numpy(marks(pictures))}
+    tensors |= {f"weights/{name}": weight.contiguous() for name, weight in raw_weights(trainer.network).items()}
     if trainer.average is not None:
         tensors |= {
             f"average/{raw_name(name)}": weight.contiguous() for name, weight in trainer.average.weights.items()
@@ -78,7 +90,7 @@ def _optimized(trainer: Trainer, epochs_done: int) -> Iterator[tuple[str, nn.Par
     return ((name, parameter, of[parameter]) for name, parameter in every if parameter in of)
 
 
-def restore_state(out: Path, trainer: Trainer, run: str) -> tuple[int, str]:
+def restore_state(out: Path, trainer: Trainer, run: str, pictures: Pictures) -> tuple[int, str]:
     """Restore ``trainer`` from the state in ``out``; returns how many epochs are done, and the notes.
 
     Raises UsageError if there is none or if it is of another run, ModelError if it is damaged.
@@ -95,6 +107,10 @@ def restore_state(out: Path, trainer: Trainer, run: str) -> tuple[int, str]:
     theirs, epochs_done = _description(file, metadata)
     if "notes" not in metadata:
         raise _of_an_earlier_version(out, theirs, epochs_done)
+    if _PICTURES in tensors and (changed := changes(tensors[_PICTURES].numpy(), pictures)):
+        cause = f"The pictures are not those that the run in {out} began with: {changed}."
+        remedy = "Put them back as they were, or train on from the weights of that run ({model}) in another {output}."
+        raise UsageError(cause, remedy)
     if differences := _differences(theirs, json.loads(run)):
         remedy = "Resume with the options of that run."
         if epochs_done == theirs.get("epochs"):
@@ -162,10 +178,13 @@ def _restore(trainer: Trainer, tensors: dict[str, Tensor], epochs_done: int) -> 
 def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """In which facts two runs differ, in words. A fact that only one of them recorded is no difference."""
     before, now = dict(_facts(theirs)), dict(_facts(ours))
-    names = [name for name in now if before.get(name, now[name]) != now[name]]
-    differences = [f"{name} {_short(before[name])}, not {_short(now[name])}" for name in names[:_LISTED]]
-    more = [f"and {len(names) - _LISTED} more"] if len(names) > _LISTED else []
-    return ", ".join(differences + more)
+    differ = [name for name in now if before.get(name, now[name]) != now[name]]
+    names = [name for name in differ if name not in _OF_PICTURES]
+    differences = [f"{name} {_short(before[name])}, not {_short(now[name])}" for name in names]
+    if len(names) < len(differ) and "seed" not in names:
+        differences.insert(0, "other pictures are held out of these")
+    more = len(differences) - _LISTED
+    return ", ".join(differences[:_LISTED] + ([f"and {more} more"] if more > 0 else []))
 
 
 def _facts(description: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
