@@ -16,6 +16,7 @@ from PIL import Image
 from vithybrid_cli.errors import ImageTooLarge
 from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.processor_config import ProcessorOptions, edge_or_pair
+from vithybrid_cli.images.resize import resized_part
 from vithybrid_cli.images.timm_crop import CropMode, TimmCrop
 
 _BIT = "BitImageProcessor"
@@ -195,9 +196,14 @@ class Preprocessing:
         """
         height, width = self.resized_size(image)
         _require_moderate(image, height, width)
-        if (width, height) != image.size:
-            image = image.resize((width, height), Image.Resampling(self.resample))
-        return self._centre_crop(image) if self.do_center_crop else np.array(image)
+        crop = self.crop_size if self.do_center_crop else (height, width)
+        top, left = self._crop_start(height, width) if self.do_center_crop else (0, 0)  # negative: a border's width
+        part = (max(left, 0), max(top, 0), min(left + crop[1], width), min(top + crop[0], height))
+        if (width, height) == image.size:
+            kept = image.crop(part)
+        else:
+            kept = resized_part(image, (width, height), part, Image.Resampling(self.resample))
+        return self._bordered(np.array(kept), crop, (max(-top, 0), max(-left, 0)))
 
     def resized_size(self, image: Image.Image) -> tuple[int, int]:
         """(height, width) after resizing.
@@ -229,18 +235,15 @@ class Preprocessing:
         start = _start if self.timm is None else self.timm.start
         return start(height, self.crop_size[0]), start(width, self.crop_size[1])
 
-    def _centre_crop(self, image: Image.Image) -> npt.NDArray[np.uint8]:
-        """The middle of an RGB image, with a border where it is smaller than the crop."""
-        size = self.crop_size
-        fill = (0, 0, 0) if self.timm is None else self.timm.fill(self.image_mean)
-        top, left = self._crop_start(image.height, image.width)  # negative: the width of the border
-        right, bottom = min(left + size[1], image.width), min(top + size[0], image.height)
-        pixels = np.array(image.crop((max(left, 0), max(top, 0), right, bottom)))
+    def _bordered(
+        self, pixels: npt.NDArray[np.uint8], size: tuple[int, int], start: tuple[int, int]
+    ) -> npt.NDArray[np.uint8]:
+        """The ``pixels`` at ``start`` (row and column) of a picture of that (height, width), with a border around."""
         if pixels.shape[:2] == size:
             return pixels
-        out = np.full((*size, 3), fill, np.uint8)
-        row, column = max(-top, 0), max(-left, 0)
-        out[row : row + pixels.shape[0], column : column + pixels.shape[1]] = pixels
+        out = np.full((*size, 3), (0, 0, 0) if self.timm is None else self.timm.fill(self.image_mean), np.uint8)
+        (row, column), (height, width) = start, pixels.shape[:2]
+        out[row : row + height, column : column + width] = pixels
         return out
 
     def to_dict(self) -> dict[str, Any]:
