@@ -10,7 +10,7 @@ from PIL import Image
 from small_trainings import pictures
 
 from vithybrid_cli.training.augment import Pixels, RandomCrop
-from vithybrid_cli.training.batches import Batch, all_batches, training_batches
+from vithybrid_cli.training.batches import Batch, all_batches, steps_of, training_batches
 from vithybrid_cli.training.data import LabelledPictures, read_labelled
 
 
@@ -41,12 +41,29 @@ def epoch_of(data: LabelledPictures, batch_size: int = 2, workers: int = 2) -> l
     return list(training_batches(data, cropped, batch_size, order, workers))
 
 
-def test_an_epoch_has_whole_batches_and_no_picture_twice(folder: LabelledPictures) -> None:
-    batches = epoch_of(folder, batch_size=3)
-    assert [batch.pixels.shape for batch in batches] == [(3, 8, 8, 3), (3, 8, 8, 3)]
-    targets = np.concatenate([batch.targets for batch in batches])
-    assert len(targets) == 6
-    assert (np.bincount(targets) <= [4, 3]).all()
+@pytest.mark.parametrize(
+    ("batch_size", "sizes"),
+    [
+        pytest.param(3, [3, 2, 2], id="a rest that would be small"),
+        pytest.param(4, [4, 3], id="a rest that is almost full"),
+        pytest.param(6, [4, 3], id="a rest of one"),
+        pytest.param(7, [7], id="no rest"),
+        pytest.param(1, [1] * 7, id="single pictures"),
+    ],
+)
+def test_an_epoch_has_each_picture_once_in_batches_as_equal_as_can_be(
+    folder: LabelledPictures, batch_size: int, sizes: list[int]
+) -> None:
+    seen: list[int] = []
+
+    def noting(image: Image.Image, index: int) -> Pixels:
+        seen.append(index)
+        return cropped(image, index)
+
+    batches = list(training_batches(folder, noting, batch_size, np.arange(7)[::-1], workers=1))
+    assert [len(batch.targets) for batch in batches] == sizes
+    assert len(batches) == steps_of(7, batch_size)
+    assert seen == [6, 5, 4, 3, 2, 1, 0]
 
 
 def test_a_folder_smaller_than_a_batch_is_one_batch(folder: LabelledPictures) -> None:
@@ -81,8 +98,8 @@ def test_a_batch_of_unreadable_pictures_is_empty(folder: LabelledPictures) -> No
     for item in folder.items:
         Path(item.name).write_bytes(b"no picture")
     batches = epoch_of(folder)
-    assert [batch.pixels.shape for batch in batches] == [(0, 0, 0, 3)] * 3
-    assert [len(batch.unreadable) for batch in batches] == [2, 2, 2]
+    assert [batch.pixels.shape for batch in batches] == [(0, 0, 0, 3)] * 4
+    assert [len(batch.unreadable) for batch in batches] == [2, 2, 2, 1]
 
 
 def test_all_pictures_come_in_their_own_order_and_the_last_batch_may_be_smaller(folder: LabelledPictures) -> None:

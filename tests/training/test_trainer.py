@@ -23,11 +23,12 @@ from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.training.augment import Pixels, RandomCrop
 from vithybrid_cli.training.data import LabelledPictures
+from vithybrid_cli.training.gradients import normalized
 from vithybrid_cli.training.network import learning, raw_weights, trainable_network
 from vithybrid_cli.training.precision import has_bfloat16
 from vithybrid_cli.training.recipe import Recipe
 from vithybrid_cli.training.run import TrainingRun
-from vithybrid_cli.training.trainer import Trainer, label_weights, normalized
+from vithybrid_cli.training.trainer import Trainer, label_weights
 
 
 @pytest.fixture(scope="module")

@@ -4,6 +4,7 @@ What a picture looks like in an epoch depends only on the seed, the epoch and th
 of threads: a resumed run sees the same pictures as one that was never stopped.
 """
 
+import math
 import threading
 from collections import deque
 from collections.abc import Callable, Generator, Iterable
@@ -41,16 +42,23 @@ def training_batches(
     order: npt.NDArray[np.int64],
     workers: int,
 ) -> Generator[Batch, None, None]:
-    """The pictures in ``order``, by their indices, prefetched by threads; a last batch that is not full is left out.
+    """The pictures in ``order``, by their indices, prefetched by threads: each once, in batches as equal as can be.
+
+    A batch has at most ``batch_size`` pictures. Batches that are all full but for the last would give its few pictures
+    a step that counts as much as one of many; and without them they would not be learnt from.
 
     Closing the iterator waits only for the pictures that are being read.
     """
-    full = max(len(order) // batch_size, 1)
-    return _batches(data, augmented, [order[n * batch_size : (n + 1) * batch_size] for n in range(full)], workers)
+    return _batches(data, augmented, np.array_split(order, steps_of(len(order), batch_size)), workers)
+
+
+def steps_of(pictures: int, batch_size: int) -> int:
+    """In how many batches of at most ``batch_size`` so many pictures are trained on."""
+    return max(math.ceil(pictures / batch_size), 1)
 
 
 def all_batches(data: LabelledPictures, made: Make, batch_size: int, workers: int) -> Generator[Batch, None, None]:
-    """All pictures in their own order, as `training_batches`; the last batch may be smaller."""
+    """All pictures in their own order, prefetched by threads; the last batch may be smaller than the others."""
     order = np.arange(len(data.items))
     return _batches(
         data, made, [order[start : start + batch_size] for start in range(0, len(order), batch_size)], workers

@@ -1,7 +1,4 @@
-"""The training loop: batches, their gradients in parts side by side, the optimisers' steps, the average of weights.
-
-The loss is the one of the published ``forward(labels=…)``, with label smoothing (https://arxiv.org/abs/1512.00567).
-"""
+"""The training loop: batches, the steps of the optimisers at their rates, the average of weights, and measuring."""
 
 import logging
 import math
@@ -9,12 +6,10 @@ from collections.abc import Generator, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import torch
-import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor, nn
 
@@ -25,8 +20,9 @@ from vithybrid_cli.images.preprocess import Normalization, Preprocessing
 from vithybrid_cli.model.vit import VisionTransformer
 from vithybrid_cli.training.augment import Pixels
 from vithybrid_cli.training.average import Average
-from vithybrid_cli.training.batches import Batch, training_batches
+from vithybrid_cli.training.batches import Batch, steps_of, training_batches
 from vithybrid_cli.training.data import LabelledPictures
+from vithybrid_cli.training.gradients import PARTS, Loss, parts_of, set_gradients
 from vithybrid_cli.training.held_out import Measured, measured
 from vithybrid_cli.training.muon import Muon
 from vithybrid_cli.training.network import learning, take_size, takes_any_size
@@ -35,9 +31,6 @@ from vithybrid_cli.training.precision import has_bfloat16
 from vithybrid_cli.training.recipe import Recipe, schedule
 from vithybrid_cli.training.recompute import fits, kept_bytes, recompute
 from vithybrid_cli.training.side_by_side import side_by_side
-
-# Of a batch on a CPU. Fixed, so that sums do not depend on the number of cores; with more, each is less efficient.
-PARTS = 4
 
 _log = logging.getLogger(__name__)
 
@@ -76,16 +69,14 @@ class Trainer:
     ) -> None:
         self.network: VisionTransformer = network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.data, self.recipe, self.device, self.workers = data, recipe, device, workers
-        self.steps_per_epoch = max(len(data.items) // recipe.batch_size, 1)
+        self.steps_per_epoch = steps_of(len(data.items), recipe.batch_size)
         self.optimizers = optimizers(network, recipe)
         horizon = recipe.average_epochs * self.steps_per_epoch
         self.average = Average(network, horizon) if horizon else None
-        self._normalization = normalization
         self._learning = [parameter for _, parameter in learning(network)]
-        self._bfloat16 = has_bfloat16(device)
-        self._first_flips = np.random.default_rng((recipe.seed, 1)).random(len(data.items)) < 0.5
         weights = label_weights(data) if recipe.class_weights else torch.ones(len(data.labels))
-        self._label_weights = weights.to(device)
+        self._loss = Loss(self.network, normalization, weights, recipe.label_smoothing, device)
+        self._first_flips = np.random.default_rng((recipe.seed, 1)).random(len(data.items)) < 0.5
         self.unreadable: dict[str, Unreadable] = {}  # by path, in the order in which they were met
         self._parts, self._cores = (PARTS, available_cores()) if device.type == "cpu" else (1, 1)
         self.recomputes = not self._activations_fit()
@@ -115,7 +106,7 @@ class Trainer:
         return min(side, max(1, round(side * self.recipe.small_size / patch)) * patch)
 
     def run_epoch(self, epoch: int) -> Generator[Step, None, None]:
-        """Train on every picture once; ``epoch`` counts from 0.
+        """Train on every picture once, in batches as equal as can be; ``epoch`` counts from 0.
 
         Raises UsageError if no picture can be read, or once loss or weights are not finite, since they will stay so.
         """
@@ -157,7 +148,7 @@ class Trainer:
             with self.averaged(), self.threads() as threads:
 
                 def outputs(pixels: Pixels) -> npt.NDArray[np.float32]:
-                    return np.concatenate(list(threads.map(self._outputs, _parts(pixels, self._parts))))
+                    return np.concatenate(list(threads.map(self._outputs, parts_of(pixels, self._parts))))
 
                 found = measured(data, preprocessing, outputs, self.workers)
         finally:
@@ -183,9 +174,7 @@ class Trainer:
 
     @torch.inference_mode()
     def _outputs(self, pixels: Pixels) -> npt.NDArray[np.float32]:
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
-            logits: Tensor = self.network(self._normalized(pixels))
-        return logits.float().cpu().numpy()
+        return self._loss.logits(pixels).cpu().numpy()
 
     @contextmanager
     def threads(self) -> Iterator[ThreadPoolExecutor]:
@@ -237,18 +226,12 @@ class Trainer:
         """Whether the activations of the parts of a batch that are computed at a time may be kept for the gradient."""
         pictures = min(self._parts, self._cores) * math.ceil(self.recipe.batch_size / self._parts)
         picture = torch.zeros(1, 3, *self.network.config.image_size, device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=has_bfloat16(self.device)):
             return fits(pictures, kept_bytes(self.network, picture), self.device)
 
     def _step(self, batch: Batch, moving: list[nn.Parameter], threads: ThreadPoolExecutor) -> float:
         """The mean loss of a batch, after whose gradient the weights have moved."""
-        loss = 0.0
-        parts = threads.map(
-            lambda chosen: self._part(batch, moving, chosen), _parts(np.arange(len(batch.targets)), self._parts)
-        )
-        for number, (share, gradients) in enumerate(parts):
-            loss += share
-            _add(moving, gradients, first=number == 0)
+        loss = set_gradients(self._loss, batch, moving, self._parts, threads)
         if self.recipe.clip is not None:  # in one of the threads: how a sum is rounded depends on the number of cores
             threads.submit(nn.utils.clip_grad_norm_, moving, self.recipe.clip).result()
         for optimizer in self.optimizers:
@@ -261,44 +244,12 @@ class Trainer:
             self.average.update(self.network)
         return loss
 
-    def _part(
-        self, batch: Batch, moving: list[nn.Parameter], chosen: npt.NDArray[np.intp]
-    ) -> tuple[float, tuple[Tensor, ...]]:
-        """What some pictures of a batch add to its loss, and to its gradient."""
-        targets = torch.from_numpy(batch.targets[chosen]).to(self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._bfloat16):
-            logits = self.network(self._normalized(batch.pixels[chosen]))
-        losses = F.cross_entropy(logits.float(), targets, label_smoothing=self.recipe.label_smoothing, reduction="none")
-        # By the pictures, not by their weights: else one would count the less, the rarer the labels of its batch are.
-        loss = (losses * self._label_weights[targets]).sum() / len(batch.targets)
-        return loss.item(), torch.autograd.grad(loss, moving)
-
-    def _normalized(self, pixels: Pixels) -> Tensor:
-        return normalized(torch.from_numpy(pixels).to(self.device), self._normalization)
-
 
 def label_weights(data: LabelledPictures) -> Tensor:
     """What the loss of a picture of each label is multiplied by, so that all labels count the same; 1 in the mean."""
     counts = np.array(data.counts)
     weights = len(data.targets) / (np.count_nonzero(counts) * np.maximum(counts, 1))
     return torch.from_numpy(weights.astype(np.float32))
-
-
-def _parts(whole: npt.NDArray[Any], count: int) -> list[npt.NDArray[Any]]:
-    """The parts of what is given for each picture of a batch, as equal as can be, and none of them empty."""
-    return [part for part in np.array_split(whole, count) if len(part)]
-
-
-def _add(parameters: list[nn.Parameter], gradients: tuple[Tensor, ...], *, first: bool) -> None:
-    """Add the gradients of a part of a batch to those of the parts before it."""
-    for parameter, gradient in zip(parameters, gradients, strict=True):
-        if first:
-            # A copy, since two of them may share memory, in the layout of the parameter: the fused AdamW pairs
-            # the numbers as they lie in memory, and of a convolution's weight those lie in another order.
-            parameter.grad = torch.empty_like(parameter).copy_(gradient)
-        else:
-            assert parameter.grad is not None
-            parameter.grad.add_(gradient)
 
 
 def _diverges(what: str, epoch: int) -> UsageError:
@@ -311,11 +262,3 @@ def load(network: nn.Module, weights: Mapping[str, Tensor]) -> None:
     """Set the parameters of ``network`` that learn to those ``weights``."""
     for name, parameter in learning(network):
         parameter.copy_(weights[name])
-
-
-def normalized(pixels: Tensor, normalization: Normalization) -> Tensor:
-    """uint8 [N, H, W, 3] → float32 [N, 3, H, W], which is channels_last already."""
-    mean, std = (
-        torch.tensor(values, device=pixels.device).view(3, 1, 1) for values in (normalization.mean, normalization.std)
-    )
-    return (pixels.permute(0, 3, 1, 2).float() * normalization.scale - mean) / std
