@@ -117,7 +117,10 @@ def test_the_colours_are_learnt_and_measured_on_the_held_out_folder_which_choose
     report = json.loads(done.stdout)
     assert (report["pictures"], report["top1"], report["unreadable"]) == (6, 1.0, [])
     assert re.fullmatch(
-        re.escape(BEGINNING.format(2) + "test:       6 pictures of 2 labels: blue 3, red 3; they choose nothing\n")
+        re.escape(
+            BEGINNING.format(2) + "test:       6 pictures of 2 labels: blue 3, red 3; they choose nothing\n"
+            "note: only 6 pictures are tested on: one is worth 17% of the accuracy, so it says little\n"
+        )
         + EXPECTED
         + r"epoch 1 of 2: loss 0\.\d{4}, held out +\d+\.\d% right\n"
         + r"epoch 2 of 2: loss 0\.\d{4}, held out 100\.0% right\n"
@@ -127,6 +130,21 @@ def test_the_colours_are_learnt_and_measured_on_the_held_out_folder_which_choose
         ),
         done.stderr,
     ), done.stderr
+
+
+def test_held_out_pictures_of_a_label_that_is_not_trained_are_left_out_and_said(place: Path) -> None:
+    picture(place / "test" / "green" / "1.png", (30, 180, 30))
+    done = train("-o", "out", "--held-out", "test", "--no-progress", "--epochs", "1")
+    assert (done.exit_code, json.loads(done.stdout)["pictures"]) == (0, 6)
+    assert "\nnote: of test what has a label that is not trained is left out, 1 picture: green\n" in done.stderr
+    assert "\nleft out: 1 picture of labels that are not trained (green)\n" in done.stderr
+    (place / "test" / "green").rename(place / "test" / "Red")
+    (place / "test" / "red").rename(place / "green")
+    misspelt = train("-o", "other", "--held-out", "test")
+    assert (misspelt.exit_code, "test has the label Red, which is not trained, while red is." in misspelt.stderr) == (
+        2,
+        True,
+    )
 
 
 def test_classify_and_evaluate_take_the_folder_that_was_written(place: Path) -> None:
@@ -297,7 +315,9 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
         pytest.param(["-o", "small", "--resume"], "small holds no run to resume", id="nothing to resume"),
         pytest.param(["-o", "out", "--held-out", "nowhere"], "nowhere is no folder", id="no held-out folder"),
         pytest.param(
-            ["-o", "out", "--held-out", "odd"], "not labels: green (the labels are blue, red)", id="odd label"
+            ["-o", "out", "--held-out", "odd"],
+            "pictures of other labels alone: green (the labels are blue, red)",
+            id="odd label",
         ),
         pytest.param(["-o", "out", "--held-out", "void"], "void holds no pictures", id="empty held-out folder"),
         pytest.param(["-o", "out", "-c", "train/red/0.png"], "0.png is a file", id="config is a picture"),

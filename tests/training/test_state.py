@@ -111,12 +111,12 @@ def test_a_run_with_other_pictures_labels_or_network_is_not_continued(
         return str(caught.value)
 
     begin = f"The pictures are not those that the run in {trained} began with: "
-    other = LabelledPictures(data.labels, (LocalFile("x/new.png"), *data.items[3:]), data.targets[2:])
+    changed = LabelledPictures(data.labels, (LocalFile("x/new.png"), *data.items[3:]), data.targets[2:])
     assert resume(replace(data, items=data.items[1:], targets=data.targets[1:])) == (
         f"{begin}1 picture is gone. Put them back as they were, or train on from the weights of that run (model) in "
         "another output."
     )
-    assert f"{begin}1 picture is new (x/new.png) and 3 pictures are gone. " in resume(other)
+    assert f"{begin}1 picture is new (x/new.png) and 3 pictures are gone. " in resume(changed)
     more = LabelledPictures(("blue", "red", "teal"), (*data.items, LocalFile("teal/1.png")), np.append(data.targets, 2))
     assert f"{begin}1 picture is new (teal/1.png). " in resume(more)
     assert f"{begin}8 pictures are new ({data.items[8].name}, " in resume(replace(data, labels=("blue", "green")))
