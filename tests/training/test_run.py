@@ -168,7 +168,8 @@ def test_held_out_pictures_that_cannot_be_read_are_named_once_and_left_out(
     run = TrainingRun(start(), data, PLAIN_RECIPE, tmp_path / "out", device=CPU, held_out=held_out)
     list(run.steps())
     assert [epoch.pictures for epoch in run.history] == [5, 5]
-    assert caplog.messages == [f"{held_out.items[1].name}: left out of what is measured on, since it cannot be read."]
+    why = "This is no picture in a supported format, but a text file. Give a picture."
+    assert caplog.messages == [f"{held_out.items[1].name}: {why}"]
 
 
 def test_held_out_pictures_that_can_none_be_read_leave_the_last_epoch(
