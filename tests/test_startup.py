@@ -100,6 +100,27 @@ def test_help_imports_nothing_that_only_work_needs(command: list[str]) -> None:
     assert imported_by(*command, "--help") & heavy == set()
 
 
+@pytest.mark.parametrize(
+    ("arguments", "commands"),
+    [
+        pytest.param(["--version"], set(), id="the version"),
+        pytest.param(["models"], {"models"}, id="a command"),
+        pytest.param(["job", "status", "."], {"job"}, id="a group"),
+        pytest.param(["modles"], {"models", "job", "train"}, id="what is no command"),
+    ],
+)
+def test_a_run_imports_the_command_that_is_asked_for_alone(arguments: list[str], commands: set[str]) -> None:
+    script = (
+        "import atexit, sys\n"
+        "from vithybrid_cli.commands.app import main\n"
+        "atexit.register(lambda: print(*sys.modules, file=sys.stderr))\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script, *arguments], capture_output=True, text=True, check=False)
+    imported = {name.rpartition(".")[2] for name in done.stderr.split() if name.startswith("vithybrid_cli.commands.")}
+    assert imported & {"models", "job", "train"} == commands
+
+
 def imported_by(*arguments: str) -> set[str]:
     """The modules that the program has imported when it ends, those within packages aside."""
     script = (

@@ -63,8 +63,10 @@ def _become(connection: socket.socket) -> None:
 
 
 if __name__ == "__main__":
-    from vithybrid_cli.commands.app import main
+    from vithybrid_cli.commands.app import COMMANDS, main
 
+    for name in COMMANDS:
+        importlib.import_module(f"vithybrid_cli.commands.{name}")
     for name in BEFOREHAND:
         with contextlib.suppress(ImportError):
             importlib.import_module(name)

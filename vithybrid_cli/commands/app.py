@@ -1,56 +1,26 @@
-"""The Typer app: all subcommands under one name."""
+"""The Typer app: all subcommands under one name. A run imports its own alone."""
 
+import atexit
+import functools
+import gc
 import os
 import sys
 import warnings
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from importlib import import_module
+from typing import Annotated, Any
 
 import typer
 
 from vithybrid_cli import __version__
-from vithybrid_cli.commands.bench import bench
-from vithybrid_cli.commands.classify import classify
-from vithybrid_cli.commands.convert import convert
-from vithybrid_cli.commands.download import download
-from vithybrid_cli.commands.embed import embed
-from vithybrid_cli.commands.evaluate import evaluate
-from vithybrid_cli.commands.explain import explain
 from vithybrid_cli.commands.guard import EXIT_USAGE, guarded
-from vithybrid_cli.commands.info import info
-from vithybrid_cli.commands.job import app as job
-from vithybrid_cli.commands.models import models
-from vithybrid_cli.commands.report import report
-from vithybrid_cli.commands.sort import sort
-from vithybrid_cli.commands.tag import tag
-from vithybrid_cli.commands.train import train
-from vithybrid_cli.commands.undo import undo
 from vithybrid_cli.output.destination import DISK_ERRORS, discard_stdout, unwritable
 
-app = typer.Typer(
-    name="vithybrid",
-    help="Label pictures with a Hybrid Vision Transformer.",
-    no_args_is_help=True,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    pretty_exceptions_enable=False,
-)
-for command in (
-    classify,
-    embed,
-    report,
-    explain,
-    tag,
-    sort,
-    undo,
-    evaluate,
-    train,
-    download,
-    models,
-    info,
-    convert,
-    bench,
-):
-    app.command()(guarded(command))
-app.add_typer(job)
+_GROUPS = ("job",)
+COMMANDS = (
+    *("classify", "embed", "report", "explain", "tag", "sort", "undo", "evaluate", "train", "download", "models"),
+    *("info", "convert", "bench", *_GROUPS),
+)  # modules of this room, each with a function or, for a group, an app of that name, in the order of the help
 
 
 def _print_version(value: bool) -> None:
@@ -59,8 +29,7 @@ def _print_version(value: bool) -> None:
         raise typer.Exit
 
 
-@app.callback()
-def root(
+def _root(
     version: Annotated[
         bool, typer.Option("--version", "-V", callback=_print_version, is_eager=True, help="Print the version.")
     ] = False,
@@ -68,13 +37,53 @@ def root(
     """Label pictures with a Hybrid Vision Transformer."""
 
 
+def _app_of(names: Iterable[str]) -> typer.Typer:
+    """The app with these of the `COMMANDS`."""
+    found = typer.Typer(
+        name="vithybrid",
+        help="Label pictures with a Hybrid Vision Transformer.",
+        no_args_is_help=True,
+        context_settings={"help_option_names": ["-h", "--help"]},
+        pretty_exceptions_enable=False,
+    )
+    found.callback()(_root)
+    for name in names:
+        module = import_module(f"vithybrid_cli.commands.{name}")
+        if name in _GROUPS:
+            found.add_typer(module.app)
+        else:
+            found.command()(guarded(getattr(module, name)))
+    return found
+
+
+@functools.cache
+def _whole_app() -> typer.Typer:
+    return _app_of(COMMANDS)
+
+
+def __getattr__(name: str) -> Any:
+    if name == "app":  # with all commands
+        return _whole_app()
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+
+
+def _app_for(arguments: Sequence[str]) -> typer.Typer:
+    """The app as far as these arguments need it: help and what is no command need all of it."""
+    first = next(iter(arguments), "")
+    if first in ("--version", "-V"):
+        return _app_of(())
+    return _app_of((first,)) if first in COMMANDS else _whole_app()
+
+
 def main() -> None:
     """Run the app on the program's arguments."""
     _stand_in_for_closed_streams()
     # Pillow warns of odd metadata in pictures that it reads well; on stderr that would look like a failure.
     warnings.filterwarnings("ignore", module=r"PIL\.")
+    gc.disable()  # until the command begins: what is imported stays
+    atexit.register(gc.freeze)  # it would look at all of that once more, to free what ends with the process
     try:
-        app()
+        _app_for(sys.argv[1:])()
     except OSError as error:  # of help or a version, which typer writes; commands have their own way
         if error.errno not in DISK_ERRORS:
             raise
