@@ -11,6 +11,7 @@ from PIL.JpegImagePlugin import JpegImageFile
 from vithybrid_cli.errors import UnreadableImage
 from vithybrid_cli.images import heif, raw
 from vithybrid_cli.images.content import BEGINNING, described, no_picture
+from vithybrid_cli.images.draft import take_draft, turn
 from vithybrid_cli.images.failures import (
     DAMAGE,
     CutOff,
@@ -41,7 +42,6 @@ _TURNS = {
 
 _UNDECODED = {"EPS", "MPEG"}  # identified and not decoded, or by running a program
 _WITHOUT_SIGNATURE = {"TGA"}  # so that Pillow finds them in other files, if it asks for them first
-_DRAFTED = {"JPEG", "MPO"}  # others may have drafts that are thumbnails
 
 
 def decode(
@@ -71,7 +71,7 @@ def decode(
         image, orientation = reading.read(stream)
     with naming_the_size(reading.size):
         image = finished(image, how.background)
-        return image.transpose(_TURNS[orientation]) if orientation in _TURNS else image
+        return turn(image, orientation, _TURNS[orientation]) if orientation in _TURNS else image
 
 
 @dataclass(slots=True)
@@ -100,8 +100,8 @@ class _Reading:
             with blaming_the_file(limit, self.size, partly=partly):
                 image = self._opened(stream)
                 _require_size(image.size, limit)
-                if self.draft_side is not None and image.format in _DRAFTED:
-                    image.draft(None, (self.draft_side, self.draft_side))
+                if self.draft_side is not None:
+                    take_draft(image, self.draft_side)
             with image:
                 self._announce(image)
                 with blaming_the_file(limit, self.size, partly=partly):

@@ -14,6 +14,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from vithybrid_cli.errors import ImageTooLarge
+from vithybrid_cli.images.draft import draft_of
 from vithybrid_cli.images.limits import MAX_RESIZED_PIXELS
 from vithybrid_cli.images.processor_config import ProcessorOptions, edge_or_pair
 from vithybrid_cli.images.resize import resized_part
@@ -199,25 +200,29 @@ class Preprocessing:
         crop = self.crop_size if self.do_center_crop else (height, width)
         top, left = self._crop_start(height, width) if self.do_center_crop else (0, 0)  # negative: a border's width
         part = (max(left, 0), max(top, 0), min(left + crop[1], width), min(top + crop[0], height))
-        if (width, height) == image.size:
+        if (draft := draft_of(image)) is not None:
+            kept = image.resize((width, height), Image.Resampling(self.resample), draft.box).crop(part)
+        elif (width, height) == image.size:
             kept = image.crop(part)
         else:
             kept = resized_part(image, (width, height), part, Image.Resampling(self.resample))
         return self._bordered(np.array(kept), crop, (max(-top, 0), max(-left, 0)))
 
     def resized_size(self, image: Image.Image) -> tuple[int, int]:
-        """(height, width) after resizing.
+        """(height, width) after resizing, of a picture that is decoded at a part of its size as of the whole.
 
         A shortest edge: ``get_resize_output_image_size`` in transformers, ``_compute_resized_output_size`` in
         torchvision.
         """
+        draft = draft_of(image)
+        width, height = image.size if draft is None else draft.size
         if not self.do_resize:
-            return image.height, image.width
+            return height, width
         if isinstance(self.size, tuple):
-            return self.size if self.timm is None else self.timm.resized((image.height, image.width), self.size)
-        if image.width <= image.height:
-            return int(self.size * image.height / image.width), self.size
-        return self.size, int(self.size * image.width / image.height)
+            return self.size if self.timm is None else self.timm.resized((height, width), self.size)
+        if width <= height:
+            return int(self.size * height / width), self.size
+        return self.size, int(self.size * width / height)
 
     def seen(self, image: Image.Image) -> tuple[float, float, float, float]:
         """(left, top, right, bottom) of what `pixels` keeps of an image, in the image's own pixels.
