@@ -23,7 +23,8 @@ def hard_picture(size: tuple[int, int], seed: int) -> Image.Image:
 
 def cases(count: int, longest: int, seed: int) -> list[Case]:
     """Sizes, resized sizes and parts: half of them as a shortest edge and the middle, as pictures are preprocessed."""
-    dice, found = random.Random(seed), []
+    dice = random.Random(seed)
+    found: list[Case] = []
     while len(found) < count:
         width, height = dice.choice([dice.choice(COMMON), (dice.randint(1, longest), dice.randint(1, longest))])
         edge = dice.choice([dice.randint(1, longest), 8, 24, 32, 48])
@@ -129,3 +130,11 @@ def test_where_pillow_13_would_begin_with_the_other_axis_it_computes_all(
         resized_part(hard_picture((30, 40), 0), (24, 32), (0, 4, 24, 28), Image.Resampling.BICUBIC)
         resized_part(hard_picture((120, 160), 0), (24, 32), (0, 4, 24, 28), Image.Resampling.BICUBIC)
     assert asked == [(24, 32), (24, 24), (24, 24), (24, 24)]
+
+
+@pytest.mark.parametrize("resample", FILTERS)
+@pytest.mark.parametrize("height", [199, 200, 201, 202, 400])
+def test_a_picture_a_hundred_times_as_high_as_wide_is_equal_to_the_bit(height: int, resample: Image.Resampling) -> None:
+    image, size = hard_picture((2, height), 0), (16, 8 * height)
+    for part in ((0, 8, 16, 24), (4, 0, 12, height // 2), (0, 0, 16, height + 8), (0, 0, 16, height)):
+        assert equal(image, size, part, resample)

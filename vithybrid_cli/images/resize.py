@@ -67,14 +67,19 @@ class _Span:
 def _takes_part(size: tuple[int, int], whole: tuple[int, int], part: tuple[int, int], how: Image.Resampling) -> bool:
     """Whether Pillow makes ``part`` of ``size`` by the arithmetic by which it makes the ``whole``, as far as is known.
 
-    ``NEAREST`` has no weights. Pillow 13 resizes rows first where they shrink by much more than columns, which gives
-    other pixels; those before it never do.
+    ``NEAREST`` has no weights. Where rows shrink by much more than columns they are resized first, which gives other
+    pixels: before Pillow 13 that is so for pictures more than a hundred times as high as wide.
     """
     version = _KNOWN.fullmatch(PIL.__version__)
     if version is None or how is Image.Resampling.NEAREST:
         return False
-    return version[1] != "13" or _shrinks_rows(size, whole) == _shrinks_rows(size, part)
+    rows_first = _rows_first if version[1] == "13" else _rows_first_before_13
+    return rows_first(size, whole) == rows_first(size, part)
 
 
-def _shrinks_rows(size: tuple[int, int], target: tuple[int, int]) -> bool:
+def _rows_first(size: tuple[int, int], target: tuple[int, int]) -> bool:
     return size[1] - target[1] > max(0, 2 * (size[0] - target[0]))
+
+
+def _rows_first_before_13(size: tuple[int, int], target: tuple[int, int]) -> bool:
+    return size[1] > 100 * size[0] and target[1] < size[1]
