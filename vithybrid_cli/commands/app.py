@@ -1,8 +1,6 @@
 """The Typer app: all subcommands under one name. A run imports its own alone."""
 
-import atexit
 import functools
-import gc
 import os
 import sys
 import warnings
@@ -13,6 +11,7 @@ from typing import Annotated, Any
 import typer
 
 from vithybrid_cli import __version__
+from vithybrid_cli.commands.collector import rest
 from vithybrid_cli.commands.guard import EXIT_USAGE, guarded
 from vithybrid_cli.output.destination import DISK_ERRORS, discard_stdout, unwritable
 
@@ -80,8 +79,8 @@ def main() -> None:
     _stand_in_for_closed_streams()
     # Pillow warns of odd metadata in pictures that it reads well; on stderr that would look like a failure.
     warnings.filterwarnings("ignore", module=r"PIL\.")
-    gc.disable()  # until the command begins: what is imported stays
-    atexit.register(gc.freeze)  # it would look at all of that once more, to free what ends with the process
+    sys.modules["openvino.tools.ovc"] = None  # type: ignore[assignment] # OpenVINO would import it, and we never use it
+    rest()
     try:
         _app_for(sys.argv[1:])()
     except OSError as error:  # of help or a version, which typer writes; commands have their own way

@@ -12,6 +12,7 @@ import typer
 
 from vithybrid_cli.bench.measurements import Part
 from vithybrid_cli.commands import options
+from vithybrid_cli.commands.collector import resume
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
@@ -171,6 +172,7 @@ def bench(
     with Stderr(quiet=quiet) as stderr:
         folder = None if random_weights else located(Running(model=model), stderr)
     require_apart_from_model_at(output, folder or Path(model).expanduser())
+    resume()
     with (
         log_on_stderr(quiet=quiet) as log,
         prepared(model, folder, inputs or [], pictures, log) as material,

@@ -2,7 +2,6 @@
 
 import errno
 import functools
-import gc
 import os
 from collections.abc import Callable
 from typing import ParamSpec
@@ -30,7 +29,6 @@ def guarded(command: Callable[P, None]) -> Callable[P, None]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> None:
-        gc.enable()  # the program has paused it while it imported what it needs to get here
         try:
             with options_spelt(as_flag):
                 _run(lambda: command(*args, **kwargs))

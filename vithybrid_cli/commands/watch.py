@@ -8,6 +8,7 @@ from typing import Self
 
 import typer
 
+from vithybrid_cli.commands.collector import resume
 from vithybrid_cli.commands.fetching import fetch_progress
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.hub.locate import FetchProgress
@@ -59,6 +60,7 @@ class Stderr:
     @contextmanager
     def showing(self, progress: Progress) -> Iterator[Progress]:
         """While this progress is shown, all lines go above it."""
+        resume()
         self._progress = progress
         with progress:
             yield progress
