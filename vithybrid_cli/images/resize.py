@@ -68,7 +68,7 @@ def _takes_part(size: tuple[int, int], whole: tuple[int, int], part: tuple[int, 
     """Whether Pillow makes ``part`` of ``size`` by the arithmetic by which it makes the ``whole``, as far as is known.
 
     ``NEAREST`` has no weights. Where rows shrink by much more than columns they are resized first, which gives other
-    pixels: before Pillow 13 that is so for pictures more than a hundred times as high as wide.
+    pixels: before Pillow 13 that is so, if at all, for pictures more than a hundred times as high as wide.
     """
     version = _KNOWN.fullmatch(PIL.__version__)
     if version is None or how is Image.Resampling.NEAREST:
