@@ -4,12 +4,10 @@ Both fail in many ways on a bad variable, some of them while they are imported, 
 """
 
 import os
-import ssl
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import SplitResult, urlsplit
-from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in the types
 
 from vithybrid_cli.errors import ModelError
 
@@ -50,7 +48,7 @@ def cache_variable() -> str:
 def on_the_way_to(endpoint: str) -> list[str]:
     """The variables that decide how ``endpoint`` is reached: that of the proxy, and that of the endpoint itself."""
     parts = urlsplit(endpoint)
-    schemes = () if proxy_bypass_environment(parts.netloc) else (f"{parts.scheme}_proxy", "all_proxy")
+    schemes = () if _bypasses_proxies(parts.netloc) else (f"{parts.scheme}_proxy", "all_proxy")
     proxies = [name for scheme in schemes for name in _proxies() if name.lower() == scheme]
     return proxies[:1] + [name for name in (_ENDPOINT,) if name in os.environ]
 
@@ -91,12 +89,20 @@ def _proxies() -> dict[str, str]:
     return found
 
 
+def _bypasses_proxies(host: str) -> bool:
+    """Whether the environment says that this host is reached without a proxy."""
+    # Imported here, as it brings sockets and mail with it: most runs fetch nothing.
+    from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # not in the types
+
+    return bool(proxy_bypass_environment(host))
+
+
 def _proxy_fault() -> Fault | None:
     """What is wrong with a proxy. Its address is not shown: it may hold a password."""
     from huggingface_hub import constants
 
     requests = _http_library() == "requests"  # it looks at the proxy that it needs alone, httpx at all of them
-    if requests and proxy_bypass_environment(urlsplit(constants.ENDPOINT).netloc):
+    if requests and _bypasses_proxies(urlsplit(constants.ENDPOINT).netloc):
         return None
     package, known = ("pysocks", ("socks4", "socks4a")) if requests else ("socksio", ())
     missing = find_spec("socks" if requests else "socksio") is None
@@ -163,6 +169,8 @@ def _may_be_folder(path: str) -> bool:
 
 
 def _certificate_fault() -> Fault | None:
+    import ssl  # as late as what else fetches
+
     names = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE") if _http_library() == "requests" else ("SSL_CERT_FILE",)
     for name in names:
         if not (value := os.environ.get(name)):
