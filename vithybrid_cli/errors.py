@@ -61,6 +61,11 @@ def listed(names: Sequence[str], most: int) -> str:
     return ", ".join(names[:most]) + (f" and {more} more" if more > 0 else "")
 
 
+def short(name: str, most: int = 60) -> str:
+    """A name from the user's files, cut where it is too long for a line that says something else, too."""
+    return name if len(name) <= most else f"{name[: most - 1]}…"
+
+
 def counted(count: int, what: str) -> str:
     """So many of something, in words: ``1 picture``, ``2,000 pictures``."""
     return f"{count:,} {what}{'' if count == 1 else 's'}"

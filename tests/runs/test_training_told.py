@@ -17,7 +17,7 @@ from vithybrid_cli.errors import options_spelt
 from vithybrid_cli.evaluation.figures import Evaluation, Metrics
 from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.results import ImageResult, Prediction
-from vithybrid_cli.runs.training.told import About, at_the_end, before, epoch_line, expected_line
+from vithybrid_cli.runs.training.told import About, alarm, at_the_end, before, epoch_line, expected_line
 from vithybrid_cli.runs.training.written import training_record
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.recipe import recipe_for
@@ -36,9 +36,9 @@ Make = Callable[..., TrainingRun]
 ABOUT = About(RecipeName.SCRATCH, "small")
 
 
-def pictures(**counts: int) -> LabelledPictures:
+def pictures(folder: str = "train", **counts: int) -> LabelledPictures:
     """So many pictures of each label, which are never read."""
-    names = [f"{label}/{number}.png" for label, count in counts.items() for number in range(count)]
+    names = [f"{folder}/{label}/{number}.png" for label, count in counts.items() for number in range(count)]
     targets = np.repeat(np.arange(len(counts)), list(counts.values()))
     return LabelledPictures(tuple(counts), tuple(map(LocalFile, names)), targets)
 
@@ -147,9 +147,11 @@ def test_a_recipe_for_other_weights_is_told(make: Make) -> None:
 def test_pictures_that_are_trained_on_and_tested_are_counted(make: Make) -> None:
     data = pictures(a=20, b=20)
     test = replace(
-        data, items=(*data.items[:2], LocalFile("b/../a/2.png"), LocalFile("a/99.png")), targets=data.targets[:4]
+        data,
+        items=(*data.items[:2], LocalFile("train/b/../a/2.png"), LocalFile("train/a/99.png")),
+        targets=data.targets[:4],
     )
-    assert "3 of the test's pictures are trained on, too, so it tells less" in notes(
+    assert "of the test's pictures 3 are trained on, so it tells less of how good it is on others" in notes(
         make(data), replace(ABOUT, test=test, tested="test")
     )
 
@@ -176,15 +178,19 @@ def test_where_nothing_is_held_out_or_chooses_no_epoch_is_called_the_best(make: 
     assert epoch_line(run, run.history[0]) == "epoch  1 of 30: loss 0.5000"
     run = make(pictures(a=20, b=20), pictures(a=5, b=5), choosing=False)
     run.history = [Epoch(1, 0.5, 9, 10), Epoch(2, 0.4, 8, 10)]
-    assert epoch_line(run, run.history[0]) == "epoch  1 of 30: loss 0.5000, held out  90.0% right"
+    assert epoch_line(run, run.history[0]) == "epoch  1 of 30: loss 0.5000, test  90.0% right"
     assert run.kept is run.history[1]
 
 
 def test_the_expected_time_is_that_of_what_is_left(make: Make) -> None:
     run = make(pictures(a=20, b=20))
-    assert expected_line(run, 0, 8000) == "expected:   about 2 h 13 min for the whole run, by its first steps"
-    assert expected_line(run, 29, 50) == "expected:   about 50 s for the 1 epoch that is left, by its first steps"
-    assert expected_line(run, 10, 50) == "expected:   about 50 s for the 20 epochs that are left, by its first steps"
+    assert expected_line(run, 0, 8000) == "expected:   about 2 h 13 min for the whole run, by its steps so far"
+    assert expected_line(run, 0, 300, at_least=True) == (
+        "expected:   at least 5 min for the whole run: only the head learns as yet, which is quick; how long is told "
+        "again"
+    )
+    assert expected_line(run, 29, 50) == "expected:   about 50 s for the 1 epoch that is left, by its steps so far"
+    assert expected_line(run, 10, 50) == "expected:   about 50 s for the 20 epochs that are left, by its steps so far"
 
 
 def test_the_end_says_what_the_accuracy_is_worth_and_what_is_taken_for_what(make: Make) -> None:
@@ -207,12 +213,81 @@ def test_an_accuracy_that_any_fixed_answer_may_have_is_called_so(make: Make) -> 
     run = make(pictures(cat=20, dog=20), pictures(cat=6, dog=4), choosing=False)
     run.history = [Epoch(1, 0.5, 6, 10)]
     metrics = measured(("cat", "dog"), (0, 0, 6), (1, 0, 4))
-    lines = list(at_the_end(run, replace(ABOUT, test=pictures(cat=6, dog=4), tested="the test"), metrics))
+    lines = list(at_the_end(run, replace(ABOUT, test=pictures("test", cat=6, dog=4), tested="the test"), metrics))
     assert lines[0] == "kept:       epoch 1 of 30, the last"
     assert lines[1] == (
         "accuracy:   60.0% of 10 pictures of the test are right (95 % interval: 31.3% to 83.2%); whoever always says "
         "cat is right on 60.0%"
     )
+
+
+def test_an_accuracy_below_that_of_one_fixed_answer_is_called_worse(make: Make) -> None:
+    run = make(pictures(cat=20, dog=20), pictures(cat=6, dog=4), choosing=False)
+    run.history = [Epoch(1, 0.5, 4, 10)]
+    metrics = measured(("cat", "dog"), (0, 1, 6), (1, 1, 4))
+    lines = list(at_the_end(run, replace(ABOUT, test=pictures("test", cat=6, dog=4), tested="the test"), metrics))
+    assert lines[1].endswith("; that is worse than always to say cat, which is right on 60.0%")
+
+
+def test_an_accuracy_on_pictures_that_were_learnt_from_says_so(make: Make) -> None:
+    data, chooser = pictures(a=20, b=20).split(0.2, 0)
+    run = make(data, chooser)
+    run.history = [Epoch(1, 0.5, 8, 8)]
+    test = replace(data, items=(*data.items, *chooser.items), targets=np.concatenate([data.targets, chooser.targets]))
+    about = replace(ABOUT, chooser=chooser, test=test, tested="all", trained="all")
+    told = "32 are trained on and 8 choose the epoch"
+    assert f"of the test's pictures {told}, so it tells less of how good it is on others" in notes(run, about)
+    metrics = measured(("a", "b"), (0, 0, 20), (1, 1, 20))
+    assert list(at_the_end(run, about, metrics))[1].endswith(f"; but {told}, so expect less on others")
+    assert training_record(run, about, metrics)["test_overlap"] == {"trained_on": 32, "choosing": 8}
+    kept_nowhere = replace(about, test=replace(test, items=()))  # as of a compressed tar that is read again
+    assert list(at_the_end(run, kept_nowhere, metrics))[1].endswith(f"; but {told}, so expect less on others")
+
+
+@pytest.mark.parametrize(
+    ("losses", "told"),
+    [
+        pytest.param([0.5], None, id="low"),
+        pytest.param([2.6], None, id="an unlucky beginning"),
+        pytest.param([1322.151], "the loss of epoch 1 is 1,322.15, and guessing gives 0.69: ", id="far too high"),
+        pytest.param([0.6, 0.2, 0.7], None, id="rises a little"),
+        pytest.param([0.6, 0.2, 1.3], "the loss has risen from 0.20 to 1.30 in epoch 3: ", id="rises strongly"),
+    ],
+)
+def test_a_loss_that_is_far_too_high_is_told_with_the_option_that_helps(
+    make: Make, losses: list[float], told: str | None
+) -> None:
+    run = make(pictures(a=20, b=20))
+    run.history = [Epoch(number, loss) for number, loss in enumerate(losses, start=1)]
+    with options_spelt(as_flag):
+        rate = "the learning rate is probably too high; a lower one (--lr) may help"
+        assert alarm(run) == (None if told is None else told + rate)
+
+
+def test_a_loss_that_stays_at_that_of_guessing_is_told_at_the_end(make: Make) -> None:
+    def told(*losses: float) -> list[str]:
+        run = make(pictures(a=20, b=20))
+        run.history = [Epoch(number, loss) for number, loss in enumerate(losses, start=1)]
+        return [line for line in at_the_end(run, ABOUT, None) if line.startswith("note: ")]
+
+    assert told(0.7, 0.69)[0].startswith("note: the last loss, 0.69, is about that of guessing, 0.69, so little or")
+    assert told(0.7, 0.6) == []
+
+
+def test_long_labels_are_cut(make: Make) -> None:
+    long = "x" * 200
+    data = pictures(**{long: 4, "b": 30})
+    run = make(data, pictures(**{long: 6, "b": 4}), choosing=False)
+    run.history = [Epoch(1, 0.5, 6, 10)]
+    metrics = measured((long, "b"), (0, 1, 6), (1, 0, 4))
+    lines = [*before(run, ABOUT), *at_the_end(run, ABOUT, metrics)]
+    assert [line for line in lines if long in line] == []
+    assert len([line for line in lines if "x" * 59 + "…" in line]) >= 4
+
+
+def test_the_number_of_pictures_in_a_step_is_told_as_it_is(make: Make) -> None:
+    for count, said in ((16, "8 steps with 4 pictures each"), (17, "9 steps with 3 or 4 pictures each")):
+        assert said in next(before(make(pictures(a=16, b=count)), ABOUT)), count
 
 
 @pytest.mark.parametrize(
@@ -248,5 +323,6 @@ def test_the_figures_say_what_chose_the_epoch(make: Make) -> None:
     assert record["epochs"] == [
         {"epoch": 1, "loss": 0.5, "correct": 9, "pictures": 11, "accuracy": 0.818182, "temperature": 1.0}
     ]
-    assert (record["kept"], record["chosen_by"], len(record["held_out"])) == (1, "held-out pictures", 11)
+    assert (record["kept"], record["chosen_by"], len(record["held_out"])) == (1, "held_out", 11)
+    assert (record["measured_on"], record["start"]["weights"], record["test_overlap"]) == ("held_out", "random", None)
     json.dumps(record)

@@ -30,7 +30,11 @@ def test_the_rate_from_random_weights_is_given_to_the_last_digit_and_the_matrice
     assert higher.learning_rate == 0.003
     assert usual.matrix_rate is not None
     assert higher.matrix_rate == pytest.approx(usual.matrix_rate * 0.003 / usual.learning_rate)
-    assert recipe_for(RecipeName.SCRATCH, 1000, learning_rate=0.0).matrix_rate == 0.0
+
+
+def test_rates_in_proportion_are_written_as_a_person_would() -> None:
+    for given, head in ((10.0, 100.0), (0.0007, 0.007), (3e-4, 3e-3), (1e-9, 1e-8)):
+        assert recipe_for(RecipeName.FINETUNE, 1000, learning_rate=given).head_rate == head
 
 
 def test_fine_tuning_has_no_rate_of_its_own_for_matrices() -> None:

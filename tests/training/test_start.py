@@ -137,7 +137,7 @@ def test_a_start_that_runs_at_another_size_than_it_is_stored_for_is_trained_at_t
     begin = StartingPoint(Checkpoint.read(tmp_path / "beit"), with_weights=True)
     begin.check()
     assert begin.config.image_size == (24, 24)
-    assert begin.weights(("c",))["embeddings.position_embeddings"].shape == (1, 10, 16)
+    assert begin.weights(begin.head(("c",)))["embeddings.position_embeddings"].shape == (1, 10, 16)
 
 
 def test_a_start_whose_preprocessing_does_not_fit_its_network_is_refused(

@@ -3,9 +3,10 @@
 import json
 import resource
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ from small_trainings import (
     weights,
 )
 
+from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Freeze
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.images.local import LocalFile
@@ -98,7 +100,7 @@ def test_a_run_that_is_done_has_no_steps_left(trained: Path, data: LabelledPictu
 def test_a_run_with_another_recipe_is_not_continued(
     trained: Path, data: LabelledPictures, recipe: dict[str, Any], says: str
 ) -> None:
-    with pytest.raises(UsageError, match=rf"holds another run: {says}\. Resume with the options of that run"):
+    with pytest.raises(UsageError, match=rf"holds another run, which is done: {says}\. Train on from its weights"):
         TrainingRun(start(), data, replace(PLAIN_RECIPE, **recipe), trained, device=CPU).resume()
 
 
@@ -216,6 +218,74 @@ def test_a_full_disk_leaves_the_last_epoch_as_it_was(trained: Path, data: Labell
     run.resume()
     list(run.steps())
     assert weights(tmp_path) == weights(trained)
+
+
+def test_a_disk_that_is_full_in_the_first_epoch_leaves_nothing_in_the_way(
+    trained: Path, data: LabelledPictures, tmp_path: Path
+) -> None:
+    with (
+        files_no_larger_than(5000),
+        pytest.raises(UsageError, match=r"too large.*Make room, and go on with resume"),
+    ):
+        train(data, tmp_path)
+    assert list(tmp_path.iterdir()) == []
+    assert weights(train(data, tmp_path)) == weights(trained)
+
+
+def test_an_epoch_whose_checkpoint_could_not_be_written_is_not_lost(
+    trained: Path, data: LabelledPictures, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refused(*_: object) -> None:
+        raise UsageError("The disk is full.", "Buy another.")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vithybrid_cli.training.run.write_checkpoint", refused)
+        with pytest.raises(UsageError, match=r"The disk is full\. Make room, and go on with resume\."):
+            train(data, tmp_path)
+    run = TrainingRun(start(), data, PLAIN_RECIPE, tmp_path, device=CPU)
+    run.resume()
+    assert run.epochs_done == 1
+    next(steps := run.steps())
+    steps.close()
+    assert Checkpoint.read(tmp_path).config.labels == data.labels  # that of the first epoch, before the second
+    resumed(data, tmp_path)
+    assert weights(tmp_path) == weights(trained)
+
+
+@pytest.mark.parametrize(
+    ("free", "epochs", "done", "enough"),
+    [
+        pytest.param(1.01, 1, 0, True, id="one epoch"),
+        pytest.param(0.5, 1, 0, False, id="one epoch and too little"),
+        pytest.param(1.99, 2, 0, True, id="several, of which the larger file is twice there for a while"),
+        pytest.param(1.01, 2, 0, False, id="several and too little"),
+        pytest.param(0.9, 2, 1, True, id="resumed, where both are there already"),
+        pytest.param(0.1, 2, 1, False, id="resumed and too little"),
+    ],
+)
+def test_room_is_looked_for_before_the_first_step(
+    data: LabelledPictures,
+    trained: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    free: float,
+    epochs: int,
+    done: int,
+    *,
+    enough: bool,
+) -> None:
+    size = sum((trained / name).stat().st_size for name in ("model.safetensors", STATE))
+    recipe = replace(PLAIN_RECIPE, epochs=epochs)
+    if done:
+        train(data, tmp_path, recipe, epochs=done)
+    run = TrainingRun(start(), data, recipe, tmp_path, device=CPU)
+    if done:
+        run.resume()
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=10**9, free=int(free * size)))
+    with closing(run.steps()) as steps, ExitStack() as expected:
+        if not enough:
+            expected.enter_context(pytest.raises(UsageError, match="has room for 0 MiB, and this run needs 1 MiB"))
+        next(steps)
 
 
 def test_a_second_run_into_the_same_folder_is_refused_and_disturbs_nothing(

@@ -140,6 +140,10 @@ def train(
 
     Since these choose, new pictures do a little worse; add --held-out, whose pictures choose nothing, for a test.
 
+    stdout gets the figures of --held-out, else of --val-split, in evaluate's form: a table on a terminal, else JSON.
+
+    Without either of them nothing is measured, and stdout stays empty; what is known is in training.json.
+
     Examples:
 
       vithybrid train photos -o runs/mine -m base-384 --val-split 0.1
@@ -161,6 +165,8 @@ def train(
         raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
     if learning_rate is not None and math.isinf(learning_rate):
         raise UsageError("A rate is a number.", "Give a smaller one ({lr}).")
+    if learning_rate == 0:
+        raise UsageError("With a learning rate of 0 nothing is learnt.", "Give a higher one ({lr=0.001}).")
     require_new(output, folder, resume=resume)
     what = Reading(column=column)
     read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
@@ -191,7 +197,7 @@ def train(
             dtype=torch_dtype(weights_dtype),
             workers=workers or available_cores(),
         )
-        about = About(name, how.model, chooser, test, held_out, sized=batch_size is not None)
+        about = About(name, how.model, chooser, test, held_out, folder, sized=batch_size is not None)
         if resume and has_begun(output):
             run.resume()
         all_read = train_to_the_end(run, about, watch)

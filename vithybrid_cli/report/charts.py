@@ -12,6 +12,7 @@ from vithybrid_cli.evaluation.calibration import Bin, Calibration
 from vithybrid_cli.evaluation.intervals import wilson
 from vithybrid_cli.evaluation.matrix import ConfusionMatrix
 from vithybrid_cli.report.document import escaped
+from vithybrid_cli.report.drawing import coordinate as _n
 
 _LONGEST = 22  # characters of a label beside the matrix; its whole name is in its title
 _FAINTEST = 0.2  # opacity of a single picture's cell
@@ -239,8 +240,3 @@ def _mark(share: float, bottom: float) -> str:
 
 def _columns(character: str) -> int:
     return 2 if unicodedata.east_asian_width(character) in "WF" else 1
-
-
-def _n(number: float) -> str:
-    """A number as SVG has it, without digits that nobody sees."""
-    return f"{number:.2f}".rstrip("0").rstrip(".")

@@ -1,10 +1,11 @@
-"""The curve of a training run as an SVG that stands alone: loss and held-out accuracy by epoch, light and dark."""
+"""The curve of a training run as an SVG that stands alone: loss and accuracy by epoch, light and dark."""
 
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
 from vithybrid_cli.report.document import escaped
+from vithybrid_cli.report.drawing import coordinate as _n
 
 _WIDTH, _LEFT, _RIGHT = 720, 64, 24
 _PANEL, _GAP, _TOP, _BOTTOM = 190, 52, 66, 52
@@ -29,7 +30,7 @@ svg { color-scheme: light dark; font: 12px system-ui, "Noto Sans", sans-serif; }
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """An epoch: its loss, and the share of the held-out pictures that is right, with the ends of its interval."""
+    """An epoch: its loss, and the share of the pictures not trained on that is right, with the ends of its interval."""
 
     epoch: int
     loss: float
@@ -54,33 +55,38 @@ class Panel:
         return self.top + _PANEL * (high - value) / (high - low)
 
 
-def training_curve(points: Sequence[Point], epochs: int, kept: int | None, title: str) -> str:
-    """The text of the file. ``epochs`` is how many there will be, ``kept`` the one whose weights are written."""
-    panels = _panels(points)
+def training_curve(
+    points: Sequence[Point], epochs: int, kept: int | None, title: str, measured_on: str = "held-out"
+) -> str:
+    """The text of the file. ``epochs`` is how many there will be, ``kept`` the one whose weights are written.
+
+    ``measured_on`` names the pictures that the accuracy is of.
+    """
+    panels = _panels(points, measured_on)
     height = _TOP + len(panels) * _PANEL + (len(panels) - 1) * _GAP + _BOTTOM
     drawn = "".join(_panel(panel, epochs) for panel in panels)
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" role="img" aria-labelledby="title words" width="{_WIDTH}" '
         f'height="{height}" viewBox="0 0 {_WIDTH} {height}"><title id="title">{escaped(title)}</title>'
-        f'<desc id="words">{escaped(_words(points, epochs, kept))}</desc><style>{_STYLE}</style>'
+        f'<desc id="words">{escaped(_words(points, epochs, kept, measured_on))}</desc><style>{_STYLE}</style>'
         f'<rect class="ground" width="100%" height="100%" rx="8"/>'
         f'<text class="title" x="{_LEFT}" y="28">{escaped(title)}</text>{drawn}'
         f"{_kept_mark(panels, points, epochs, kept)}{_epoch_axis(epochs, height - _BOTTOM)}</svg>\n"
     )
 
 
-def _words(points: Sequence[Point], epochs: int, kept: int | None) -> str:
+def _words(points: Sequence[Point], epochs: int, kept: int | None, measured_on: str) -> str:
     """What the picture shows, for those who cannot see it."""
     if not points:
         return f"No epoch of {epochs} is done."
     first, last = points[0], points[-1]
     said = f"{len(points)} of {epochs} epochs. The loss goes from {first.loss:.3f} to {last.loss:.3f}."
     if first.accuracy is not None and last.accuracy is not None:
-        said += f" The held-out accuracy goes from {first.accuracy:.1%} to {last.accuracy:.1%}."
+        said += f" The {measured_on} accuracy goes from {first.accuracy:.1%} to {last.accuracy:.1%}."
     return said if kept is None else f"{said} Epoch {kept} is kept."
 
 
-def _panels(points: Sequence[Point]) -> list[Panel]:
+def _panels(points: Sequence[Point], measured_on: str) -> list[Panel]:
     panels = []
     right = [(one.epoch, one.accuracy) for one in points if one.accuracy is not None]
     if right:
@@ -88,7 +94,8 @@ def _panels(points: Sequence[Point]) -> list[Panel]:
         low = min((band[1] for band in bands), default=min(value for _, value in right))
         high = max((band[2] for band in bands), default=max(value for _, value in right))
         ticks = _ticks(low, high, most=1.0)
-        panels.append(Panel("held-out accuracy, with its 95 % interval", right, ticks, _TOP, percent=True, bands=bands))
+        name = f"{measured_on} accuracy, with its 95 % interval"
+        panels.append(Panel(name, right, ticks, _TOP, percent=True, bands=bands))
     losses = [(one.epoch, one.loss) for one in points]
     values = [loss for _, loss in losses] or [0.0, 1.0]
     top = _TOP + len(panels) * (_PANEL + _GAP)
@@ -174,7 +181,3 @@ def _epoch_axis(epochs: int, y: float) -> str:
         f'<text x="{_n(_x(epoch, epochs))}" y="{_n(y + 18)}" text-anchor="middle">{epoch}</text>' for epoch in shown
     )
     return f'{numbers}<text x="{(_LEFT + _WIDTH - _RIGHT) / 2}" y="{_n(y + 38)}" text-anchor="middle">epoch</text>'
-
-
-def _n(number: float) -> str:
-    return f"{number:.2f}".rstrip("0").rstrip(".")

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vithybrid_cli.errors import ImageError, UsageError, counted, listed
+from vithybrid_cli.errors import ImageError, UsageError, counted, listed, short
 from vithybrid_cli.images.memory import default_budget
 from vithybrid_cli.items import Item
 from vithybrid_cli.settings import Reading
@@ -52,7 +52,7 @@ class LabelledPictures:
     def summary(self) -> str:
         """How many pictures there are, and of which label how many; of many labels also the fewest and the most."""
         counts = self.counts
-        named = [f"{label} {count}" for label, count in zip(self.labels, counts, strict=True)]
+        named = [f"{short(label)} {count}" for label, count in zip(self.labels, counts, strict=True)]
         pictures = "1 picture" if len(self.targets) == 1 else f"{len(self.targets)} pictures"
         said = f"{pictures} of {len(self.labels)} labels: {', '.join(named[:_COUNTED_LABELS])}"
         if len(named) <= _COUNTED_LABELS:

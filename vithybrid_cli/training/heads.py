@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vithybrid_cli.errors import counted, listed
+from vithybrid_cli.errors import counted, listed, short
 from vithybrid_cli.evaluation.labels import finder
 from vithybrid_cli.evaluation.wordnet import described
 
@@ -47,7 +47,8 @@ class Head:
             return f"the model knows {'both' if count == 2 else f'all {count}'} labels{self._dropped()}"
         if not self.kept:
             return f"the model knows none of the {count} labels"
-        return f"the model knows {len(self.kept)} of {count} labels; new: {listed(new, _NAMED_LABELS)}{self._dropped()}"
+        named = listed([short(label) for label in new], _NAMED_LABELS)
+        return f"the model knows {len(self.kept)} of {count} labels; new: {named}{self._dropped()}"
 
     def _dropped(self) -> str:
         """Which share of the model's labels its head has no more."""

@@ -1,6 +1,5 @@
 """How good a network is, between two epochs, on pictures that it is not trained on."""
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -34,11 +33,6 @@ class Measured:
     def correct(self) -> int:
         """How many have their own label first."""
         return int((self.logits.argmax(1) == self.targets).sum())
-
-    @property
-    def accuracy(self) -> float:
-        """The share of them that have; NaN of none."""
-        return self.correct / len(self.targets) if len(self.targets) else math.nan
 
     @property
     def temperature(self) -> float:

@@ -22,7 +22,8 @@ _EPS = 1e-7
 class Muon(torch.optim.Optimizer):
     """Muon with Nesterov's momentum and decoupled weight decay; of a convolution, each output is a row of the matrix.
 
-    All matrices of one shape are orthogonalised together, in ``dtype``.
+    All matrices of one shape are orthogonalised together, in ``dtype``. The weights of query, key and value are one
+    matrix here, as the network stores them, where the article advises three.
     """
 
     def __init__(

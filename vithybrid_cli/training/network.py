@@ -13,7 +13,6 @@ from torch import Tensor, nn
 from torch.nn.utils import parametrize
 
 from vithybrid_cli.choices import Freeze
-from vithybrid_cli.errors import UsageError
 from vithybrid_cli.model.beit import LayerScale
 from vithybrid_cli.model.bit import Bottleneck, StandardizedConv2d, standardize
 from vithybrid_cli.model.config import VitConfig
@@ -129,15 +128,7 @@ def with_temperature(weights: dict[str, Tensor], temperature: float) -> dict[str
 
 
 def freeze(network: VisionTransformer, what: Freeze | None) -> None:
-    """Let the backbone of a Hybrid ViT, or all below the head, keep their weights: nothing there gets a gradient.
-
-    Raises UsageError for the backbone of a network without one.
-    """
-    if what is Freeze.BACKBONE and network.config.backbone is None:
-        raise UsageError(
-            "This network has no backbone to freeze: it reads patches of the picture itself.",
-            "Leave out {freeze}, or give {freeze=encoder} to train the head alone.",
-        )
+    """Let the backbone of a Hybrid ViT, or all below the head, keep their weights: nothing there gets a gradient."""
     for name, parameter in network.named_parameters():
         frozen = name.startswith("embeddings.backbone.") if what is Freeze.BACKBONE else not name.startswith("head.")
         parameter.requires_grad_(what is None or not frozen)

@@ -90,15 +90,20 @@ def recipe_for(
         epochs=epochs,
         batch_size=min(batch_size or recipe.batch_size, pictures),
         learning_rate=highest,
-        matrix_rate=recipe.matrix_rate and recipe.matrix_rate * (highest / recipe.learning_rate),
+        matrix_rate=_in_proportion(recipe.matrix_rate, highest / recipe.learning_rate),
         warmup_epochs=min(recipe.warmup_epochs, (epochs - head_epochs) / 2),
         head_epochs=head_epochs,
-        head_rate=recipe.head_rate and recipe.head_rate * (highest / recipe.learning_rate),
+        head_rate=_in_proportion(recipe.head_rate, highest / recipe.learning_rate),
         freeze=freeze,
         class_weights=class_weights,
         mixed=_MIXED if goes_on and name is RecipeName.SCRATCH else recipe.mixed,
         seed=seed,
     )
+
+
+def _in_proportion(rate: float | None, factor: float) -> float | None:
+    """A rate that is as it would be written: 100, not 100.00000000000001."""
+    return None if rate is None else float(f"{rate * factor:.12g}")
 
 
 def schedule(epoch: float, warmup: float, epochs: float) -> float:

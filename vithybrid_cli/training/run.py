@@ -2,8 +2,8 @@
 
 import json
 import math
-from collections.abc import Generator
-from contextlib import closing
+from collections.abc import Generator, Iterator
+from contextlib import closing, contextmanager
 from dataclasses import asdict, astuple, dataclass, replace
 from pathlib import Path
 
@@ -13,15 +13,25 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.layouts.transformers import class_of, write_config
 from vithybrid_cli.checkpoints.load import read_weights
 from vithybrid_cli.checkpoints.write import write_checkpoint
+from vithybrid_cli.choices import Freeze
 from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.evaluation.figures import Unreadable
+from vithybrid_cli.hub.files import WEIGHTS
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.interpolate import resized
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.heads import Head, head_for
 from vithybrid_cli.training.network import freeze, raw_weights, trainable_network, with_temperature
 from vithybrid_cli.training.recipe import Recipe
-from vithybrid_cli.training.state import not_a_state, restore_state, training_folder, write_state
+from vithybrid_cli.training.room import require_room
+from vithybrid_cli.training.state import (
+    STATE,
+    not_a_state,
+    restore_state,
+    state_bytes,
+    training_folder,
+    write_state,
+)
 from vithybrid_cli.training.trainer import Step, Trainer
 
 _PRETRAINING = ("embeddings.mask_token", "pooler.")  # prefixes of weights that only pre-training needs
@@ -55,16 +65,16 @@ class StartingPoint:
             return Head(labels, tuple(range(len(labels))))
         return head_for(labels, config.labels if isinstance(config, VitConfig) and not config.pooler else ())
 
-    def weights(self, labels: tuple[str, ...]) -> dict[str, torch.Tensor]:
-        """The initial weights under our names, in float32, with the `head` for ``labels``.
+    def weights(self, head: Head) -> dict[str, torch.Tensor]:
+        """The initial weights under our names, in float32, with this ``head``.
 
         Raises UsageError if the old head reads a layer that is left out, ModelError as `read_weights` does.
         """
         start = self.checkpoint
         tensors = resized(read_weights(start), start.stored_config, start.config)
         weights = {name: tensor.float() for name, tensor in tensors.items() if not name.startswith(_PRETRAINING)}
-        if labels != self.checkpoint.config.labels:
-            return self.head(labels).weights(weights, self.config.encoder.hidden_size)
+        if head.labels != self.checkpoint.config.labels:
+            return head.weights(weights, self.config.encoder.hidden_size)
         if "pooler.weight" in tensors:
             raise self._untrainable("has these labels already, and a layer between encoder and head (pre-logits)")
         return weights
@@ -72,6 +82,15 @@ class StartingPoint:
     def _untrainable(self, what: str) -> UsageError:
         cause = f"{self.checkpoint.path} {what}, which `vithybrid train` does not support."
         return UsageError(cause, "Start from another model.")
+
+    def check_freeze(self, what: Freeze | None) -> None:
+        """Raise UsageError if ``what`` is to keep its weights has learnt none, or is not there."""
+        if what is not None and not self.with_weights:
+            cause = "Random weights cannot be frozen, since they have learnt nothing yet."
+            raise UsageError(cause, "Give the {model} whose weights are to be kept, or leave out {freeze}.")
+        if what is Freeze.BACKBONE and self.config.backbone is None:
+            cause = "This network has no backbone to freeze: it reads patches of the picture itself."
+            raise UsageError(cause, "Leave out {freeze}, or give {freeze=encoder} to train the head alone.")
 
     def check(self) -> None:
         """Raise ModelError if the preprocessing gives another size than the network takes."""
@@ -96,7 +115,9 @@ class Epoch:
 
 
 class TrainingRun:
-    """Trains and writes to ``out``, after each epoch, the checkpoint and the state that `resume` continues from.
+    """Trains and writes to ``out``, after each epoch, the state that `resume` continues from, then the checkpoint.
+
+    So a run that was ended between the two is resumed, too: the checkpoint of the last epoch follows from the state.
 
     A checkpoint that has exactly the labels of ``data`` keeps their indices and its head. With other labels it gets
     another ``head``, which is None for random weights.
@@ -120,9 +141,7 @@ class TrainingRun:
         workers: int = 2,
     ) -> None:
         start.check()
-        if recipe.freeze is not None and not start.with_weights:
-            cause = "Random weights cannot be frozen, since they have learnt nothing yet."
-            raise UsageError(cause, "Give the {model} whose weights are to be kept, or leave out {freeze}.")
+        start.check_freeze(recipe.freeze)
         if start.with_weights:
             data = data.with_indices_of(start.checkpoint.config.labels)
             held_out = held_out and held_out.with_indices_of(data.labels)
@@ -132,9 +151,10 @@ class TrainingRun:
         self.config = replace(start.config, labels=data.labels)
         class_of(self.config)  # raises ModelError for what could not be written after the first epoch
         self.history: list[Epoch] = []
+        self._restored: Epoch | None = None  # the epoch whose weights the network has from the state
         torch.manual_seed(recipe.seed)
         self.head = start.head(data.labels) if start.with_weights else None
-        weights = start.weights(data.labels) if start.with_weights else None
+        weights = None if self.head is None else start.weights(self.head)
         network = trainable_network(self.config, weights, device)
         freeze(network, recipe.freeze)
         normalization = self.preprocessing.normalization.in_one_step()
@@ -151,13 +171,11 @@ class TrainingRun:
 
         Of equally good ones it is the later.
         """
-        return self._kept_of(self.history)
 
-    def _kept_of(self, history: list[Epoch]) -> Epoch | None:
         def rank(one: Epoch) -> tuple[int, int]:
             return (one.correct or 0) if self.choosing else 0, one.number
 
-        return max(history, key=rank, default=None)
+        return max(self.history, key=rank, default=None)
 
     def resume(self) -> None:
         """Continue the run that ``out`` holds. Raises UsageError if there is none or if it is another one."""
@@ -171,14 +189,19 @@ class TrainingRun:
         if [epoch.number for epoch in self.history] != list(range(1, epochs_done + 1)):
             raise not_a_state(self.out)
         self.trainer.unreadable = {one.path: one for one in unreadable}
+        self._restored = self.history[-1]
 
     def steps(self) -> Generator[Step, None, None]:
         """Train the epochs that are left; an epoch is on disk when the first step of the next one is given.
 
-        Raises UsageError if the folder cannot be written or another run writes there, if no picture can be read, or if
-        the training diverges.
+        Raises UsageError if the folder cannot be written, has no room, or another run writes there, if no picture can
+        be read, or if the training diverges.
         """
         with training_folder(self.out):
+            require_room(self.out, self._files(), writes=self.recipe.epochs - self.epochs_done)
+            if self._restored is not None and self._restored is self.kept:  # it may have ended before this was written
+                self._write_checkpoint(self._restored)
+            self._restored = None
             while self.epochs_done < self.recipe.epochs:
                 loss = math.nan
                 with closing(self.trainer.run_epoch(self.epochs_done)) as steps:
@@ -188,21 +211,30 @@ class TrainingRun:
                 self._finish_epoch(loss)
 
     def _finish_epoch(self, loss: float) -> None:
-        """Measure the epoch; write its checkpoint, if that is to be kept, and the state."""
+        """Measure the epoch; write the state and, if it is to be kept, its checkpoint."""
         found = None if self.held_out is None else self.trainer.measure(self.held_out, self.preprocessing)
         epoch = Epoch(self.epochs_done + 1, loss)
         if found is not None:
             epoch = replace(epoch, correct=found.correct, pictures=len(found.targets))
             epoch = replace(epoch, temperature=found.temperature if self.choosing else 1.0)
         history = [*self.history, epoch]
-        if self._kept_of(history) is epoch:
-            with self.trainer.averaged():
-                weights = with_temperature(raw_weights(self.trainer.network), epoch.temperature)
-                write_checkpoint(self.out, self.config, self.preprocessing, weights, self.dtype)
         unreadable = [astuple(one) for one in self.trainer.unreadable.values()]
         notes = json.dumps({"epochs": [asdict(one) for one in history], "unreadable": unreadable})
-        write_state(self.out, self.trainer, epoch.number, self._identity(), notes, self._deciding())
+        with _can_be_resumed():
+            write_state(self.out, self.trainer, epoch.number, self._identity(), notes, self._deciding())
         self.history = history  # of what is on disk alone: an interrupt may come at any time
+        if self.kept is epoch:
+            self._write_checkpoint(epoch)
+
+    def _write_checkpoint(self, epoch: Epoch) -> None:
+        with self.trainer.averaged(), _can_be_resumed():
+            weights = with_temperature(raw_weights(self.trainer.network), epoch.temperature)
+            write_checkpoint(self.out, self.config, self.preprocessing, weights, self.dtype)
+
+    def _files(self) -> dict[str, int]:
+        """The large files that are written, with their bytes."""
+        numbers = sum(parameter.numel() for parameter in self.trainer.network.parameters())
+        return {WEIGHTS: numbers * self.dtype.itemsize, STATE: state_bytes(self.trainer)}
 
     def _identity(self) -> str:
         """What decides the result, apart from the machine, and must be the same when the run is resumed."""
@@ -223,6 +255,15 @@ class TrainingRun:
 
     def _choosers(self) -> str:
         return self.held_out.fingerprint() if self.held_out is not None and self.choosing else "none"
+
+
+@contextmanager
+def _can_be_resumed() -> Iterator[None]:
+    """Tell whom the disk refuses something that all until the last epoch, or what was before, can be continued."""
+    try:
+        yield
+    except UsageError as error:
+        raise UsageError(error.cause, "Make room, and go on with {resume}.") from error
 
 
 def _size(size: tuple[int, int]) -> str:

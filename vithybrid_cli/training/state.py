@@ -1,6 +1,7 @@
 """The state of a training run, kept beside the checkpoint that it writes, and the folder that holds both."""
 
 import json
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
@@ -12,7 +13,7 @@ from torch import Tensor, nn
 
 from vithybrid_cli.atomic import is_unfinished
 from vithybrid_cli.checkpoints.write import write_tensors
-from vithybrid_cli.errors import ModelError, UsageError
+from vithybrid_cli.errors import ModelError, UsageError, short
 from vithybrid_cli.locks import AlreadyLocked, lock_file
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.marks import changes, marks
@@ -30,7 +31,6 @@ _OF_PICTURES = (
     "fingerprint of the pictures that choose the epoch",
 )
 _LISTED = 3  # differences between two runs in an error message
-_LONGEST = 60  # characters of a value there
 Pictures = Sequence[LabelledPictures]
 _START_AGAIN = "Start again with another {output}."
 
@@ -112,10 +112,10 @@ def restore_state(out: Path, trainer: Trainer, run: str, pictures: Pictures) -> 
         remedy = "Put them back as they were, or train on from the weights of that run ({model}) in another {output}."
         raise UsageError(cause, remedy)
     if differences := _differences(theirs, json.loads(run)):
-        remedy = "Resume with the options of that run."
         if epochs_done == theirs.get("epochs"):
-            remedy = "Resume with the options of that run, or train on from its weights ({model}) in another {output}."
-        raise UsageError(f"{out} holds another run: {differences}.", remedy)
+            remedy = "Train on from its weights ({model}) in another {output}, or give the options of that run."
+            raise UsageError(f"{out} holds another run, which is done: {differences}.", remedy)
+        raise UsageError(f"{out} holds another run: {differences}.", "Resume with the options of that run.")
     if damaged := _damaged(trainer, tensors, epochs_done):
         raise ModelError(f"{file} lacks the tensor {damaged[0]}, or has it in another shape.", _START_AGAIN)
     _restore(trainer, tensors, epochs_done)
@@ -147,8 +147,19 @@ def not_a_state(out: Path) -> ModelError:
     return ModelError(f"{out / STATE} does not hold the state of a training run.", _START_AGAIN)
 
 
+def state_bytes(trainer: Trainer) -> int:
+    """How much a state takes on a disk once all has learnt, but for the few bytes of each picture."""
+    return 4 * sum(math.prod(shape) for shape in _shapes(trainer, trainer.recipe.epochs).values())
+
+
 def _damaged(trainer: Trainer, tensors: Mapping[str, Tensor], epochs_done: int) -> list[str]:
     """The tensors of a state that are missing or have the wrong shape."""
+    expected = _shapes(trainer, epochs_done)
+    return [name for name, shape in expected.items() if name not in tensors or tensors[name].shape != shape]
+
+
+def _shapes(trainer: Trainer, epochs_done: int) -> dict[str, torch.Size]:
+    """The tensors of a state after so many epochs."""
     expected = {f"weights/{name}": weight.shape for name, weight in raw_weights(trainer.network).items()}
     if trainer.average is not None:
         expected |= {f"average/{raw_name(name)}": weight.shape for name, weight in trainer.average.weights.items()}
@@ -156,7 +167,7 @@ def _damaged(trainer: Trainer, tensors: Mapping[str, Tensor], epochs_done: int) 
     for name, parameter, optimizer in _optimized(trainer, epochs_done):
         for key in MOMENTS[type(optimizer)]:
             expected[f"{key}/{raw_name(name)}"] = torch.Size() if key == "step" else parameter.shape
-    return [name for name, shape in expected.items() if name not in tensors or tensors[name].shape != shape]
+    return expected
 
 
 @torch.no_grad()
@@ -201,4 +212,4 @@ def _short(value: Any) -> str:
     if value is None or isinstance(value, bool):
         return words[value]
     text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
-    return text if len(text) <= _LONGEST else f"{text[: _LONGEST - 1]}…"
+    return short(text)

@@ -1,5 +1,6 @@
 """What a training run begins with, checked before it does: what is wrong should not show after hours."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -42,7 +43,7 @@ def has_begun(output: Path) -> bool:
 
 
 def require_new(output: Path, folder: str, *, resume: bool) -> None:
-    """Raise UsageError rather than write over a checkpoint, or among the pictures of ``folder``."""
+    """Raise UsageError rather than write over a checkpoint, among the pictures of ``folder``, or where none can."""
     from vithybrid_cli.hub.files import CONFIG
     from vithybrid_cli.training.state import STATE
 
@@ -50,12 +51,26 @@ def require_new(output: Path, folder: str, *, resume: bool) -> None:
         cause = f"{output} is within {folder}, where each folder is a label."
         raise UsageError(cause, "Give an {output} outside of it.")
     try:
-        if resume or not (output / CONFIG).exists():
+        _require_writable(output)
+        if resume or not has_begun(output):
             return
     except OSError as error:
         raise UsageError(f"{output} cannot be read: {error.strerror}.", "Give another {output}.") from error
     remedy = "Give {resume} to continue it, or another" if (output / STATE).exists() else "Give another"
-    raise UsageError(f"{output} holds a checkpoint already.", f"{remedy} {{output}}.")
+    what = "a checkpoint" if (output / CONFIG).exists() else "a training run"
+    raise UsageError(f"{output} holds {what} already.", f"{remedy} {{output}}.")
+
+
+def _require_writable(output: Path) -> None:
+    """Raise UsageError where no folder can be made or written to, as far as that shows without trying."""
+    place = next(path for path in (output, *output.parents, Path()) if path.exists() or path.is_symlink())
+    where = f"{output} cannot be made: {place}" if place != output else f"{output}"
+    if not place.exists():
+        raise UsageError(f"{where} is a link to what does not exist.", "Give another {output}.")
+    if not place.is_dir():
+        raise UsageError(f"{where} is no folder.", "Give a folder as {output}: the checkpoint is several files.")
+    if not os.access(place, os.W_OK | os.X_OK):
+        raise UsageError(f"{where} may not be written to.", "Give another {output}.")
 
 
 def starting_point(path: Path, *, with_weights: bool) -> "StartingPoint":

@@ -1,6 +1,6 @@
 """What a training run says in words: before it begins, after each epoch, and at its end."""
 
-import os
+import math
 import shlex
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.choices import Freeze, RecipeName
-from vithybrid_cli.errors import counted, listed, option
+from vithybrid_cli.errors import counted, listed, option, short
 from vithybrid_cli.evaluation.figures import Confusion, LabelMetrics, Metrics
 from vithybrid_cli.output.duration import duration
+from vithybrid_cli.runs.training.overlap import Overlap, overlap
 from vithybrid_cli.runs.training.unreadable import unreadable_line
 
 if TYPE_CHECKING:
@@ -21,11 +22,13 @@ CURVE, FIGURES = "training.svg", "training.json"
 FEW_PICTURES = 5  # of a label, of which little can be learnt
 FEW_HELD_OUT = 20  # of all labels: one is worth over 5 % of the accuracy
 FEW_STEPS = 100  # of a whole run
+_NO_BETTER = 0.98  # of the loss of guessing
 _UNEQUAL = 5  # times as many pictures of one label as of another
 _NAMED = 5  # labels in a line
 _WORST = 3  # labels at the end
 _TAKEN_FOR = 2  # other labels of each
 _WIDTH = 12  # of the first column
+_ALARMING = 2.0  # of a loss above that of guessing: the right label seems 7 times less likely than by chance
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +36,7 @@ class About:
     """What the user chose: the recipe, the model that it starts from, and what is held out.
 
     ``chooser`` are the pictures that are held out to choose the epoch, ``test`` those that come from ``tested`` and are
-    only measured. ``sized``: batches are as large as the user chose.
+    only measured; ``trained`` is where those to train on come from. ``sized``: batches are as large as the user chose.
     """
 
     recipe: RecipeName
@@ -41,6 +44,7 @@ class About:
     chooser: "LabelledPictures | None" = None
     test: "LabelledPictures | None" = None
     tested: str | None = None
+    trained: str | None = None
     sized: bool = False
 
 
@@ -51,13 +55,13 @@ def before(run: "TrainingRun", about: About) -> Iterator[str]:
     yield _line(
         "recipe",
         f"{about.recipe}, {counted(recipe.epochs, 'epoch')} of {counted(steps, 'step')} "
-        f"with {counted(recipe.batch_size, 'picture')} each, learning rate {recipe.learning_rate:g}",
+        f"with {_per_step(len(data.items), steps)} each, learning rate {recipe.learning_rate:g}",
     )
     yield _line("from", _origin(run, about))
     if recipe.freeze is not None:
         learning = sum(one.numel() for one in network.parameters() if one.requires_grad)
-        frozen = "its backbone" if recipe.freeze is Freeze.BACKBONE else "all but its head"
-        yield _line("learns", f"{_large(learning)} parameters; {frozen} keeps its weights")
+        rest = "the backbone keeps" if recipe.freeze is Freeze.BACKBONE else "all but the head keep"
+        yield _line("learns", f"{_large(learning)} parameters; {rest} the weights that {about.model} has")
     if run.head is not None:
         yield _line("labels", run.head.summary())
     yield _line("pictures", data.summary())
@@ -96,8 +100,8 @@ def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
             f"note: that makes {counted(steps, 'step')} in all, which is few; a smaller {option('batch_size')} or "
             f"more {option('epochs')} give more"
         )
-    if both := _in_both(run, about):
-        yield f"note: {both:,} of the test's pictures {'is' if both == 1 else 'are'} trained on, too, so it tells less"
+    if words := overlap_of(run, about).words():
+        yield f"note: of the test's pictures {words}, so it tells less of how good it is on others"
     if about.chooser is None and about.test is None:
         yield (
             f"note: no picture is held out, so nothing will tell how good it gets; {option('val_split', '0.1')} holds "
@@ -115,13 +119,18 @@ def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
         )
 
 
-def _in_both(run: "TrainingRun", about: About) -> int:
-    """How many pictures to test on are the same files as pictures to train on, or to choose by."""
+def overlap_of(run: "TrainingRun", about: About) -> Overlap:
+    """Which pictures to test on are also trained on, or choose the epoch."""
     if about.test is None:
-        return 0
-    tested = {os.path.realpath(item.name) for item in about.test.items}
-    trained = {os.path.realpath(item.name) for part in (run.trainer.data, about.chooser) if part for item in part.items}
-    return len(tested & trained)
+        return Overlap()
+    same_place = None not in (about.tested, about.trained) and about.tested == about.trained
+    return overlap(about.test, run.trainer.data, about.chooser, same_place=same_place)
+
+
+def _per_step(pictures: int, steps: int) -> str:
+    """How many pictures a step has, which may be one more in some."""
+    fewest, more = divmod(pictures, steps)
+    return f"{fewest:,} or {fewest + 1:,} pictures" if more else counted(fewest, "picture")
 
 
 def _about_held_out(part: "LabelledPictures", what: str) -> Iterator[str]:
@@ -131,12 +140,12 @@ def _about_held_out(part: "LabelledPictures", what: str) -> Iterator[str]:
         only = f"only {counted(number, 'picture')} {'is' if number == 1 else 'are'} {what}"
         yield f"note: {only}: one is worth {1 / number:.0%} of the accuracy, so it says little"
     if without := [label for label, count in zip(part.labels, part.counts, strict=True) if not count]:
-        yield f"note: no picture is {what} of {listed(without, _NAMED)}, so nothing tells how well that is learnt"
+        yield f"note: no picture is {what} of {listed([short(label) for label in without], _NAMED)}, so nothing tells how well that is learnt"
 
 
 def _about_counts(labels: Sequence[str], counts: Sequence[int], *, weighted: bool) -> Iterator[str]:
     pairs = sorted(zip(counts, range(len(labels)), strict=True))
-    if few := [f"{labels[index]} {count}" for count, index in pairs if count < FEW_PICTURES]:
+    if few := [f"{short(labels[index])} {count}" for count, index in pairs if count < FEW_PICTURES]:
         yield (
             f"note: fewer than {FEW_PICTURES} pictures to learn from: {listed(few, _NAMED)}; more of them would help "
             "most"
@@ -144,20 +153,36 @@ def _about_counts(labels: Sequence[str], counts: Sequence[int], *, weighted: boo
     (fewest, rare), (most, frequent) = pairs[0], pairs[-1]
     if most >= _UNEQUAL * fewest and not weighted:
         yield (
-            f"note: the labels are unequal, as {labels[frequent]} with {most:,} and {labels[rare]} with {fewest:,}; "
+            f"note: the labels are unequal, as {short(labels[frequent])} with {most:,} and {short(labels[rare])} with "
+            f"{fewest:,}; "
             f"{option('class_weights')} lets rare ones count as much as frequent ones"
         )
 
 
-def expected_line(run: "TrainingRun", epochs_before: int, seconds: float) -> str:
-    """How long the run takes, which was resumed after ``epochs_before``."""
+def expected_line(run: "TrainingRun", epochs_before: int, seconds: float, *, at_least: bool = False) -> str:
+    """How long the run takes, which was resumed after ``epochs_before``; ``at_least`` that long, or longer."""
     left = run.recipe.epochs - epochs_before
     whole = (
         "the whole run"
         if not epochs_before
         else f"the {counted(left, 'epoch')} that {'is' if left == 1 else 'are'} left"
     )
-    return _line("expected", f"about {duration(seconds)} for {whole}, by its first steps")
+    if at_least:
+        why = "only the head learns as yet, which is quick; how long is told again"
+        return _line("expected", f"at least {duration(seconds)} for {whole}: {why}")
+    return _line("expected", f"about {duration(seconds)} for {whole}, by its steps so far")
+
+
+def alarm(run: "TrainingRun") -> str | None:
+    """What a careful person would be told after an epoch in which the loss is far too high."""
+    losses, guessing = [one.loss for one in run.history], math.log(len(run.trainer.data.labels))
+    *before_it, last = losses
+    rate = f"the learning rate is probably too high; a lower one ({option('lr')}) may help"
+    if last > guessing + _ALARMING:
+        return f"the loss of epoch {len(losses)} is {last:,.2f}, and guessing gives {guessing:.2f}: {rate}"
+    if before_it and last > min(before_it) + _ALARMING / 2:
+        return f"the loss has risen from {min(before_it):.2f} to {last:.2f} in epoch {len(losses)}: {rate}"
+    return None
 
 
 def epoch_line(run: "TrainingRun", epoch: "Epoch") -> str:
@@ -166,7 +191,7 @@ def epoch_line(run: "TrainingRun", epoch: "Epoch") -> str:
     said = f"epoch {epoch.number:>{len(str(total))}} of {total}: loss {epoch.loss:.4f}"
     if epoch.correct is None or not epoch.pictures:
         return said
-    said += f", held out {epoch.correct / epoch.pictures:6.1%} right"
+    said += f", {'held out' if run.choosing else 'test'} {epoch.correct / epoch.pictures:6.1%} right"
     best = run.kept
     if not run.choosing or best is None:
         return said
@@ -186,13 +211,24 @@ def at_the_end(run: "TrainingRun", about: About, metrics: Metrics | None) -> Ite
     if metrics is None or not metrics.pictures:
         yield _line("accuracy", "not measured, since no picture was held out")
     else:
-        yield _line("accuracy", _accuracy(metrics, about))
+        yield _line("accuracy", _accuracy(metrics, about, overlap_of(run, about)))
         if weakest := list(_weakest(metrics)):
             yield _line("weakest", "; ".join(weakest))
     if kept is not None and run.choosing:
         yield _line("scores", _scores(kept))
+    yield from _little_learnt(run)
     yield _line("written", f"{run.out}, with its curve in {CURVE} and its figures in {FIGURES}")
     yield _line("next", f"vithybrid classify PICTURES -m {_typed(run.out)}")
+
+
+def _little_learnt(run: "TrainingRun") -> Iterator[str]:
+    """What to say where the last loss is about that of one who knows nothing."""
+    guessing = math.log(len(run.trainer.data.labels))
+    if run.history and _NO_BETTER * guessing < run.history[-1].loss <= guessing + _ALARMING:
+        yield (
+            f"note: the last loss, {run.history[-1].loss:.2f}, is about that of guessing, {guessing:.2f}, so little or "
+            f"nothing was learnt; more {option('epochs')} or another learning rate ({option('lr')}) may help"
+        )
 
 
 def _kept(run: "TrainingRun", kept: "Epoch") -> str:
@@ -202,15 +238,24 @@ def _kept(run: "TrainingRun", kept: "Epoch") -> str:
     return f"epoch {kept.number} of {total}, the last"
 
 
-def _accuracy(metrics: Metrics, about: About) -> str:
+def _accuracy(metrics: Metrics, about: About, both: Overlap) -> str:
     low, high = metrics.top1_interval or (0.0, 1.0)
-    most = max(metrics.labels, key=lambda row: row.pictures)
     pictures = counted(metrics.pictures, "held-out picture" if about.tested is None else "picture")
     where = "" if about.tested is None else f" of {about.tested}"
     said = f"{metrics.top1 or 0.0:.1%} of {pictures}{where} are right (95 % interval: {low:.1%} to {high:.1%})"
-    if low <= most.pictures / metrics.pictures:
-        said += f"; whoever always says {most.label} is right on {most.pictures / metrics.pictures:.1%}"
-    return said if about.tested else f"{said}; they also chose the epoch, so expect a little less on others"
+    said += _beside_a_fixed_answer(metrics, low)
+    if about.tested is None:
+        return f"{said}; they also chose the epoch, so expect a little less on others"
+    return f"{said}; but {words}, so expect less on others" if (words := both.words()) else said
+
+
+def _beside_a_fixed_answer(metrics: Metrics, low: float) -> str:
+    """What to say where one answer for all pictures is as good as the network, or may be."""
+    most = max(metrics.labels, key=lambda row: row.pictures)
+    share = most.pictures / metrics.pictures
+    if (metrics.top1 or 0.0) < share:
+        return f"; that is worse than always to say {short(most.label)}, which is right on {share:.1%}"
+    return f"; whoever always says {short(most.label)} is right on {share:.1%}" if low <= share else ""
 
 
 def _weakest(metrics: Metrics) -> Iterator[str]:
@@ -222,8 +267,8 @@ def _weakest(metrics: Metrics) -> Iterator[str]:
 
 
 def _weak(row: LabelMetrics, others: Sequence[Confusion]) -> str:
-    taken = ", ".join(f"{pair.count} taken for {pair.predicted}" for pair in others)
-    return f"{row.label} {row.correct} of {row.pictures} right" + (f" ({taken})" if taken else "")
+    taken = ", ".join(f"{pair.count} taken for {short(pair.predicted)}" for pair in others)
+    return f"{short(row.label)} {row.correct} of {row.pictures} right" + (f" ({taken})" if taken else "")
 
 
 def _scores(kept: "Epoch") -> str:

@@ -12,7 +12,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.evaluation.figures import Metrics
 from vithybrid_cli.evaluation.intervals import wilson
 from vithybrid_cli.output.json_records import to_json
-from vithybrid_cli.runs.training.told import CURVE, FIGURES, About
+from vithybrid_cli.runs.training.told import CURVE, FIGURES, About, overlap_of
 from vithybrid_cli.runs.training.unreadable import unreadable_pictures
 
 if TYPE_CHECKING:
@@ -32,7 +32,8 @@ def write_training(run: "TrainingRun", about: About, measured: Metrics | None = 
 
     kept = None if run.kept is None else run.kept.number
     points = [_point(one) for one in run.history]
-    _write(run.out / CURVE, training_curve(points, run.recipe.epochs, kept, f"Training of {run.out.resolve().name}"))
+    title, measured_on = f"Training of {run.out.resolve().name}", "held-out" if run.choosing else "test"
+    _write(run.out / CURVE, training_curve(points, run.recipe.epochs, kept, title, measured_on))
     _write(run.out / FIGURES, to_json(training_record(run, about, measured), indent=2) + "\n")
 
 
@@ -48,15 +49,18 @@ def _write(file: Path, text: str) -> None:
 def training_record(run: "TrainingRun", about: About, measured: Metrics | None) -> dict[str, Any]:
     """All of it as plain values: how it was trained, on what, how each epoch went, which is kept and how good that is.
 
-    Counts are of pictures that could be read; the others are listed. ``chosen_by`` says what decided which epoch is
-    kept; the accuracy on pictures that did is no test.
+    Counts are of pictures that could be read; the others are listed. ``chosen_by`` says which pictures decided which
+    epoch is kept: those "held_out", on which the accuracy is no test then, or none, and it is the last. ``measured_on``
+    says which those are that the figures of each epoch are of.
     """
     labels, unreadable = run.trainer.data.labels, unreadable_pictures(run, measured)
     counts = {name: part.without(unreadable).counts for name, part in _parts(run, about)}
     return {
         "recipe": {"name": about.recipe, **asdict(run.recipe)},
-        "start": {"model": about.model, "weights": "random" if run.head is None else "its own"},
-        "chosen_by": "held-out pictures" if run.choosing else "none, the last epoch",
+        "start": {"model": about.model, "weights": "random" if run.head is None else "model"},
+        "chosen_by": "held_out" if run.choosing else None,
+        "measured_on": None if run.held_out is None else "held_out" if run.choosing else "test",
+        "test_overlap": None if about.test is None else asdict(overlap_of(run, about)),
         "labels": [
             {"label": label} | {name: count[number] for name, count in counts.items()}
             for number, label in enumerate(labels)
