@@ -276,8 +276,8 @@ def test_a_loss_that_stays_at_that_of_guessing_is_told_at_the_end(make: Make) ->
 
 def test_long_labels_are_cut(make: Make) -> None:
     long = "x" * 200
-    data = pictures(**{long: 4, "b": 30})
-    run = make(data, pictures(**{long: 6, "b": 4}), choosing=False)
+    data = pictures("train", **{long: 4, "b": 30})
+    run = make(data, pictures("test", **{long: 6, "b": 4}), choosing=False)
     run.history = [Epoch(1, 0.5, 6, 10)]
     metrics = measured((long, "b"), (0, 1, 6), (1, 0, 4))
     lines = [*before(run, ABOUT), *at_the_end(run, ABOUT, metrics)]
