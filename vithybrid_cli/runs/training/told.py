@@ -139,8 +139,8 @@ def _about_held_out(part: "LabelledPictures", what: str) -> Iterator[str]:
     if number < FEW_HELD_OUT:
         only = f"only {counted(number, 'picture')} {'is' if number == 1 else 'are'} {what}"
         yield f"note: {only}: one is worth {1 / number:.0%} of the accuracy, so it says little"
-    if without := [label for label, count in zip(part.labels, part.counts, strict=True) if not count]:
-        yield f"note: no picture is {what} of {listed([short(label) for label in without], _NAMED)}, so nothing tells how well that is learnt"
+    if without := [short(label) for label, count in zip(part.labels, part.counts, strict=True) if not count]:
+        yield f"note: no picture is {what} of {listed(without, _NAMED)}, so nothing tells how well that is learnt"
 
 
 def _about_counts(labels: Sequence[str], counts: Sequence[int], *, weighted: bool) -> Iterator[str]:
