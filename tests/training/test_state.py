@@ -366,7 +366,7 @@ def test_a_resumed_run_knows_its_history(data: LabelledPictures, tmp_path: Path)
 
 def test_other_crops_are_another_run_even_where_no_number_is_another(trained: Path, data: LabelledPictures) -> None:
     other = replace(PLAIN_RECIPE, augmentation=Varied())
-    with pytest.raises(UsageError, match=r"augmentation\.kind random crops, not varied pictures\. Resume with"):
+    with pytest.raises(UsageError, match=r"augmentation\.kind random crops, not varied pictures\. Train on from"):
         TrainingRun(start(), data, other, trained, device=CPU).resume()
 
 
