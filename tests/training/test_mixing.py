@@ -26,7 +26,7 @@ def test_the_part_is_the_share_of_pixels_that_show_the_other(batch: Batch) -> No
         assert other == (own - 1) % 6
         assert set(np.unique(pixels)) <= {own, other}
         assert (pixels == other).mean() == pytest.approx(part)
-    assert 0 < np.count_nonzero(mixed.part)
+    assert np.count_nonzero(mixed.part) > 0
 
 
 def test_a_share_of_none_leaves_all_as_they_were(batch: Batch) -> None:
