@@ -121,6 +121,27 @@ def test_a_run_imports_the_command_that_is_asked_for_alone(arguments: list[str],
     assert imported & {"models", "job", "train"} == commands
 
 
+def test_garbage_is_collected_from_the_first_picture_on() -> None:
+    script = (
+        "import gc, sys\n"
+        "from unittest.mock import patch\n"
+        "from vithybrid_cli.commands.app import main\n"
+        "from vithybrid_cli.images.read import PixelReader\n"
+        "seen, read = [], PixelReader.read\n"
+        "def noting(*arguments):\n"
+        "    seen.append(gc.isenabled())\n"
+        "    return read(*arguments)\n"
+        f"sys.argv[1:] = {CLASSIFY!r}\n"
+        "try:\n"
+        "    with patch.object(PixelReader, 'read', noting):\n"
+        "        main()\n"
+        "finally:\n"
+        "    print(seen, file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[True]"
+
+
 def imported_by(*arguments: str) -> set[str]:
     """The modules that the program has imported when it ends, those within packages aside."""
     script = (

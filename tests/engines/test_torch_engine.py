@@ -510,6 +510,12 @@ def test_the_vendor_of_a_processor_alone_decides_how_linear_layers_are_computed(
         assert convolutions_are_faster(Processor(vendor, "25/17", instructions)) is expected
 
 
+def test_pointwise_linears_share_their_weights_also_in_channels_last() -> None:
+    linear = nn.Linear(24, 16)
+    moved = PointwiseLinear(linear).to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
+    assert moved.weight.data_ptr() == linear.weight.data_ptr()
+
+
 def linears_of(network: nn.Module) -> list[type[nn.Module]]:
     """The kinds of the linear layers of an encoder."""
     assert isinstance(network, VisionTransformer)
