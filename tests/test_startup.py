@@ -73,13 +73,14 @@ def test_help_of_embed_takes_no_more_than_that_of_classify() -> None:
 def test_one_picture_with_the_built_in_model_takes_little_more_than_importing_torch(
     beside_torch: dict[str, float],
 ) -> None:
-    # 1.3 where this was written; with torch's compiler imported (`torch._dynamo`) it would be 2.2
-    assert beside_torch["torch"] <= 1.8
+    # 1.1 where this was written; if the garbage collector looked on, it would be 1.3, and with torch's compiler
+    # imported (`torch._dynamo`) 2
+    assert beside_torch["torch"] <= 1.6
 
 
 def test_one_picture_on_openvino_takes_less_than_importing_torch(beside_torch: dict[str, float]) -> None:
-    # 0.45 where this was written; with torch imported, for whatever reason, it would be more than 1
-    assert beside_torch["openvino"] < 1
+    # 0.31 where this was written; with torch imported, for whatever reason, it would be more than 1
+    assert beside_torch["openvino"] < 0.8
 
 
 def test_openvino_with_a_converted_network_does_without_torch() -> None:
