@@ -181,7 +181,6 @@ def train(
         freeze=freeze,
         class_weights=class_weights,
         seed=seed,
-        goes_on=model is not None,
     )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         how = Running(model=model or config or BUILT_IN, revision=revision, offline=offline)

@@ -28,16 +28,11 @@ Make = Callable[[Image.Image, int], Pixels]  # an RGB image and its index → ui
 
 @dataclass(frozen=True, slots=True)
 class Batch:
-    """Pictures uint8 [N, H, W, 3], their class indices [N], and those that could not be read.
-
-    Where pictures are mixed, each shows in a ``part`` [N] of it the class index among ``others`` [N].
-    """
+    """Pictures uint8 [N, H, W, 3], their class indices [N], and those that could not be read."""
 
     pixels: Pixels
     targets: npt.NDArray[np.int64]
     unreadable: tuple[Unreadable, ...]
-    others: npt.NDArray[np.int64] | None = None
-    part: npt.NDArray[np.float32] | None = None
 
 
 def training_batches(

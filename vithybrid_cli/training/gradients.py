@@ -45,19 +45,11 @@ class Loss:
 
     def part(self, batch: Batch, chosen: npt.NDArray[np.intp]) -> Tensor:
         """What the pictures ``chosen`` add to the mean loss of their batch."""
+        targets = torch.from_numpy(batch.targets[chosen]).to(self._device)
         logits = self.logits(batch.pixels[chosen])
-        losses = self._losses(logits, batch.targets[chosen])
-        if batch.others is not None and batch.part is not None:
-            part = torch.from_numpy(batch.part[chosen]).to(self._device)
-            losses = losses.lerp(self._losses(logits, batch.others[chosen]), part)
-        # By the pictures, not by their weights: else one would count the less, the rarer the labels of its batch are.
-        return losses.sum() / len(batch.targets)
-
-    def _losses(self, logits: Tensor, indices: npt.NDArray[np.int64]) -> Tensor:
-        """How wrong each picture is if it shows these labels, times their weights, [N]."""
-        targets = torch.from_numpy(indices).to(self._device)
         losses = F.cross_entropy(logits, targets, label_smoothing=self._smoothing, reduction="none")
-        return losses * self._label_weights[targets]
+        # By the pictures, not by their weights: else one would count the less, the rarer the labels of its batch are.
+        return (losses * self._label_weights[targets]).sum() / len(batch.targets)
 
 
 def set_gradients(

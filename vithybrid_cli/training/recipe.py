@@ -19,7 +19,6 @@ class Recipe:
     beta2: float = 0.999  # of AdamW
     warmup_epochs: float = 0.5
     label_smoothing: float = 0.1
-    mixed: float = 0.0  # share of the pictures that show another one in a part; see `vithybrid_cli.training.mixing`
     alternate_flips: bool = False  # each picture is flipped every other epoch, rather than by chance
     clip: float | None = None  # the largest norm of a step's gradient
     average_epochs: float = 0.0  # how far back the average of weights reaches that is written; 0: there is none
@@ -59,9 +58,6 @@ FINETUNE = Recipe(
 )
 
 
-_MIXED = 0.5  # share of the pictures, where training from random weights is over
-
-
 def recipe_for(
     name: RecipeName,
     pictures: int,
@@ -72,12 +68,8 @@ def recipe_for(
     freeze: Freeze | None = None,
     class_weights: bool = False,
     seed: int = 0,
-    goes_on: bool = False,
 ) -> Recipe:
     """The recipe of this ``name`` for so many pictures, with what is given instead of its own.
-
-    Whoever ``goes_on`` with it from weights that have learnt has half of the pictures mixed: to learn the same ones by
-    heart takes longer then, and what is learnt is more.
 
     The inner matrices learn from random weights, and the head in tuning, at rates in proportion to ``learning_rate``.
     """
@@ -96,7 +88,6 @@ def recipe_for(
         head_rate=_in_proportion(recipe.head_rate, highest / recipe.learning_rate),
         freeze=freeze,
         class_weights=class_weights,
-        mixed=_MIXED if goes_on and name is RecipeName.SCRATCH else recipe.mixed,
         seed=seed,
     )
 

@@ -24,7 +24,6 @@ from vithybrid_cli.training.batches import Batch, steps_of, training_batches
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.gradients import PARTS, Loss, parts_of, set_gradients
 from vithybrid_cli.training.held_out import Measured, measured
-from vithybrid_cli.training.mixing import cut_mixed
 from vithybrid_cli.training.muon import Muon
 from vithybrid_cli.training.network import learning, take_size, takes_any_size
 from vithybrid_cli.training.optimizers import optimizers
@@ -128,8 +127,6 @@ class Trainer:
                 done = self._done(epoch, index)
                 self._set_rates(done)
                 count = len(batch.targets)
-                if recipe.mixed:
-                    batch = cut_mixed(batch, recipe.mixed, np.random.default_rng((recipe.seed, epoch, index, 2)))
                 with self._moving(done) as moving:
                     total += count * self._step(batch, moving, threads) if count else 0.0
                 pictures += count
