@@ -1,7 +1,8 @@
 # make demo          install into .venv and label examples/ with the built-in model
 # make test          everything that has to pass before a change lands
 # make test-lowest   the same tests with the oldest libraries that pyproject.toml allows
-# make docs          write anew what is generated in docs/: the command reference and the pictures of terminals
+# make docs          write anew what is generated in docs/ and README.md: the command reference, the pictures of terminals,
+#                    and what the commands that are shown print
 PYTHON ?= python3.11
 BIN := .venv/bin
 PEERS := .venv-peers/bin
@@ -16,9 +17,10 @@ demo: .venv/installed
 	@echo "tiny knows ten labels, and these pictures show none of them. Each still gets the label that fits best:"
 	$(BIN)/vithybrid classify examples/unknown -m tiny -k 3 --format table
 
-docs: .venv/installed
+docs: .venv/developer
 	$(BIN)/python scripts/reference.py docs/commands.md
 	$(BIN)/python scripts/terminal.py docs
+	$(BIN)/python scripts/outputs.py
 
 # On all cores, and a file of tests by one process, since what it sets up is shared within it. The order is that of
 # tests/conftest.py, with the longest files first, and not that of how many tests a file has.

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from PIL import Image
 from places import GOLDENS, PEER_SCRIPTS
+from shell import DISPLAY
 from typer.main import get_command
 
 if TYPE_CHECKING:
@@ -42,9 +43,6 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 _CACHE = tempfile.TemporaryDirectory(prefix="vithybrid-tests-")
 os.environ["VITHYBRID_CACHE"] = _CACHE.name
 
-# What a developer's shell or a CI service says about colours and widths. Typer and rich believe it, in part when they
-# are imported, and then write escape codes into pipes and other line breaks into messages.
-DISPLAY = {"FORCE_COLOR", "GITHUB_ACTIONS", "NO_COLOR", "PY_COLORS", "TERMINAL_WIDTH", "TTY_COMPATIBLE"}
 # A token, mirror or proxy of the caller's would show in messages about the hub, and lead away from the local server.
 PROXIES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
 

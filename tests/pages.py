@@ -9,15 +9,29 @@ from pathlib import Path
 from places import ROOT
 
 FENCED = re.compile(r"^```(\w+)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+SHOWN = re.compile(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", re.MULTILINE)  # a command, and the lines below it
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A line after ``$``, what is shown below it, and the exit code that a following ``echo $?`` shows."""
+    """A line after ``$``, what is shown below it, and the exit code that a following ``echo $?`` shows.
+
+    ``where``: from and to which character of the page the output stands.
+    """
 
     text: str
-    output: str = ""
+    output: str
+    where: tuple[int, int]
     exit_code: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Snippet:
+    """A block of Python and what it prints: the text block that follows it, if one does; ``where`` as of a command."""
+
+    text: str
+    output: str
+    where: tuple[int, int]
 
 
 @dataclass(frozen=True)
@@ -43,21 +57,22 @@ class Page:
     @cached_property
     def fenced(self) -> list[tuple[str, str]]:
         """Language and text of each fenced block, in their order."""
-        return FENCED.findall(self.text)
+        return [(block[1], block[2]) for block in self._blocks]
 
     @cached_property
     def commands(self) -> list[Command]:
         """The commands of all console blocks, in their order."""
-        return [command for language, text in self.fenced if language == "console" for command in _commands(text)]
+        return [command for block in self._blocks if block[1] == "console" for command in _commands(block)]
 
     @cached_property
-    def snippets(self) -> list[tuple[str, str]]:
-        """Each block of Python with what it prints: the text block that follows it, if one does."""
-        blocks = [*self.fenced, ("", "")]
-        pairs = pairwise(blocks)
-        return [
-            (code, after if kind == "text" else "") for (language, code), (kind, after) in pairs if language == "python"
-        ]
+    def snippets(self) -> list[Snippet]:
+        """The blocks of Python, in their order."""
+        blocks = [*self._blocks, None]
+        return [_snippet(block, after) for block, after in pairwise(blocks) if block and block[1] == "python"]
+
+    @cached_property
+    def _blocks(self) -> list[re.Match[str]]:
+        return list(FENCED.finditer(self.text))
 
     @cached_property
     def anchors(self) -> set[str]:
@@ -88,14 +103,21 @@ def code(text: str) -> list[str]:
     return re.findall("`([^`]+)`", text)
 
 
-def _commands(block: str) -> list[Command]:
+def _commands(block: re.Match[str]) -> list[Command]:
     found: list[Command] = []
-    for text, output in re.findall(r"^\$ (.+)\n((?:(?!\$ ).*\n)*)", block, re.MULTILINE):
+    for shown in SHOWN.finditer(block.string, *block.span(2)):
+        text, output = shown.groups()
         if text == "echo $?":
             found[-1] = replace(found[-1], exit_code=int(output))
         else:
-            found.append(Command(text, output))
+            found.append(Command(text, output, shown.span(2)))
     return found
+
+
+def _snippet(block: re.Match[str], after: re.Match[str] | None) -> Snippet:
+    if after is None or after[1] != "text":
+        return Snippet(block[2], "", (block.end(), block.end()))
+    return Snippet(block[2], after[2], after.span(2))
 
 
 README = Page(ROOT / "README.md")

@@ -2,7 +2,6 @@
 
 import functools
 import re
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,9 +10,10 @@ from typing import Any
 from xml.etree import ElementTree
 
 import pytest
-from pages import CONTRIBUTING, DOCS, PAGES, README, REFERENCE, Command, Page, code
+from page_runs import run_commands, run_snippets, runs_here
+from pages import CONTRIBUTING, DOCS, PAGES, README, REFERENCE, Page, code
 from places import PACKAGE, ROOT
-from shell import make_workplace, run
+from shell import make_workplace
 from test_layers import LAYERS
 from typer.main import get_command
 
@@ -24,15 +24,6 @@ from vithybrid_cli.evaluation.rows import KINDS
 from vithybrid_cli.hub import catalog
 
 MAX_WORDS_OF_README = 1500
-# What is not run here, and by which words it is known.
-NEEDS_PACKAGES = re.compile(r"^(make|python3 -m venv|\. \.venv/bin/activate|pip)\b")
-NEEDS_DOWNLOAD = re.compile(
-    r"base-384|nsfw|google/|cifar-10-binary|vithybrid (classify|embed|evaluate|explain) (?!.*-m )"
-)
-TAKES_LONG = re.compile(r"vithybrid (bench (?!.*--seconds 0\.1)|train (?!.*--epochs 2))")
-SUPPOSES_MORE = re.compile(
-    r"photos/held-out|runs/old|jobs/|cifar10/data|report labels\.(csv|parquet)"
-)  # which no page makes
 OPTIONS_OF_OTHERS = {"--constraint"}  # pip's
 OPTIONS_OF_ALL = {"--help", "--install-completion", "--show-completion", "--version"}
 BLOCKS = re.compile("[█▏▎▍▌▋▊▉]")
@@ -61,12 +52,6 @@ def subcommands() -> set[str]:
     }
 
 
-def runs_here(command: Command) -> bool:
-    """Whether it needs neither a package index nor a download, and ends soon."""
-    reasons = (NEEDS_PACKAGES, NEEDS_DOWNLOAD, TAKES_LONG, SUPPOSES_MORE)
-    return not any(reason.search(command.text) for reason in reasons)
-
-
 def loosely(output: str) -> tuple[list[str], list[float]]:
     """The text of an output without bars, and its scores, both percentages and shares as shares."""
     shares = re.sub(r"([\d.]+)%", lambda found: str(float(found[1]) / 100), output)
@@ -85,30 +70,18 @@ def assert_alike(printed: str, shown: str) -> None:
 @pytest.mark.parametrize("page", [pytest.param(page, id=page.name) for page in PAGES if page.fenced])
 def test_a_page_does_what_it_says_from_top_to_bottom(page: Page, tmp_path: Path) -> None:
     workplace, without_jq = make_workplace(tmp_path), []
-    for command in filter(runs_here, page.commands):
-        if "| jq " in command.text and shutil.which("jq") is None:
+    for command, done in run_commands(page, workplace):
+        if done is None:
             without_jq.append(command.text)
             continue
-        is_table = "%" in command.output and "--format" not in command.text  # what a terminal shows
-        done = run(command.text + " --format table" * is_table, workplace)
         assert (command.text, done.returncode, done.stderr) == (command.text, command.exit_code, done.stderr)
         if command.output:
             assert_alike(done.stdout, command.output)
-    run_snippets(page, workplace)
+    for snippet, printed in run_snippets(page, workplace):
+        assert bool(snippet.output) == ("print(" in snippet.text), f"{page.name} shows all that is printed:\n{snippet}"
+        assert_alike(printed, snippet.output)
     if without_jq:
         pytest.skip(f"jq is not installed; all but these were run: {without_jq}")
-
-
-def run_snippets(page: Page, workplace: Path) -> None:
-    """Run the Python of a page as one script, since each block goes on with what those before it have made."""
-    border = "-- the end of a block --"
-    script = "".join(f"{snippet}\nprint({border!r})\n" for snippet, _ in page.snippets)
-    arguments = [sys.executable, "-W", "error::DeprecationWarning:__main__", "-c", script]
-    done = subprocess.run(arguments, cwd=workplace, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stderr
-    for printed, (snippet, shown) in zip(done.stdout.split(f"{border}\n"), page.snippets, strict=False):
-        assert bool(shown) == ("print(" in snippet), f"{page.name} shows all that is printed:\n{snippet}"
-        assert_alike(printed, shown)
 
 
 def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None:
