@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,7 @@ import numpy as np
 import pytest
 from own_terminal import Terminal
 from PIL import Image
-from places import EXAMPLES, GOLDENS
+from places import EXAMPLES, GOLDENS, PACKAGE
 from typer.testing import CliRunner
 
 from vithybrid_cli import Classifier
@@ -111,7 +112,27 @@ def test_the_score_is_that_of_classify_and_a_second_run_gives_the_same_bytes(tmp
     (expected,) = Classifier.from_pretrained("tiny", engine="torch").classify(CAT)
     assert [one["label"] for one in told["predictions"]] == [one.label for one in expected.predictions]
     assert told["score"] == pytest.approx(expected.predictions[0].score, abs=1e-4)
-    assert told["box"] == [89.35, 12.68, 361.65, 283.1]
+
+
+@pytest.mark.parametrize(
+    ("preparation", "box"),
+    [
+        pytest.param(
+            {"size": {"shortest_edge": 71}, "crop_size": 64, "do_center_crop": True},
+            [89.35, 12.68, 361.65, 283.1],
+            id="the middle",
+        ),
+        pytest.param(
+            {"size": {"height": 64, "width": 64}, "do_center_crop": False}, [0, 0, 451, 300], id="all, not in its shape"
+        ),
+    ],
+)
+def test_the_box_is_what_the_model_asks_for(preparation: dict[str, Any], box: list[float], tmp_path: Path) -> None:
+    shutil.copytree(PACKAGE / "builtin" / "tiny", tmp_path / "model")
+    file = tmp_path / "model" / "preprocessor_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text(encoding="utf-8")) | preparation), encoding="utf-8")
+    (record,) = records(run(CAT, model=str(tmp_path / "model")).stdout)
+    assert record["explanation"]["box"] == box
 
 
 def test_a_pipe_gets_the_record_of_classify_with_the_map(pictures: Path) -> None:
@@ -273,7 +294,7 @@ def test_characters_show_the_map_beside_the_labels(monkeypatch: pytest.MonkeyPat
     lines = run(CAT, "--graphics", "blocks").stdout.splitlines()
     assert not any(ESCAPE in line for line in lines)
     assert re.search(r"  +.*cat\.png$", lines[0])
-    assert any(re.fullmatch(r" +[·░▒▓█]{9,} +█{5,}.? +90\.3%  cat", line) for line in lines)
+    assert any(re.fullmatch(r" +[·░▒▓█]{9,} +█{5,}.? +\d\d\.\d%  cat", line) for line in lines)
     assert any(line.endswith(f"map of cat by {AUTO}") for line in lines)
     assert all(_width(line) <= 100 for line in lines)
 
