@@ -17,6 +17,7 @@ from vithybrid_cli.errors import ModelError
 from vithybrid_cli.hub import catalog
 from vithybrid_cli.model.build import build
 from vithybrid_cli.model.config import BitClassifierConfig, VitConfig
+from vithybrid_cli.model.outputs import outputs
 
 # Millions of parameters. All but the base-sized DINO's: the column ``param_count`` of timm's results-imagenet.csv
 # and, for vit_small_patch8_224, which it has from DINO and without a head, of its benchmarks
@@ -129,13 +130,13 @@ def test_base_384_has_each_parameter_of_the_published_file() -> None:
 
 @every_entry
 def test_the_work_for_one_picture_is_what_the_network_does(entry: catalog.Entry) -> None:
-    """But for most of the last layer, which is an eleventh at most and not computed for tokens that nothing reads."""
+    """With all tokens of the last layer, which are computed where they are asked for; timm counts a little more."""
     config = config_of(entry)
     with torch.device("meta"), torch.no_grad(), FlopCounterMode(display=False) as counter:
-        build(config, "eager")(torch.empty(1, 3, *config.image_size))
+        outputs(build(config, "eager"), torch.empty(1, 3, *config.image_size))
     gmacs = counter.get_total_flops() / 2e9  # a multiplication and an addition each
     assert entry.gmacs is not None
-    assert gmacs * 0.99 < entry.gmacs < gmacs * 1.1
+    assert gmacs * 0.99 < entry.gmacs < gmacs * 1.04
 
 
 @every_entry
