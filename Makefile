@@ -1,8 +1,8 @@
 # make demo          install into .venv and label examples/ with the built-in model
 # make test          everything that has to pass before a change lands
 # make test-lowest   the same tests with the oldest libraries that pyproject.toml allows
-# make docs          write anew what is generated in docs/ and README.md: the command reference, the pictures of terminals,
-#                    and what the commands that are shown print
+# make docs          write anew what is generated in docs/ and README.md: the command reference, the pictures of terminals
+#                    and of maps, and what the commands that are shown print
 PYTHON ?= python3.11
 BIN := .venv/bin
 PEERS := .venv-peers/bin
@@ -20,6 +20,7 @@ demo: .venv/installed
 docs: .venv/developer
 	$(BIN)/python scripts/reference.py docs/commands.md
 	$(BIN)/python scripts/terminal.py docs
+	$(BIN)/python scripts/sheet.py docs
 	$(BIN)/python scripts/outputs.py
 
 # On all cores, and a file of tests by one process, since what it sets up is shared within it. The order is that of
