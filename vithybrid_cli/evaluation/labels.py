@@ -46,7 +46,7 @@ def finder(labels: Sequence[str]) -> Callable[[str], Sequence[int]]:
     called_whole, called_first = _positions(called), _positions(label.split(",")[0] for label in called)
 
     def find(folder: str) -> Sequence[int]:
-        name = _normal(folder)
+        name = normal(folder)
         found = whole.get(name) or numbers.get(name) or first.get(name)
         if not found and (wnid := wordnet_id(name)):
             found = of_id(wnid)
@@ -75,11 +75,11 @@ def _positions(names: Iterable[str]) -> Mapping[str, Sequence[int]]:
     """Where each name occurs."""
     positions: defaultdict[str, list[int]] = defaultdict(list)
     for index, name in enumerate(names):
-        positions[_normal(name)].append(index)
+        positions[normal(name)].append(index)
     return positions
 
 
-def _normal(name: str) -> str:
+def normal(name: str) -> str:
     """One form for names that look the same: macOS decomposes the accents in folder names, labels seldom do."""
     return unicodedata.normalize("NFC", name).strip()
 

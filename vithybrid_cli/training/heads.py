@@ -1,7 +1,6 @@
 """Which rows of a model's head a head for other labels takes over: those of labels that it knows by name already."""
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -10,8 +9,9 @@ import torch
 from torch import Tensor
 
 from vithybrid_cli.errors import counted, listed, short
-from vithybrid_cli.evaluation.labels import finder
+from vithybrid_cli.evaluation.labels import finder, normal
 from vithybrid_cli.evaluation.wordnet import described
+from vithybrid_cli.training.labels import plain
 
 _NAMED_LABELS = 10  # that a summary spells out
 _ASIDE = re.compile(r"\(.*?\)")  # as in "kite (bird of prey)"
@@ -85,7 +85,7 @@ def head_for(labels: Sequence[str], known: Sequence[str]) -> Head:
     found = {label: tuple(candidates(label)) for label in labels}
     taken = {rows[0] for rows in found.values() if len(rows) == 1}
     for label, rows in found.items():
-        left = [row for row in rows if row not in taken and _normal(known[row]) == _normal(label)]
+        left = [row for row in rows if row not in taken and normal(known[row]) == normal(label)]
         if len(rows) > 1 and len(left) == 1 and len(set(rows) - taken) == 1:
             found[label] = (left[0],)
     wanted: defaultdict[int, list[str]] = defaultdict(list)
@@ -100,21 +100,21 @@ def _chosen(claims: Sequence[str], known: str) -> str | None:
     """Which of the labels that may be the ``known`` one it is: the only one, or the one of just that name."""
     if len(claims) == 1:
         return claims[0]
-    same = [label for label in claims if _normal(label) == _normal(known)]
+    same = [label for label in claims if normal(label) == normal(known)]
     return same[0] if len(same) == 1 else None
 
 
 def _candidates(known: Sequence[str]) -> Callable[[str], Sequence[int]]:
     """A function from a label to the indices of the ``known`` ones that it may be."""
     names = [(label, meaning) if (meaning := described(label)) else (label,) for label in known]
-    exact = _positions(({_normal(one) for name in all_ for one in _whole_and_first(name)}) for all_ in names)
-    plain = _positions(({_plain(one) for name in all_ for one in _whole_and_first(name)}) for all_ in names)
-    other = _positions(({_plain(_ASIDE.sub("", one)) for name in all_ for one in name.split(",")}) for all_ in names)
+    exact = _positions(({normal(one) for name in all_ for one in _whole_and_first(name)}) for all_ in names)
+    spelt = _positions(({plain(one) for name in all_ for one in _whole_and_first(name)}) for all_ in names)
+    other = _positions(({plain(_ASIDE.sub("", one)) for name in all_ for one in name.split(",")}) for all_ in names)
     otherwise = finder(known)
 
     def find(label: str) -> Sequence[int]:
-        found = exact.get(_normal(label)) or plain.get(_plain(label)) or other.get(_plain(label))
-        return found or (otherwise(label) if _plain(label) and not label.strip().isdecimal() else ())
+        found = exact.get(normal(label)) or spelt.get(plain(label)) or other.get(plain(label))
+        return found or (otherwise(label) if plain(label) and not label.strip().isdecimal() else ())
 
     return find
 
@@ -131,16 +131,6 @@ def _positions(names: Iterable[Iterable[str]]) -> Index:
             if name:
                 positions[name].append(index)
     return positions
-
-
-def _normal(name: str) -> str:
-    """One form for names that look the same: macOS decomposes the accents in folder names, labels seldom do."""
-    return unicodedata.normalize("NFC", name).strip()
-
-
-def _plain(name: str) -> str:
-    """One spelling: "Egyptian_cat" is "egyptian cat"."""
-    return re.sub(r"[\s_-]+", " ", _normal(name).casefold()).strip()
 
 
 def _zeros(labels: int, width: int) -> dict[str, Tensor]:

@@ -1,12 +1,12 @@
 """The labels that names of folders, or those in archives and tables, stand for, and what is odd about them."""
 
 import re
-import unicodedata
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from vithybrid_cli.errors import UsageError, listed
+from vithybrid_cli.evaluation.labels import normal
 from vithybrid_cli.items import Item
 from vithybrid_cli.sources.labelled import Labelled
 from vithybrid_cli.sources.survey import Survey
@@ -20,7 +20,7 @@ def label_of(name: str) -> str:
 
     Blanks around it go, too. `vithybrid evaluate` finds a label by either form, and could not tell two such apart.
     """
-    return unicodedata.normalize("NFC", name).strip() or name
+    return normal(name) or name
 
 
 def labels_of(names: Sequence[str]) -> tuple[str, ...]:
@@ -66,16 +66,16 @@ def told_apart(names: Iterable[str]) -> Iterator[str]:
     of_label = _grouped(names, label_of)
     if one := [label for label, several in of_label.items() if len(several) > 1]:
         yield f"names that differ only in blanks around them, or in how accents are stored, are one label: {_some(one)}"
-    for several in _grouped(of_label, _plain).values():
+    for several in _grouped(of_label, plain).values():
         if len(several) > 1:
             yield f"labels that differ only in case, blanks or hyphens stay apart: {_some(several)}"
 
 
 def require_well_spelt(unknown: Sequence[str], missing: Sequence[str], where: str) -> None:
     """Raise UsageError where an unknown label is another spelling of one of which there are no pictures else."""
-    plain = {_plain(label): label for label in missing}
+    spelt = {plain(label): label for label in missing}
     for name in unknown:
-        if (meant := plain.get(_plain(label_of(name)))) is not None:
+        if (meant := spelt.get(plain(name))) is not None:
             cause = f"{where} has the label {name}, which is not trained, while {meant} is."
             raise UsageError(cause, "Write them alike if they are the same label, and leave it out if not.")
 
@@ -87,9 +87,9 @@ def _grouped(names: Iterable[str], key: Callable[[str], str]) -> dict[str, list[
     return groups
 
 
-def _plain(label: str) -> str:
+def plain(name: str) -> str:
     """One spelling: "Egyptian_cat" is "egyptian cat"."""
-    return re.sub(r"[\s_-]+", " ", label.casefold()).strip()
+    return re.sub(r"[\s_-]+", " ", normal(name).casefold()).strip()
 
 
 def _some(labels: Sequence[str]) -> str:
