@@ -21,6 +21,7 @@ from vithybrid_cli.output.destination import opened
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import located
 from vithybrid_cli.runs.training.held_out import HeldOut
+from vithybrid_cli.runs.training.overlap import overlap
 from vithybrid_cli.runs.training.start import (
     has_begun,
     measured_between,
@@ -196,7 +197,8 @@ def train(
             dtype=torch_dtype(weights_dtype),
             workers=workers or available_cores(),
         )
-        about = About(name, how.model, chooser, test, held_out, folder, sized=batch_size is not None)
+        both = overlap(test, data, chooser, same_place=held_out == folder)
+        about = About(name, how.model, chooser, test, held_out, both, sized=batch_size is not None)
         if resume and has_begun(output):
             run.resume()
         all_read = train_to_the_end(run, about, watch)

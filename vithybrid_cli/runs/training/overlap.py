@@ -30,13 +30,19 @@ class Overlap:
 
 
 def overlap(
-    test: "LabelledPictures", trained: "LabelledPictures", chooser: "LabelledPictures | None", *, same_place: bool
+    test: "LabelledPictures | None",
+    trained: "LabelledPictures",
+    chooser: "LabelledPictures | None",
+    *,
+    same_place: bool,
 ) -> Overlap:
-    """How many files of ``test`` are in the others, whatever path or link leads to them.
+    """How many files of ``test`` are in the others, whatever path or link leads to them; each is looked up.
 
     ``same_place`` says that it comes from where they come from. That tells for what can be read from its beginning to
     its end alone, whose pictures a test does not keep.
     """
+    if test is None:
+        return Overlap()
     choosing = () if chooser is None else chooser.items
     if same_place and len(test.items) < len(test.targets):
         return Overlap(len(trained.items), len(choosing))

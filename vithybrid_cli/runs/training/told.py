@@ -3,7 +3,7 @@
 import math
 import shlex
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,7 +11,7 @@ from vithybrid_cli.choices import Freeze, RecipeName
 from vithybrid_cli.errors import counted, listed, option, short
 from vithybrid_cli.evaluation.figures import Confusion, LabelMetrics, Metrics
 from vithybrid_cli.output.duration import duration
-from vithybrid_cli.runs.training.overlap import Overlap, overlap
+from vithybrid_cli.runs.training.overlap import Overlap
 from vithybrid_cli.runs.training.unreadable import unreadable_line
 
 if TYPE_CHECKING:
@@ -36,7 +36,8 @@ class About:
     """What the user chose: the recipe, the model that it starts from, and what is held out.
 
     ``chooser`` are the pictures that are held out to choose the epoch, ``test`` those that come from ``tested`` and are
-    only measured; ``trained`` is where those to train on come from. ``sized``: batches are as large as the user chose.
+    only measured; ``overlap`` is which of these are trained on, or choose. ``sized``: batches are as large as the user
+    chose.
     """
 
     recipe: RecipeName
@@ -44,7 +45,7 @@ class About:
     chooser: "LabelledPictures | None" = None
     test: "LabelledPictures | None" = None
     tested: str | None = None
-    trained: str | None = None
+    overlap: Overlap = field(default_factory=Overlap)
     sized: bool = False
 
 
@@ -100,7 +101,7 @@ def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
             f"note: that makes {counted(steps, 'step')} in all, which is few; a smaller {option('batch_size')} or "
             f"more {option('epochs')} give more"
         )
-    if words := overlap_of(run, about).words():
+    if words := about.overlap.words():
         yield f"note: of the test's pictures {words}, so it tells less of how good it is on others"
     if about.chooser is None and about.test is None:
         yield (
@@ -117,14 +118,6 @@ def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
             f"note: the rates of this recipe are made for random weights, and soon overwrite what {about.model} has "
             f"learnt; {option('recipe', 'finetune')} keeps more of it"
         )
-
-
-def overlap_of(run: "TrainingRun", about: About) -> Overlap:
-    """Which pictures to test on are also trained on, or choose the epoch."""
-    if about.test is None:
-        return Overlap()
-    same_place = None not in (about.tested, about.trained) and about.tested == about.trained
-    return overlap(about.test, run.trainer.data, about.chooser, same_place=same_place)
 
 
 def _per_step(pictures: int, steps: int) -> str:
@@ -211,7 +204,7 @@ def at_the_end(run: "TrainingRun", about: About, metrics: Metrics | None) -> Ite
     if metrics is None or not metrics.pictures:
         yield _line("accuracy", "not measured, since no picture was held out")
     else:
-        yield _line("accuracy", _accuracy(metrics, about, overlap_of(run, about)))
+        yield _line("accuracy", _accuracy(metrics, about))
         if weakest := list(_weakest(metrics)):
             yield _line("weakest", "; ".join(weakest))
     if kept is not None and run.choosing:
@@ -238,7 +231,7 @@ def _kept(run: "TrainingRun", kept: "Epoch") -> str:
     return f"epoch {kept.number} of {total}, the last"
 
 
-def _accuracy(metrics: Metrics, about: About, both: Overlap) -> str:
+def _accuracy(metrics: Metrics, about: About) -> str:
     low, high = metrics.top1_interval or (0.0, 1.0)
     pictures = counted(metrics.pictures, "held-out picture" if about.tested is None else "picture")
     where = "" if about.tested is None else f" of {about.tested}"
@@ -246,7 +239,7 @@ def _accuracy(metrics: Metrics, about: About, both: Overlap) -> str:
     said += _beside_a_fixed_answer(metrics, low)
     if about.tested is None:
         return f"{said}; they also chose the epoch, so expect a little less on others"
-    return f"{said}; but {words}, so expect less on others" if (words := both.words()) else said
+    return f"{said}; but {words}, so expect less on others" if (words := about.overlap.words()) else said
 
 
 def _beside_a_fixed_answer(metrics: Metrics, low: float) -> str:

@@ -12,7 +12,7 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.evaluation.figures import Metrics
 from vithybrid_cli.evaluation.intervals import wilson
 from vithybrid_cli.output.json_records import to_json
-from vithybrid_cli.runs.training.told import CURVE, FIGURES, About, overlap_of
+from vithybrid_cli.runs.training.told import CURVE, FIGURES, About
 from vithybrid_cli.runs.training.unreadable import unreadable_pictures
 
 if TYPE_CHECKING:
@@ -60,7 +60,7 @@ def training_record(run: "TrainingRun", about: About, measured: Metrics | None) 
         "start": {"model": about.model, "weights": "random" if run.head is None else "model"},
         "chosen_by": "held_out" if run.choosing else None,
         "measured_on": None if run.held_out is None else "held_out" if run.choosing else "test",
-        "test_overlap": None if about.test is None else asdict(overlap_of(run, about)),
+        "test_overlap": None if about.test is None else asdict(about.overlap),
         "labels": [
             {"label": label} | {name: count[number] for name, count in counts.items()}
             for number, label in enumerate(labels)
