@@ -112,6 +112,6 @@ def test_each_layer_learns_more_slowly_than_the_next_one_towards_the_head() -> N
 def test_matrices_are_orthogonalised_in_bfloat16_only_where_the_machine_computes_it(
     monkeypatch: pytest.MonkeyPatch, hardware: bool
 ) -> None:
-    monkeypatch.setattr(module, "has_bfloat16", lambda device: hardware)
+    monkeypatch.setattr(module, "gains_from_bfloat16", lambda device: hardware)
     (muon,) = (one for one in optimizers(small(), FULL_RECIPE) if isinstance(one, Muon))
     assert muon.dtype is (torch.bfloat16 if hardware else torch.float32)

@@ -18,6 +18,7 @@ from small_trainings import CONFIG, CPU, PLAIN_RECIPE, checkpoint, first_step, p
 from torch import Tensor, nn
 
 from vithybrid_cli.checkpoints.load import load_network
+from vithybrid_cli.engines.processor import Processor
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.model.config import VitConfig
@@ -25,7 +26,7 @@ from vithybrid_cli.training.augment import Pixels, RandomCrop
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.gradients import normalized
 from vithybrid_cli.training.network import learning, raw_weights, trainable_network
-from vithybrid_cli.training.precision import has_bfloat16
+from vithybrid_cli.training.precision import gains_from_bfloat16
 from vithybrid_cli.training.recipe import Recipe
 from vithybrid_cli.training.run import TrainingRun
 from vithybrid_cli.training.trainer import Trainer, label_weights
@@ -43,27 +44,31 @@ def trained(tmp_path_factory: pytest.TempPathFactory, data: LabelledPictures) ->
 
 
 @pytest.mark.parametrize(
-    ("capabilities", "expected"),
+    ("vendor", "capabilities", "expected"),
     [
-        pytest.param({"avx512_bf16": True, "amx_bf16": False}, True, id="AVX-512 with bfloat16"),
-        pytest.param({"avx512_bf16": False, "amx_bf16": True}, True, id="AMX"),
-        pytest.param({"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False, id="AVX-512 without"),
-        pytest.param({"architecture": "aarch64"}, False, id="another architecture"),
+        pytest.param("AuthenticAMD", {"avx512_bf16": True, "amx_bf16": False}, True, id="AMD's AVX-512 with bfloat16"),
+        pytest.param("GenuineIntel", {"avx512_bf16": True, "amx_bf16": False}, False, id="Intel's, at half the rate"),
+        pytest.param("GenuineIntel", {"avx512_bf16": True, "amx_bf16": True}, True, id="AMX"),
+        pytest.param(
+            "GenuineIntel", {"avx512_f": True, "avx512_bf16": False, "amx_bf16": False}, False, id="AVX-512 without"
+        ),
+        pytest.param("0x41", {"architecture": "aarch64"}, False, id="another architecture"),
     ],
 )
-def test_bfloat16_is_used_only_where_the_processor_has_it(
-    monkeypatch: pytest.MonkeyPatch, capabilities: dict[str, Any], expected: bool
+def test_bfloat16_is_used_only_where_the_processor_gains_from_it(
+    monkeypatch: pytest.MonkeyPatch, vendor: str, capabilities: dict[str, Any], expected: bool
 ) -> None:
     monkeypatch.setattr(torch.cpu, "get_capabilities", lambda: capabilities, raising=False)
-    assert has_bfloat16(CPU) is expected
-    assert has_bfloat16(torch.device("mps")) is False
+    monkeypatch.setattr(Processor, "read", lambda: Processor(vendor, "", ()))
+    assert gains_from_bfloat16(CPU) is expected
+    assert gains_from_bfloat16(torch.device("mps")) is False
 
 
 def test_a_torch_that_does_not_list_what_a_processor_can_do_finds_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = has_bfloat16(CPU)
+    found = gains_from_bfloat16(CPU)
     known = ("_is_avx512_bf16_supported", "_is_amx_tile_supported")
     monkeypatch.setattr(torch, "cpu", SimpleNamespace(**{name: getattr(torch.cpu, name) for name in known}))
-    assert has_bfloat16(CPU) is found
+    assert gains_from_bfloat16(CPU) is found
 
 
 @pytest.mark.parametrize("smoothing", [0.0, 0.1])

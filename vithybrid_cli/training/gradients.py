@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.training.augment import Pixels
 from vithybrid_cli.training.batches import Batch
-from vithybrid_cli.training.precision import has_bfloat16
+from vithybrid_cli.training.precision import gains_from_bfloat16
 
 # Of a batch on a CPU. Fixed, so that sums do not depend on the number of cores; with more, each is less efficient.
 PARTS = 4
@@ -34,7 +34,7 @@ class Loss:
     ) -> None:
         self._network, self._normalization, self._smoothing = network, normalization, smoothing
         self._label_weights, self._device = label_weights.to(device), device
-        self._bfloat16 = has_bfloat16(device)
+        self._bfloat16 = gains_from_bfloat16(device)
 
     def logits(self, pixels: Pixels) -> Tensor:
         """The outputs [N, C] in float32 for pictures uint8 [N, H, W, 3]."""

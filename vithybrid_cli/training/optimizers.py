@@ -12,7 +12,7 @@ from torch import nn
 from vithybrid_cli.model.vit import VisionTransformer
 from vithybrid_cli.training.muon import Muon
 from vithybrid_cli.training.network import learning
-from vithybrid_cli.training.precision import has_bfloat16
+from vithybrid_cli.training.precision import gains_from_bfloat16
 from vithybrid_cli.training.recipe import Recipe
 
 # In addition to all vectors, as in ``no_weight_decay`` of timm's ViT and BEiT.
@@ -51,7 +51,7 @@ def optimizers(network: VisionTransformer, recipe: Recipe) -> list[torch.optim.O
     if muon:
         assert recipe.matrix_rate is not None
         groups = list(_groups(muon, recipe, recipe.matrix_rate))
-        dtype = torch.bfloat16 if has_bfloat16(muon[0][1].device) else torch.float32
+        dtype = torch.bfloat16 if gains_from_bfloat16(muon[0][1].device) else torch.float32
         made.append(Muon(groups, recipe.matrix_rate, momentum=_MUON_MOMENTUM, dtype=dtype))
     return made
 

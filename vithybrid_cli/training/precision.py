@@ -1,17 +1,27 @@
-"""Whether a machine computes bfloat16 in hardware: training does so where it gains, and in float32 elsewhere."""
+"""Whether training gains from bfloat16 on a machine; elsewhere it is in float32."""
 
 from collections.abc import Mapping
 from typing import Any
 
 import torch
 
+from vithybrid_cli.engines.processor import Processor
 
-def has_bfloat16(device: torch.device) -> bool:
-    """Whether ``device`` computes bfloat16 in hardware rather than emulating it."""
+
+def gains_from_bfloat16(device: torch.device) -> bool:
+    """Whether ``device`` multiplies bfloat16 in hardware, and faster than float32.
+
+    Intel's processors do so in AMX tiles. Their AVX-512 multiplies bfloat16 half as fast as float32, where AMD's is
+    twice as fast (BENCHMARKS.md).
+    """
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
+    if device.type != "cpu":
+        return False
     capabilities = _cpu_capabilities()
-    return device.type == "cpu" and bool(capabilities.get("avx512_bf16") or capabilities.get("amx_bf16"))
+    if capabilities.get("amx_bf16"):
+        return True
+    return bool(capabilities.get("avx512_bf16")) and Processor.read().vendor != "GenuineIntel"
 
 
 def _cpu_capabilities() -> Mapping[str, Any]:
