@@ -16,6 +16,7 @@ from vithybrid_cli.engines import Engine
 from vithybrid_cli.engines.open import open_engine
 from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
 from vithybrid_cli.engines.openvino_runtime import openvino
+from vithybrid_cli.engines.processor import Processor
 from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import UsageError
 
@@ -117,7 +118,18 @@ def test_tf32_is_float32_that_a_gpu_computes_otherwise(opened_on: list[tuple[obj
 
 def test_a_shorter_type_runs_on_openvino_where_the_processor_has_it(monkeypatch: pytest.MonkeyPatch) -> None:
     capable_of(monkeypatch, "FP32", "BF16")
+    monkeypatch.setattr(Processor, "read", lambda: Processor("AuthenticAMD", "25/17", ("avx512_bf16",)))
     assert opened(dtype="bfloat16") is OpenVinoEngine
+
+
+def test_bfloat16_in_the_tiles_of_amx_runs_on_torch_unless_openvino_is_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    capable_of(monkeypatch, "FP32", "BF16")
+    monkeypatch.setattr(Processor, "read", lambda: Processor("GenuineIntel", "6/143", ("avx512_bf16", "amx_bf16")))
+    assert opened(dtype="bfloat16") is TorchEngine
+    assert opened(engine="openvino", dtype="bfloat16") is OpenVinoEngine
+    assert opened(dtype="float32") is OpenVinoEngine
     assert opened(dtype="float16") is TorchEngine
 
 

@@ -17,7 +17,14 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.batch_limit import BatchLimit
-from vithybrid_cli.engines.cpu_linear import PointwiseLinear, convolutions_are_faster, use_pointwise_linears
+from vithybrid_cli.engines.cpu_linear import (
+    PackedLinear,
+    PointwiseLinear,
+    can_pack,
+    convolutions_are_faster,
+    replace_linears,
+    suit_linears,
+)
 from vithybrid_cli.engines.processor import Processor
 from vithybrid_cli.engines.torch_devices import (
     choose_device,
@@ -37,7 +44,11 @@ SMALL = GOLDENS / "hf-hybrid-small"
 FAMILIES = ("hf-vit", "hf-deit", "hf-deit-distilled", "hf-beit", "hf-bit", "timm-hybrid", "jax-hybrid/R50+ViT.npz")
 FLOAT32_TOLERANCE = 1e-5  # of the largest logit
 # Of the largest logit, about twice what was measured (0.016 and 0.002): a rounded network, not another one.
-SHORT_TOLERANCES = [pytest.param("bfloat16", 0.04, id="bfloat16"), pytest.param("float16", 0.005, id="float16")]
+BFLOAT16_TOLERANCE = 0.04
+SHORT_TOLERANCES = [
+    pytest.param("bfloat16", BFLOAT16_TOLERANCE, id="bfloat16"),
+    pytest.param("float16", 0.005, id="float16"),
+]
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -519,13 +530,14 @@ def test_pointwise_linears_share_their_weights_also_in_channels_last() -> None:
 def linears_of(network: nn.Module) -> list[type[nn.Module]]:
     """The kinds of the linear layers of an encoder."""
     assert isinstance(network, VisionTransformer)
-    return [type(module) for module in network.blocks.modules() if isinstance(module, nn.Linear | PointwiseLinear)]
+    kinds = (nn.Linear, PointwiseLinear, PackedLinear)
+    return [type(module) for module in network.blocks.modules() if isinstance(module, kinds)]
 
 
 def test_all_linear_layers_of_an_encoder_become_convolutions_and_no_others() -> None:
     network = load_network(Checkpoint.read(SMALL))
     assert isinstance(network, VisionTransformer)
-    use_pointwise_linears(network)
+    replace_linears(network, PointwiseLinear)
     assert linears_of(network) == [PointwiseLinear] * 4 * len(network.blocks)
     assert isinstance(network.head, nn.Linear)
 
@@ -535,6 +547,57 @@ def test_an_engine_follows_that_rule() -> None:
     assert set(linears_of(engine_of(SMALL).network)) == {expected}
 
 
-def test_shorter_types_keep_their_linear_layers() -> None:
-    engine = engine_of(SMALL, "bfloat16")
-    assert not any(isinstance(module, PointwiseLinear) for module in engine.network.modules())
+def on(monkeypatch: pytest.MonkeyPatch, *instructions: str) -> None:
+    """Let this processor be one of Intel's that has these instructions."""
+    monkeypatch.setattr(Processor, "read", lambda: Processor("GenuineIntel", "6/143", instructions))
+
+
+@pytest.mark.parametrize("dtype", ["bfloat16", "float16"])
+def test_without_amx_shorter_types_keep_their_linear_layers(dtype: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "avx512_bf16")
+    assert set(linears_of(engine_of(SMALL, dtype).network)) == {nn.Linear}
+
+
+def test_this_torch_packs_weights() -> None:
+    assert can_pack(), "torch no longer has these operations: bfloat16 is an eighth slower on processors with AMX"
+
+
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="oneDNN has no bfloat16 here")
+@pytest.mark.parametrize("bias", [True, False])
+def test_a_packed_linear_layer_gives_what_the_layer_gives(bias: bool) -> None:
+    torch.manual_seed(0)
+    linear = nn.Linear(48, 96, bias=bias).bfloat16()
+    packed = PackedLinear(linear)
+    exact = nn.Linear(48, 96, bias=bias)
+    exact.load_state_dict(linear.float().state_dict())
+    for tokens in (torch.randn(1, 48), torch.randn(3, 17, 48), torch.randn(2, 5, 96)[..., :48]):
+        with torch.inference_mode():
+            actual, expected = packed(tokens.bfloat16()), exact(tokens.bfloat16().float())
+        assert actual.dtype is torch.bfloat16
+        torch.testing.assert_close(actual.float(), expected, rtol=2**-8, atol=2**-8)  # rounded once to bfloat16
+
+
+@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="oneDNN has no bfloat16 here")
+def test_with_amx_bfloat16_packs_the_weights_of_the_encoder(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "avx512_bf16", "amx_bf16")
+    engine = engine_of(golden, "bfloat16")
+    if isinstance(engine.network, VisionTransformer):
+        assert set(linears_of(engine.network)) == {PackedLinear}
+    pixels = pixels_for(engine)
+    assert relative_error(engine.run(pixels), reference_logits(golden, pixels)) <= BFLOAT16_TOLERANCE
+    suit_linears(network := load_network(Checkpoint.read(SMALL)), torch.bfloat16, Processor.read(), compiled=True)
+    assert set(linears_of(network)) == {nn.Linear}
+
+
+def test_a_torch_that_cannot_pack_keeps_the_layers(monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "avx512_bf16", "amx_bf16")
+    monkeypatch.setattr("vithybrid_cli.engines.cpu_linear.can_pack", lambda: False)
+    assert set(linears_of(engine_of(SMALL, "bfloat16").network)) == {nn.Linear}
+
+
+def test_with_amx_a_batch_of_bfloat16_has_twice_as_many_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
+    on(monkeypatch, "avx512_bf16")
+    usual = engine_of(SMALL, "bfloat16", threads=2).batch_size
+    on(monkeypatch, "avx512_bf16", "amx_bf16")
+    assert engine_of(SMALL, "bfloat16", threads=2).batch_size == 2 * usual
+    assert engine_of(SMALL, "float32", threads=2).batch_size == usual

@@ -13,6 +13,7 @@ from vithybrid_cli.choices import AttentionKind, Dtype, EngineKind, Feature
 from vithybrid_cli.cores import usable_processors
 from vithybrid_cli.engines import Engine
 from vithybrid_cli.engines.features import is_what_the_head_reads
+from vithybrid_cli.engines.processor import Processor
 from vithybrid_cli.errors import UsageError
 
 _NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
@@ -51,8 +52,8 @@ def open_engine(
     With a ``feature``, the engine gives that instead of logits. ``batch_size`` is that of the run, None the one that
     suits the device; ``batch_limit`` is what an earlier engine of the run found to fit into memory. ``threads`` compute
     it on a CPU, whatever OMP_NUM_THREADS says; None is as many as there are cores for this process.
-    ``auto`` is OpenVINO on a CPU if it is installed and can do what is asked for, else torch. Raises UsageError for
-    unknown names and for what is not there.
+    ``auto`` is the faster one of those that can do what is asked for: on a CPU OpenVINO, if it is installed, but torch
+    for bfloat16 in AMX's tiles. Raises UsageError for unknown names and for what is not there.
     """
     _require("engine", engine, EngineKind)
     _require("dtype", dtype, Dtype)
@@ -144,8 +145,11 @@ def _openvino_lacks(wanted: _Wanted) -> UsageError | None:
 
 
 def _suits_openvino(wanted: _Wanted) -> bool:
-    """Whether OpenVINO is installed and can do what is asked for; it is imported only if that is needed to know."""
-    if _openvino_lacks(wanted):
+    """Whether OpenVINO is installed, can do what is asked for, and is the faster one (BENCHMARKS.md).
+
+    It is imported only if that is needed to know.
+    """
+    if _openvino_lacks(wanted) or (wanted.dtype == Dtype.BFLOAT16 and Processor.read().has_amx):
         return False
     if importlib.util.find_spec("openvino") is None or (wanted.device == "auto" and _has_gpu()):
         return False

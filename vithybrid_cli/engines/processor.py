@@ -45,6 +45,11 @@ class Processor:
         return cls(vendor, "/".join(numbers), tuple(name for name in _INSTRUCTIONS if name in flags))
 
     @property
+    def has_amx(self) -> bool:
+        """Whether it multiplies bfloat16 in tiles, at about eight times the rate of float32."""
+        return "amx_bf16" in self.instructions
+
+    @property
     def environment(self) -> dict[str, str | int]:
         """This in the form of `Engine.environment`."""
         return {"processor": f"{self.vendor} {self.model}".strip(), "instructions": " ".join(self.instructions)}

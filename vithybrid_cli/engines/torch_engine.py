@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.batch_limit import BatchLimit
-from vithybrid_cli.engines.cpu_linear import convolutions_are_faster, use_pointwise_linears
+from vithybrid_cli.engines.cpu_linear import suit_linears
 from vithybrid_cli.engines.pool import Pool
 from vithybrid_cli.engines.processor import Processor
 from vithybrid_cli.engines.torch_devices import environment_of, granted_threads, set_tf32, use_threads
@@ -21,7 +21,8 @@ from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 
 # Pictures of 384×384 at once; a smaller picture allows proportionally more. On a CPU one for each core, within bounds:
-# more than that is slower (BENCHMARKS.md), as large temporary tensors are mapped into memory anew each time.
+# more than that is slower (BENCHMARKS.md), as large temporary tensors are mapped into memory anew each time. In AMX's
+# tiles two are faster than one.
 _LEAST_CPU_BATCH, _MOST_CPU_BATCH, _GPU_BATCH, _LARGEST_BATCH = 2, 8, 64, 256
 _BATCH_AREA = 384 * 384
 
@@ -65,10 +66,12 @@ class TorchEngine:
         self._threads = torch.get_num_threads()
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
         network.to(device, dtype)
-        if device.type == "cpu" and dtype is torch.float32 and convolutions_are_faster(Processor.read()):
-            use_pointwise_linears(network)
+        processor = Processor.read()
+        if device.type == "cpu":
+            suit_linears(network, dtype, processor, compiled=compiled)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
-        self.batch_size = batch_size or suitable_batch(device.type, self.image_size, threads or available_cores())
+        cores = (threads or available_cores()) * (2 if dtype is torch.bfloat16 and processor.has_amx else 1)
+        self.batch_size = batch_size or suitable_batch(device.type, self.image_size, cores)
         self._limit = limit or BatchLimit()
         self._compiled = _compiled(self.network, device) if compiled else None
         self._values = torch.from_numpy(normalization.table().ravel()).to(device)  # of red 0 … 255, green, blue
