@@ -52,7 +52,7 @@ def make(tmp_path: Path) -> Make:
 
     def made(data: LabelledPictures, held_out: LabelledPictures | None = None, **changes: Any) -> TrainingRun:
         choosing = changes.pop("choosing", True)
-        recipe = recipe_for(RecipeName.SCRATCH, len(data.items), **{"batch_size": 4, "epochs": 30, **changes})
+        recipe = recipe_for(RecipeName.SCRATCH, len(data.items), 32, **{"batch_size": 4, "epochs": 30, **changes})
         out = tmp_path / "out"
         return TrainingRun(start, data, recipe, out, device=torch.device("cpu"), held_out=held_out, choosing=choosing)
 

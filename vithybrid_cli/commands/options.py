@@ -146,7 +146,8 @@ Engine = Annotated[
     EngineKind,
     typer.Option(
         rich_help_panel=RUN_PANEL,
-        help="Library that runs the network. auto: openvino on a CPU if it is installed, else torch.",
+        help="Library that runs the network. auto: the faster one, which is openvino on a CPU if it is installed, but "
+        "torch for bfloat16 with AMX, and torch elsewhere.",
     ),
 ]
 Compile = Annotated[

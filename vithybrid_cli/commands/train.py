@@ -173,19 +173,20 @@ def train(
     read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
     data, chooser, test = pictures_for(folder, held_out, val_split, seed, read)
     name = recipe_name or (RecipeName.SCRATCH if model is None else RecipeName.FINETUNE)
-    recipe = recipe_for(
-        name,
-        len(data.items),
-        epochs=epochs,
-        batch_size=batch_size,
-        learning_rate=learning_rate,
-        freeze=freeze,
-        class_weights=class_weights,
-        seed=seed,
-    )
     with Stderr(quiet=quiet, no_progress=no_progress) as watch:
         how = Running(model=model or config or BUILT_IN, revision=revision, offline=offline)
         start = starting_point(located(how, watch), with_weights=model is not None)
+        recipe = recipe_for(
+            name,
+            len(data.items),
+            start.config.encoder.hidden_size,
+            epochs=epochs,
+            batch_size=batch_size,
+            learning_rate=learning_rate,
+            freeze=freeze,
+            class_weights=class_weights,
+            seed=seed,
+        )
         run = TrainingRun(
             start,
             data,

@@ -1,9 +1,11 @@
 """The recipes: everything that decides the result of a training run, apart from the pictures and the network."""
 
+import math
 from dataclasses import dataclass, replace
 
 from vithybrid_cli.choices import Freeze, RecipeName
 from vithybrid_cli.training.augment import RandomCrop, Varied
+from vithybrid_cli.training.batches import steps_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,21 +48,25 @@ SCRATCH = Recipe(
     small_epochs=0.6,
 )
 
+# For a network whose tokens have `_TUNED_WIDTH` numbers, and a folder of `_FEW_STEPS` batches or more.
 FINETUNE = Recipe(
     epochs=10,
     batch_size=32,
-    learning_rate=3e-4,
+    learning_rate=1e-3,
     augmentation=RandomCrop(min_area=0.5),
     clip=1.0,
     layer_decay=0.8,
     head_epochs=1.0,
     head_rate=3e-3,
 )
+_TUNED_WIDTH = 192  # that of the network with which these rates were found (BENCHMARKS.md, "Fine-tuning")
+_FEW_STEPS, _MOST_EPOCHS = 500, 30  # fewer steps in all, as BiT counts them (arXiv 1912.11370), take more epochs
 
 
 def recipe_for(
     name: RecipeName,
     pictures: int,
+    width: int,
     *,
     epochs: int | None = None,
     batch_size: int | None = None,
@@ -69,18 +75,20 @@ def recipe_for(
     class_weights: bool = False,
     seed: int = 0,
 ) -> Recipe:
-    """The recipe of this ``name`` for so many pictures, with what is given instead of its own.
+    """The recipe of this ``name`` for so many pictures and tokens of this ``width``, with what is given instead.
 
     The inner matrices learn from random weights, and the head in tuning, at rates in proportion to ``learning_rate``.
     """
-    recipe = SCRATCH if name is RecipeName.SCRATCH else FINETUNE
-    epochs = epochs or recipe.epochs
+    recipe = SCRATCH if name is RecipeName.SCRATCH else _finetune(width)
+    batch_size = min(batch_size or recipe.batch_size, pictures)
+    if epochs is None:
+        epochs = recipe.epochs if name is RecipeName.SCRATCH else _finetune_epochs(steps_of(pictures, batch_size))
     highest = recipe.learning_rate if learning_rate is None else learning_rate
     head_epochs = min(recipe.head_epochs, epochs / 2)
     return replace(
         recipe,
         epochs=epochs,
-        batch_size=min(batch_size or recipe.batch_size, pictures),
+        batch_size=batch_size,
         learning_rate=highest,
         matrix_rate=_in_proportion(recipe.matrix_rate, highest / recipe.learning_rate),
         warmup_epochs=min(recipe.warmup_epochs, (epochs - head_epochs) / 2),
@@ -90,6 +98,23 @@ def recipe_for(
         class_weights=class_weights,
         seed=seed,
     )
+
+
+def _finetune(width: int) -> Recipe:
+    """`FINETUNE` for tokens of this ``width``: wide networks take smaller steps.
+
+    The rate falls with the square of the width, so that of 768 has the 6e-5 at which MAE tunes ViT-B in batches of this
+    size (5e-4 for 256 pictures, arXiv 2111.06377, appendix A.1). A logit sums ``width`` products, so the head's rate
+    falls with the width itself.
+    """
+    share = _TUNED_WIDTH / width
+    rate = float(f"{FINETUNE.learning_rate * share**2:.2g}")
+    return replace(FINETUNE, learning_rate=rate, head_rate=_in_proportion(FINETUNE.head_rate, share))
+
+
+def _finetune_epochs(steps: int) -> int:
+    """How many epochs of so many ``steps`` each tune a network: more where they are few."""
+    return min(_MOST_EPOCHS, max(FINETUNE.epochs, math.ceil(_FEW_STEPS / steps)))
 
 
 def _in_proportion(rate: float | None, factor: float) -> float | None:
