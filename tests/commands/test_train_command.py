@@ -282,6 +282,18 @@ def test_a_finished_run_that_is_resumed_still_knows_what_was_unreadable(place: P
     assert (place / "out" / "training.json").read_bytes() == before
 
 
+def test_the_same_picture_under_two_labels_is_told_before_the_training_and_not_after_it(place: Path) -> None:
+    (place / "train" / "red" / "x.png").write_bytes((place / "train" / "blue" / "3.png").read_bytes())
+    said = (
+        "note: 1 picture is under several labels with the same content, which contradict each other: "
+        "train/blue/3.png (blue) is also train/red/x.png (red); remove what is under a wrong label\n"
+    )
+    done = train("-o", "out", "--no-progress")
+    assert said in done.stderr
+    assert done.stderr.index(said) < done.stderr.index("epoch 1 of 2")
+    assert said not in train("-o", "out", "--resume").stderr
+
+
 def test_unreadable_held_out_pictures_are_named_and_counted(place: Path) -> None:
     spoil("test/red/1.png")
     done = train("-o", "out", "--held-out", "test")

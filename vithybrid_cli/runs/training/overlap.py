@@ -46,7 +46,7 @@ def overlap(
     choosing = () if chooser is None else chooser.items
     if same_place and len(test.items) < len(test.targets):
         return Overlap(len(trained.items), len(choosing))
-    real = _real()
+    real = real_files()
     tested = {real(item) for item in test.items}
 
     def both(items: Iterable[Item]) -> int:
@@ -55,7 +55,7 @@ def overlap(
     return Overlap(both(trained.items), both(choosing))
 
 
-def _real() -> Callable[[Item], str]:
+def real_files() -> Callable[[Item], str]:
     """A function that gives the file of an item; each folder is looked up but once."""
     folder = lru_cache(maxsize=None)(os.path.realpath)
 

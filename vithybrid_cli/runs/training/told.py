@@ -11,6 +11,7 @@ from vithybrid_cli.choices import Freeze, RecipeName
 from vithybrid_cli.errors import counted, listed, option, short
 from vithybrid_cli.evaluation.figures import Confusion, LabelMetrics, Metrics
 from vithybrid_cli.output.duration import duration
+from vithybrid_cli.runs.training.copies import Copies
 from vithybrid_cli.runs.training.overlap import Overlap
 from vithybrid_cli.runs.training.unreadable import unreadable_line
 
@@ -37,7 +38,7 @@ class About:
 
     ``chooser`` are the pictures that are held out to choose the epoch, ``test`` those that come from ``tested`` and are
     only measured; ``overlap`` is which of these are trained on, or choose. ``sized``: batches are as large as the user
-    chose.
+    chose. ``copies`` are those among the pictures to train on and to choose by.
     """
 
     recipe: RecipeName
@@ -47,6 +48,7 @@ class About:
     tested: str | None = None
     overlap: Overlap = field(default_factory=Overlap)
     sized: bool = False
+    copies: Copies = field(default_factory=Copies)
 
 
 def before(run: "TrainingRun", about: About) -> Iterator[str]:
@@ -91,6 +93,7 @@ def _advice(run: "TrainingRun", about: About) -> Iterator[str]:
     data, recipe = run.trainer.data, run.recipe
     for part in (data, about.test):
         yield from (f"note: {one}" for one in (() if part is None else part.notes))
+    yield from (f"note: {one}" for one in about.copies.notes())
     for part, what in ((about.chooser, "held out"), (about.test, "tested on")):
         if part is not None:
             yield from _about_held_out(part, what)
