@@ -300,10 +300,28 @@ def test_unreadable_held_out_pictures_are_named_and_counted(place: Path) -> None
     report = json.loads(done.stdout)
     assert (report["pictures"], report["top1"]) == (5, 1.0)
     assert [record["path"] for record in report["unreadable"]] == ["test/red/1.png"]
-    assert "test/red/1.png: This is no picture in a supported format" in done.stderr
+    assert done.stderr.count("test/red/1.png: This is no picture in a supported format") == 1
     assert "\nunreadable: 1 picture of the test could not be read, and count" in done.stderr
     assert [label["test"] for label in described()["labels"]] == [3, 2]
     assert done.exit_code == 1
+
+
+@pytest.mark.parametrize(
+    "held_out", [pytest.param([], id="that choose"), pytest.param(["--held-out", "test"], id="beside a test")]
+)
+def test_an_unreadable_picture_that_chooses_is_named_after_the_first_epoch_alone(
+    place: Path, held_out: list[str]
+) -> None:
+    for number in range(8):
+        spoil(f"train/red/{number}.png")
+    done = train("-o", "out", "--val-split", "0.25", *held_out, "--no-progress", "--epochs", "3")
+    (name, _) = [name for name in described()["held_out"] if "/red/" in name]
+    assert done.exit_code == 1
+    assert done.stderr.count(f"{name}: This is no picture") == 1
+    assert done.stderr.index(f"{name}: ") < done.stderr.index("epoch 1 of 3") < done.stderr.index("epoch 2 of 3")
+    assert [one["path"] for one in described()["unreadable"]].count(name) == 1
+    again = train("-o", "out", "--val-split", "0.25", *held_out, "--no-progress", "--epochs", "3", "--resume")
+    assert again.stderr.count(f"{name}: This is no picture") == (0 if held_out else 1)  # it is measured at the end
 
 
 def test_quiet_leaves_unreadable_pictures_to_the_exit_code(place: Path) -> None:

@@ -1,6 +1,7 @@
 """``vithybrid train``: labelled pictures become a checkpoint."""
 
 import math
+from collections.abc import Collection
 from functools import partial
 from pathlib import Path
 from typing import Annotated
@@ -202,14 +203,16 @@ def train(
         about = About(name, how.model, chooser, test, held_out, both, sized=batch_size is not None)
         if resume and has_begun(output):
             run.resume()
+        known = set(run.trainer.unreadable)  # of a run that goes on, and told by that which was before
         all_read = train_to_the_end(run, about, watch)
+        told = run.trainer.unreadable.keys() - known
         report = None
         if held_out is not None:
             source = open_labelled([held_out], what, label_column, offline=offline)
             tested = OfLabels(source, data.labels, None if test is None else len(test.targets))
-            report = _measured(output, tested, device, watch)
+            report = _measured(output, tested, device, watch, told)
         elif chooser is not None:
-            report = _measured(output, HeldOut(chooser, f"the held-out pictures of {folder}"), device, watch)
+            report = _measured(output, HeldOut(chooser, f"the held-out pictures of {folder}"), device, watch, told)
         write_training(run, about, report)
         for line in at_the_end(run, about, report):
             watch.say(line)
@@ -217,13 +220,16 @@ def train(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _measured(output: Path, held_out: Labelled, device: str, watch: Stderr) -> Metrics:
-    """Print how good the written checkpoint is on the held-out pictures; the figures with all confusions."""
+def _measured(output: Path, held_out: Labelled, device: str, watch: Stderr, told: Collection[str]) -> Metrics:
+    """Print how good the written checkpoint is on the held-out pictures; the figures with all confusions.
+
+    Of those that cannot be read the ones ``told`` are not told again.
+    """
     from vithybrid_cli.pipeline.classifier import Classifier
 
     classifier = Classifier.from_pretrained(output.absolute(), device=device)
     labels = {label: index for index, label in enumerate(classifier.labels)}
-    report = measure(classifier, held_out, labels, Reading(), watch, all_confusions=True)
+    report = measure(classifier, held_out, labels, Reading(), watch, all_confusions=True, told=told)
     with opened(None, remedy="make room there") as stream:
         write_metrics(default_format(stream), stream, report.with_confusions(CONFUSIONS))
     return report

@@ -1,7 +1,7 @@
 """Labelled pictures become figures: how good a classifier is."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import closing
 from typing import TYPE_CHECKING
 
@@ -56,13 +56,14 @@ def measure(
     examples: "Examples | None" = None,
     *,
     all_confusions: bool = False,
+    told: Collection[str] = (),
 ) -> "Metrics":
     """Classify all pictures of ``source``; ``labels`` gives the class index of each of its labels.
 
     Where there are ``examples``, they are told of each picture, and the metrics have all confusions, as they have if
     these are asked for.
-    `Watch.failure` is told of each that cannot be read. Raises UsageError when there are no pictures at all, and for a
-    label that is not among ``labels``.
+    `Watch.failure` is told of each that cannot be read, but for those whose names were ``told`` before. Raises
+    UsageError when there are no pictures at all, and for a label that is not among ``labels``.
     """
     from vithybrid_cli.evaluation.figures import TOP_K, Evaluation
 
@@ -89,7 +90,7 @@ def measure(
             if examples is not None:
                 examples.add(true, result)
             progress.advance(failed=result.error is not None)
-            if result.error is not None:
+            if result.error is not None and path not in told:
                 watch.failure(result)
     if not survey.found:
         raise UsageError(
