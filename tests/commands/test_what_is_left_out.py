@@ -1,6 +1,7 @@
 """Every command that reads folders says what they leave out, once, and where nothing was found."""
 
 import json
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,28 @@ def test_where_pictures_are_needed_nothing_found_is_an_error(place: Path, argume
     assert f"vithybrid: {says}" in done.stderr
 
 
+@pytest.mark.parametrize("command", READERS)
+def test_a_pattern_that_excludes_nothing_is_told_after_the_run(place: Path, command: str) -> None:
+    done = run(command, "p", "-f", "jsonl", "--exclude", "*.dng", "--exclude", "*.DNGs", "--exclude", "sub/1")
+    assert (done.exit_code, done.stderr) == (
+        0,
+        "left out: 1 .xmp; excluded: 2 files\n"
+        "note: nothing was left out by --exclude *.DNGs, --exclude sub/1, which fit nothing that would be read below a "
+        "folder; check the spelling, and that what has a / is the whole path from there\n",
+    )
+    assert run(command, "p", "-f", "jsonl", "--exclude", "none", "-q").stderr == ""
+    assert "note" not in run(command, "empty", "-f", "jsonl", "--exclude", "none").stderr
+
+
+@pytest.mark.parametrize(("excluded", "told"), [("2.png", False), ("3.png", True)])
+def test_a_pattern_that_excludes_nothing_in_an_archive_is_told(place: Path, excluded: str, *, told: bool) -> None:
+    with zipfile.ZipFile("all.zip", "w") as archive:
+        for name in ("1.png", "2.png"):
+            archive.write("2.png", name)
+    done = run("classify", "all.zip", "-f", "jsonl", "--exclude", excluded)
+    assert ("note: nothing was left out by --exclude 3.png, which fits nothing" in done.stderr) == told
+
+
 def test_evaluate_says_what_lies_in_no_label_folder(place: Path) -> None:
     for name in ("labels/tench/1.png", "labels/loose.png", "labels/@eaDir/1.png"):
         (place / name).parent.mkdir(exist_ok=True)
@@ -102,6 +125,7 @@ def test_evaluate_says_what_lies_in_no_label_folder(place: Path) -> None:
     assert (done.exit_code, json.loads(done.stdout)["pictures"]) == (0, 1)
     assert done.stderr == "left out: 1 .nef, 1 picture in no label's folder, 1 folder of the system (@eaDir)\n"
     assert run("evaluate", "labels", "--exclude", "*.nef", "-q").stderr == ""
+    assert "left out by --exclude trench, which fits nothing" in run("evaluate", "labels", "--exclude", "trench").stderr
 
 
 def test_evaluate_on_the_root_of_a_data_set_names_the_folders_to_give(place: Path) -> None:

@@ -26,6 +26,7 @@ from vithybrid_cli.sources.exclude import Exclude
         pytest.param("RAW", "photos/raw", False, id="case counts"),
         pytest.param("", "photos/raw", False, id="nothing"),
         pytest.param("/", "photos/raw", False, id="a slash alone"),
+        pytest.param(".", "photos/raw", False, id="a dot alone"),
     ],
 )
 def test_patterns(pattern: str, path: str, fits: bool) -> None:

@@ -147,6 +147,29 @@ def test_what_is_excluded_is_counted_below_folders_and_patterns_and_read_where_i
     assert surveyed("p/r*", exclude=("raw",)) == ([], "excluded: 1 folder")
 
 
+@pytest.mark.parametrize(
+    ("exclude", "idle"),
+    [
+        pytest.param((), [], id="none"),
+        pytest.param(("*.png", "raw"), [], id="each fits"),
+        pytest.param(("*.png", "b*"), [], id="two fit the same"),
+        pytest.param(("b.*", "*.PNG", "cache/"), ["*.PNG", "cache/"], id="two that fit nothing"),
+        pytest.param(("a*/b.png", "a*/b.png"), ["a*/b.png"], id="the same twice"),
+        pytest.param(("raw", "raw/*"), ["raw/*"], id="what is excluded with its folder"),
+        pytest.param(("", "*.jpg"), [""], id="an empty one"),
+    ],
+)
+@pytest.mark.parametrize("where", ["p", "p/*"])
+def test_patterns_that_exclude_nothing_are_known(
+    fill: Fill, where: str, exclude: tuple[str, ...], idle: list[str]
+) -> None:
+    fill("p/a.jpg p/b.png p/raw/c.jpg p/raw/d.jpg", "JPEG")
+    survey = Survey()
+    assert list(Sources((where,), exclude=exclude).items(survey))
+    assert [one for one in survey.excluding if one not in survey.fitted] == [one for one in exclude if one in idle]
+    assert (survey.excluded_nothing() or "").count("exclude=") == len(idle)
+
+
 def test_a_pattern_that_matches_a_folder_without_pictures_gives_nothing_and_counts(fill: Fill) -> None:
     fill("2019/a.dng")
     assert surveyed("20*") == ([], "left out: 1 .dng")

@@ -97,7 +97,7 @@ def measure(
             f"{survey.nothing()}.",
             "Give a folder with one folder of pictures per label, or an archive or table of labelled ones.",
         )
-    if line := survey.line():
+    for line in filter(None, (survey.line(), survey.excluded_nothing())):
         watch.say(line)
     return evaluation.metrics(confusions=None) if all_confusions or examples is not None else evaluation.metrics()
 

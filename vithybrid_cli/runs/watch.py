@@ -83,8 +83,11 @@ def tell_survey(survey: Survey, watch: Watch) -> None:
         hints.append(f"{option('archives')} reads what archives and tables hold")
     if not survey.found:
         watch.warn("; ".join([survey.nothing(), *hints]))
-    elif line := survey.line():
+        return
+    if line := survey.line():
         watch.say("; ".join([line, *hints]))
+    if note := survey.excluded_nothing():
+        watch.say(note)
 
 
 class Silent:

@@ -1,24 +1,28 @@
 """Patterns of what is passed over below folders."""
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Self
 
+from vithybrid_cli.sources.survey import Survey
+
 
 @dataclass(frozen=True, slots=True)
 class _Pattern:
-    """One pattern: its ``parts`` between slashes, and whether only a folder fits."""
+    """One pattern: the ``text`` that was written, its ``parts`` between slashes, and whether only a folder fits."""
 
+    text: str
     parts: tuple[str, ...]
     anywhere: bool  # it has no slash within, so it is about a name in any folder
     folder_only: bool
 
     @classmethod
     def of(cls, text: str) -> Self:
-        inner = text.rstrip("/")
-        return cls(parts_of(inner), "/" not in inner, folder_only=text.endswith("/"))
+        slashed = text.replace(os.sep, "/")
+        inner = slashed.rstrip("/")
+        return cls(text, parts_of(inner), "/" not in inner, folder_only=slashed.endswith("/"))
 
     def fits(self, below: Sequence[str], whole: Sequence[str]) -> bool:
         """Whether it is about a path with these parts: those below the input's folder, and all."""
@@ -41,13 +45,25 @@ class Exclude:
     @classmethod
     def of(cls, patterns: Sequence[str]) -> Self:
         """Those that are written so."""
-        slashed = (text.replace(os.sep, "/") for text in patterns)
-        return cls(tuple(_Pattern.of(text) for text in slashed if text.strip("/")))
+        return cls(tuple(_Pattern.of(text) for text in patterns if parts_of(text)))
 
     def fits(self, path: str, root: str, *, is_folder: bool) -> bool:
         """Whether ``path``, which was found below the folder ``root``, is passed over."""
+        return any(self._fitting(path, root, is_folder=is_folder))
+
+    def passes_over(self, path: str, root: str, survey: Survey, *, is_folder: bool) -> bool:
+        """The same, and ``survey`` counts it with the patterns that it fits."""
+        fitting = list(self._fitting(path, root, is_folder=is_folder)) if self.patterns else []
+        if fitting:
+            survey.exclude(fitting, is_folder=is_folder)
+        return bool(fitting)
+
+    def _fitting(self, path: str, root: str, *, is_folder: bool) -> Iterator[str]:
+        """The patterns that a path fits, as they were written."""
         below, whole = parts_of(path[len(root) :]), parts_of(path)
-        return any(pattern.fits(below, whole) for pattern in self.patterns if is_folder or not pattern.folder_only)
+        for pattern in self.patterns:
+            if (is_folder or not pattern.folder_only) and pattern.fits(below, whole):
+                yield pattern.text
 
 
 def parts_of(path: str) -> tuple[str, ...]:

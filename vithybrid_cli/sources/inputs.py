@@ -124,6 +124,7 @@ class Sources:
         """All pictures, lazily: those of the arguments in their order, then of the file; ``survey`` counts them."""
         survey = Survey() if survey is None else survey
         survey.inputs, survey.only_lists = self._named(), set(self._all) <= {STDIN}
+        survey.excluding = self.exclude
         for item in self._items(survey):
             survey.found += 1
             yield item

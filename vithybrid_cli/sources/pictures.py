@@ -67,13 +67,7 @@ class Pictures:
 
     def excludes(self, entry: Entry) -> bool:
         """Whether the user wants this passed over; it is counted."""
-        if not self.exclude.patterns or not self.exclude.fits(entry.path, self.root, is_folder=entry.is_folder):
-            return False
-        if entry.is_folder:
-            self.survey.excluded_folders += 1
-        else:
-            self.survey.excluded_files += 1
-        return True
+        return self.exclude.passes_over(entry.path, self.root, self.survey, is_folder=entry.is_folder)
 
     def skips(self, folder: Entry) -> bool:
         """Whether this folder is a system's own; it is counted."""

@@ -2,15 +2,16 @@
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vithybrid_cli.errors import listed
+from vithybrid_cli.errors import listed, option
 from vithybrid_cli.images.suffixes import RAW_SUFFIXES
 
 _NAMED_SUFFIXES = 8
 _NAMED_FOLDERS = 3
 _NAMED_INPUTS = 3
+_NAMED_PATTERNS = 3
 # What people would call one; of "at 10.15 h" the rest is none.
 _SUFFIX = re.compile(r"(\.tar)?\.[\w~+-]{1,16}")
 
@@ -25,7 +26,8 @@ class Survey:
     links to a folder around them (``loops``). ``links`` counts the other links there. ``inputs`` says in
     words where they were looked for; ``only_lists``, that these were lists of paths. ``emptied`` are the folders and
     patterns among them that had nothing to give, without anything being excluded, in their order. ``containers`` is how
-    many archives and tables were left out below folders, which could be read.
+    many archives and tables were left out below folders, which could be read. ``excluding`` are the patterns of what is
+    excluded, and ``fitted`` those of them that something fits.
     """
 
     found: int = 0
@@ -40,6 +42,8 @@ class Survey:
     links: int = 0
     excluded_files: int = 0
     excluded_folders: int = 0
+    excluding: Sequence[str] = ()
+    fitted: set[str] = field(default_factory=set)
     inputs: Sequence[str] = ()
     emptied: list[str] = field(default_factory=list)
     only_lists: bool = False
@@ -53,6 +57,14 @@ class Survey:
         """Count a hidden folder of this name, where it might be a label's."""
         if self.labelled:
             self.hidden_folders[folder] += 1
+
+    def exclude(self, patterns: Iterable[str], *, is_folder: bool) -> None:
+        """Count a file or folder that is excluded by these patterns."""
+        self.fitted.update(patterns)
+        if is_folder:
+            self.excluded_folders += 1
+        else:
+            self.excluded_files += 1
 
     @property
     def excluded(self) -> int:
@@ -83,6 +95,15 @@ class Survey:
         said = f"{where} {'holds' if one else 'hold'} no pictures that are read"
         line = self.line()
         return said if line is None else f"{said}; {line}"
+
+    def excluded_nothing(self) -> str | None:
+        """By which patterns nothing was excluded, and what to do about it, in words; None where there are none."""
+        idle = [option("exclude", one) for one in dict.fromkeys(self.excluding) if one not in self.fitted]
+        if not idle:
+            return None
+        fits = "which fits" if len(idle) == 1 else "which fit"
+        said = f"note: nothing was left out by {listed(idle, _NAMED_PATTERNS)}, {fits} nothing that would be read"
+        return f"{said} below a folder; check the spelling, and that what has a / is the whole path from there"
 
     def _left_out(self) -> Iterator[str]:
         counted = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))

@@ -37,9 +37,7 @@ class Members:
         folder, _, base = path.rpartition("/")
         if not base or base.startswith(".") or self._passes_over(folder):
             return False
-        exclude = self.wanted.exclude
-        if exclude.patterns and exclude.fits(path, "", is_folder=False):
-            self.wanted.survey.excluded_files += 1
+        if self.wanted.exclude.passes_over(path, "", self.wanted.survey, is_folder=False):
             return False
         suffix = suffix_of(base)
         if self._is_picture(base, suffix, head):
@@ -63,12 +61,11 @@ class Members:
         return passed
 
     def _is_passed(self, folder: str, base: str) -> bool:
-        survey, exclude = self.wanted.survey, self.wanted.exclude
+        survey = self.wanted.survey
         if base.startswith(".") and base not in (".", ".."):
             survey.pass_hidden(base)
             return True
-        if exclude.patterns and exclude.fits(folder, "", is_folder=True):
-            survey.excluded_folders += 1
+        if self.wanted.exclude.passes_over(folder, "", survey, is_folder=True):
             return True
         if is_system_folder(folder):
             survey.system_folders[base] += 1

@@ -80,7 +80,7 @@ def labelled_pictures(
     folders is counted too.
     """
     survey = Survey() if survey is None else survey
-    survey.inputs, survey.labelled = [str(folder)], True
+    survey.inputs, survey.labelled, survey.excluding = [str(folder)], True, exclude
     pictures = _OfLabels(_pictures(folder, exclude, survey, raw=raw))
     for entry in listing(str(folder))[0]:
         if entry.is_folder:
