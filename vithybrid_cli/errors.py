@@ -71,6 +71,11 @@ def counted(count: int, what: str) -> str:
     return f"{count:,} {what}{'' if count == 1 else 's'}"
 
 
+def are(count: int) -> str:
+    """``is`` or ``are``, as so many do."""
+    return "is" if count == 1 else "are"
+
+
 class VitHybridError(Exception):
     """Base of all errors that a user can cause and mend; its text is fit to be shown as one line.
 

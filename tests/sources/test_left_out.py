@@ -1,6 +1,7 @@
 """What folders leave out is counted and said; what is a picture is told by its first bytes where its name does not."""
 
 import os
+from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
@@ -44,6 +45,12 @@ def test_many_kinds_are_cut_short(fill: Fill) -> None:
     fill(" ".join(f"p/{name}.a{number:02}" for number in range(20) for name in ("xy" if number < 8 else "x")))
     named = ", ".join(f"2 .a{number:02}" for number in range(8))
     assert surveyed("p")[1] == f"left out: {named}, 12 files of 12 more kinds"
+
+
+def test_large_counts_are_written_with_commas() -> None:
+    survey = Survey(left_out=Counter({".xmp": 1200, "": 1}), excluded_files=2000, loops=1)
+    said = "left out: 1,200 .xmp, 1 without a suffix, 1 link to a folder around it; excluded: 2,000 files"
+    assert survey.line() == said
 
 
 def test_what_is_hardly_a_suffix_is_none(fill: Fill) -> None:

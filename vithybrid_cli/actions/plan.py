@@ -13,7 +13,7 @@ from urllib.parse import unquote, urlsplit
 from vithybrid_cli.actions.folders import UNREADABLE, UNSURE, Label, folder_names, label_of
 from vithybrid_cli.actions.journal import Way
 from vithybrid_cli.actions.names import UNNAMED, safe_name, same_on_some_disk
-from vithybrid_cli.errors import ImageError, UsageError
+from vithybrid_cli.errors import ImageError, UsageError, are
 from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.images.suffixes import picture_suffixes, suffix_of
 from vithybrid_cli.items import NO_FILE, Item, own_name
@@ -183,7 +183,7 @@ def _base(plan: Plan) -> str:
     outside = [path for path in own if os.path.commonpath([base, path]) != base]
     if outside:
         more = f" and {len(outside) - 1:,} more" if len(outside) > 1 else ""
-        cause = f"{outside[0]}{more} {'are' if more else 'is'} not below {base}."
+        cause = f"{outside[0]}{more} {are(len(outside))} not below {base}."
         raise UsageError(cause, "Give {below} a folder that has all pictures in it, or leave it out.")
     return base
 

@@ -8,7 +8,7 @@ from typing import TextIO
 
 from vithybrid_cli import __version__
 from vithybrid_cli.choices import Activation
-from vithybrid_cli.errors import UsageError, counted
+from vithybrid_cli.errors import UsageError, are, counted
 from vithybrid_cli.jobs.job import Job, ranges, results_file
 from vithybrid_cli.jobs.part import WrongResults, error_in
 from vithybrid_cli.jobs.settle import settled
@@ -32,9 +32,8 @@ def merge(job: Job, output: Path | None, output_format: str | None, watch: Watch
     require_writable(output)
     missing = set(range(job.shards)) - job.with_results()
     if missing:
-        are = "is" if len(missing) == 1 else "are"
         raise UsageError(
-            f"{len(missing):,} of {counted(job.shards, 'shard')} {are} missing: {ranges(missing)}.",
+            f"{len(missing):,} of {counted(job.shards, 'shard')} {are(len(missing))} missing: {ranges(missing)}.",
             "Run `vithybrid job run` on this folder, and merge again.",
         )
     tally = Tally()

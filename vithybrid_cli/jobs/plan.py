@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from vithybrid_cli import atomic
-from vithybrid_cli.errors import UsageError, listed
+from vithybrid_cli.errors import UsageError, are, listed
 from vithybrid_cli.items import Item
 from vithybrid_cli.jobs.folder import Folder, LocalFolder, folder_of, unwritable_job
 from vithybrid_cli.jobs.job import FILE, NAMES, Job, is_relative, names_file
@@ -158,8 +158,7 @@ def _tell_missing(what: Reading, watch: Watch) -> None:
     plain = (text for text in what.inputs if text != STDIN and "://" not in text and not is_pattern(text))
     gone = [text for text in plain if not has_braces(text) and not os.path.lexists(text)]
     if gone:
-        are = "is" if len(gone) == 1 else "are"
-        watch.warn(f"{listed(gone, _NAMED)} {are} not there, and planned as missing")
+        watch.warn(f"{listed(gone, _NAMED)} {are(len(gone))} not there, and planned as missing")
 
 
 def _require_possible(checkpoint: "Checkpoint", how: Running, where: Writing) -> None:

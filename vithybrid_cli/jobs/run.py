@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 
 from vithybrid_cli import errors
 from vithybrid_cli.cores import available_cores
-from vithybrid_cli.errors import UsageError, VitHybridError, counted
+from vithybrid_cli.errors import UsageError, VitHybridError, are, counted
 from vithybrid_cli.jobs import programs
 from vithybrid_cli.jobs.choice import Choice
 from vithybrid_cli.jobs.cut import is_cut
@@ -97,7 +97,7 @@ def tell_end(job: Job, watch: JobWatch, wanted: set[int]) -> None:
         shards = "the shard is" if job.shards == 1 else f"all {job.shards:,} shards are"
         watch.say(f"{shards} done; `vithybrid job merge {quote(job.name)} -o FILE` makes one file of the results")
     else:
-        watch.say(f"done; {counted(len(left), 'other shard')} of the job {'is' if len(left) == 1 else 'are'} not")
+        watch.say(f"done; {counted(len(left), 'other shard')} of the job {are(len(left))} not")
 
 
 def _shared(choice: Choice, processes: int) -> Choice:

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from itertools import islice, takewhile
 from typing import Self
 
+from vithybrid_cli.errors import are
 from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.items import ANOTHERS, NO_FILE, UNSTAMPED, Failure, Item
 from vithybrid_cli.runs.known import Known, State
@@ -92,8 +93,7 @@ class Plan:
         parts = [f"labelled {', '.join(counts)}"] if counts else []
         parts.append(f"kept {self.kept:,}")
         if self.dropped:
-            are = "is" if self.dropped == 1 else "are"
-            parts.append(f"dropped {self.dropped:,} that {are} no longer among the inputs")
+            parts.append(f"dropped {self.dropped:,} that {are(self.dropped)} no longer among the inputs")
         if done.unreadable:
             parts.append(f"could not read {done.unreadable:,}")
         return "; ".join(parts)

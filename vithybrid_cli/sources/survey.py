@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 
-from vithybrid_cli.errors import listed, option
+from vithybrid_cli.errors import are, counted, listed, option
 from vithybrid_cli.images.suffixes import RAW_SUFFIXES
 
 _NAMED_SUFFIXES = 8
@@ -80,9 +80,9 @@ class Survey:
         """What was left out, in words; None for nothing."""
         left_out = ", ".join(self._left_out())
         parts = [f"left out: {left_out}"] if left_out else []
-        excluded = [_counted(self.excluded_files, "file"), _counted(self.excluded_folders, "folder")]
-        if any(excluded):
-            parts.append(f"excluded: {', '.join(filter(None, excluded))}")
+        both = (self.excluded_files, "file"), (self.excluded_folders, "folder")
+        if excluded := [counted(count, what) for count, what in both if count]:
+            parts.append(f"excluded: {', '.join(excluded)}")
         return "; ".join(parts) or None
 
     def nothing(self) -> str:
@@ -91,7 +91,7 @@ class Survey:
         if 1 < len(self.inputs) <= _NAMED_INPUTS:
             where = f"{', '.join(self.inputs[:-1])} and {self.inputs[-1]}"
         if self.only_lists:
-            return f"{where} {'is' if one else 'are'} empty"
+            return f"{where} {are(len(self.inputs))} empty"
         said = f"{where} {'holds' if one else 'hold'} no pictures that are read"
         line = self.line()
         return said if line is None else f"{said}; {line}"
@@ -106,25 +106,21 @@ class Survey:
         return f"{said} below a folder; check the spelling, and that what has a / is the whole path from there"
 
     def _left_out(self) -> Iterator[str]:
-        counted = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
-        named, more = counted[:_NAMED_SUFFIXES], counted[_NAMED_SUFFIXES:]
-        yield from (f"{count} {suffix or 'without a suffix'}" for suffix, count in named)
+        by_count = sorted(self.left_out.items(), key=lambda item: (-item[1], item[0]))
+        named, more = by_count[:_NAMED_SUFFIXES], by_count[_NAMED_SUFFIXES:]
+        yield from (f"{count:,} {suffix or 'without a suffix'}" for suffix, count in named)
         if more:
-            yield f"{_counted(sum(count for _, count in more), 'file')} of {_counted(len(more), 'more kind')}"
+            yield f"{counted(sum(count for _, count in more), 'file')} of {counted(len(more), 'more kind')}"
         if self.unlabelled:
-            yield f"{_counted(self.unlabelled, 'picture')} {self.unlabelled_as}"
+            yield f"{counted(self.unlabelled, 'picture')} {self.unlabelled_as}"
         if self.untrained:
             names = listed(list(self.untrained), _NAMED_FOLDERS)
-            yield f"{_counted(self.untrained.total(), 'picture')} of labels that are not trained ({names})"
+            yield f"{counted(self.untrained.total(), 'picture')} of labels that are not trained ({names})"
         if self.system_folders:
             names = listed(sorted(self.system_folders), _NAMED_FOLDERS)
-            yield f"{_counted(self.system_folders.total(), 'folder')} of the system ({names})"
+            yield f"{counted(self.system_folders.total(), 'folder')} of the system ({names})"
         if self.hidden_folders:
             names = listed(sorted(self.hidden_folders), _NAMED_FOLDERS)
-            yield f"{_counted(self.hidden_folders.total(), 'hidden folder')} ({names})"
+            yield f"{counted(self.hidden_folders.total(), 'hidden folder')} ({names})"
         if self.loops:
-            yield f"{_counted(self.loops, 'link')} to a folder around {'it' if self.loops == 1 else 'them'}"
-
-
-def _counted(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}" if count else ""
+            yield f"{counted(self.loops, 'link')} to a folder around {'it' if self.loops == 1 else 'them'}"

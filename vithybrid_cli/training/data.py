@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-from vithybrid_cli.errors import ImageError, UsageError, counted, listed, short
+from vithybrid_cli.errors import ImageError, UsageError, are, counted, listed, short
 from vithybrid_cli.images.memory import default_budget
 from vithybrid_cli.items import Item
 from vithybrid_cli.settings import Reading
@@ -167,7 +167,7 @@ def _twice(items: Sequence[Item], labels: Sequence[str]) -> Iterator[str]:
             twice.append((name, item.name))
     if twice:
         yield (
-            f"{counted(len(twice), 'picture')} {'is' if len(twice) == 1 else 'are'} in several labels by a link, which "
+            f"{counted(len(twice), 'picture')} {are(len(twice))} in several labels by a link, which "
             f"contradict each other then: {' is also '.join(twice[0])}"
         )
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from vithybrid_cli.errors import counted, listed, short
+from vithybrid_cli.errors import are, counted, listed, short
 from vithybrid_cli.evaluation.labels import finder, normal
 from vithybrid_cli.evaluation.wordnet import described
 from vithybrid_cli.training.labels import plain
@@ -53,7 +53,7 @@ class Head:
     def _dropped(self) -> str:
         """Which share of the model's labels its head has no more."""
         dropped = self.known - len(self.kept)
-        return f"; its {counted(dropped, 'other label')} {'is' if dropped == 1 else 'are'} dropped" * (dropped > 0)
+        return f"; its {counted(dropped, 'other label')} {are(dropped)} dropped" * (dropped > 0)
 
     def weights(self, weights: Mapping[str, Tensor], width: int) -> dict[str, Tensor]:
         """The ``weights`` with this head, ``width`` → number of labels.

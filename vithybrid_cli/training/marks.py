@@ -10,7 +10,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 import numpy.typing as npt
 
-from vithybrid_cli.errors import counted, listed
+from vithybrid_cli.errors import are, counted, listed
 from vithybrid_cli.training.data import LabelledPictures, base_name
 
 _NAMED = 3  # pictures
@@ -33,9 +33,9 @@ def changes(before: Marks, parts: Sequence[LabelledPictures]) -> str | None:
             new.append(name)
     said = []
     if new:
-        said.append(f"{counted(len(new), 'picture')} {_is(len(new))} new ({listed(new, _NAMED)})")
+        said.append(f"{counted(len(new), 'picture')} {are(len(new))} new ({listed(new, _NAMED)})")
     if missing := gone.total():
-        said.append(f"{counted(missing, 'picture')} {_is(missing)} gone")
+        said.append(f"{counted(missing, 'picture')} {are(missing)} gone")
     return " and ".join(said) or None
 
 
@@ -45,7 +45,3 @@ def _marked(parts: Sequence[LabelledPictures]) -> Iterator[tuple[int, str]]:
         for item, target in zip(part.items, part.targets, strict=True):
             name = f"{part.labels[target]}/{base_name(item.name)}".encode(errors="surrogateescape")
             yield int.from_bytes(hashlib.blake2b(name, digest_size=8).digest(), "little", signed=True), item.name
-
-
-def _is(number: int) -> str:
-    return "is" if number == 1 else "are"

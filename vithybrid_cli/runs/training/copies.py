@@ -14,7 +14,7 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.actions.content import digest
-from vithybrid_cli.errors import ImageError, counted, listed, short
+from vithybrid_cli.errors import ImageError, are, counted, listed, short
 from vithybrid_cli.items import Item
 from vithybrid_cli.runs.training.overlap import real_files
 from vithybrid_cli.sources.remote.addresses import is_address
@@ -50,9 +50,8 @@ class Copies:
                 f"{item.name} ({short(label)}) is also {other.name} ({short(other_label)})"
                 for (item, label), (other, other_label) in self.contradicting
             ]
-            number = len(pairs)
             yield (
-                f"{counted(number, 'picture')} {'is' if number == 1 else 'are'} under several labels with the same "
+                f"{counted(len(pairs), 'picture')} {are(len(pairs))} under several labels with the same "
                 f"content, which contradict each other: {listed(pairs, _NAMED)}; remove what is under a wrong label"
             )
         if len(self.within) > MANY * self.pictures:

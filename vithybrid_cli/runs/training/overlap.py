@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
+from vithybrid_cli.errors import are
 from vithybrid_cli.items import Item
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ class Overlap:
         """Such as ``3 are trained on and 1 chooses the epoch``; nothing if there are none."""
         parts = []
         if self.trained_on:
-            parts.append(f"{self.trained_on:,} {'is' if self.trained_on == 1 else 'are'} trained on")
+            parts.append(f"{self.trained_on:,} {are(self.trained_on)} trained on")
         if self.choosing:
             parts.append(f"{self.choosing:,} {'chooses' if self.choosing == 1 else 'choose'} the epoch")
         return " and ".join(parts)

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.choices import Freeze, RecipeName
-from vithybrid_cli.errors import counted, listed, option, short
+from vithybrid_cli.errors import are, counted, listed, option, short
 from vithybrid_cli.evaluation.figures import Confusion, LabelMetrics, Metrics
 from vithybrid_cli.output.duration import duration
 from vithybrid_cli.runs.training.copies import Copies
@@ -133,7 +133,7 @@ def _about_held_out(part: "LabelledPictures", what: str) -> Iterator[str]:
     """That figures on so few pictures say little."""
     number = len(part.targets)
     if number < FEW_HELD_OUT:
-        only = f"only {counted(number, 'picture')} {'is' if number == 1 else 'are'} {what}"
+        only = f"only {counted(number, 'picture')} {are(number)} {what}"
         yield f"note: {only}: one is worth {1 / number:.0%} of the accuracy, so it says little"
     if without := [short(label) for label, count in zip(part.labels, part.counts, strict=True) if not count]:
         yield f"note: no picture is {what} of {listed(without, _NAMED)}, so nothing tells how well that is learnt"
@@ -158,11 +158,7 @@ def _about_counts(labels: Sequence[str], counts: Sequence[int], *, weighted: boo
 def expected_line(run: "TrainingRun", epochs_before: int, seconds: float, *, at_least: bool = False) -> str:
     """How long the run takes, which was resumed after ``epochs_before``; ``at_least`` that long, or longer."""
     left = run.recipe.epochs - epochs_before
-    whole = (
-        "the whole run"
-        if not epochs_before
-        else f"the {counted(left, 'epoch')} that {'is' if left == 1 else 'are'} left"
-    )
+    whole = "the whole run" if not epochs_before else f"the {counted(left, 'epoch')} that {are(left)} left"
     if at_least:
         why = "only the head learns as yet, which is quick; how long is told again"
         return _line("expected", f"at least {duration(seconds)} for {whole}: {why}")
