@@ -38,10 +38,13 @@ class Loss:
 
     def logits(self, pixels: Pixels) -> Tensor:
         """The outputs [N, C] in float32 for pictures uint8 [N, H, W, 3]."""
-        inputs = normalized(torch.from_numpy(pixels).to(self._device), self._normalization)
+        return self.forward(normalized(torch.from_numpy(pixels).to(self._device), self._normalization)).float()
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The outputs [N, C] for ``inputs`` [N, 3, H, W], in bfloat16 where the device gains from it."""
         with torch.autocast(self._device.type, torch.bfloat16, enabled=self._bfloat16):
             outputs: Tensor = self._network(inputs)
-        return outputs.float()
+        return outputs
 
     def part(self, batch: Batch, chosen: npt.NDArray[np.intp]) -> Tensor:
         """What the pictures ``chosen`` add to the mean loss of their batch."""

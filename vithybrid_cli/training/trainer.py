@@ -27,7 +27,6 @@ from vithybrid_cli.training.held_out import Measured, measured
 from vithybrid_cli.training.muon import Muon
 from vithybrid_cli.training.network import learning, take_size, takes_any_size
 from vithybrid_cli.training.optimizers import optimizers
-from vithybrid_cli.training.precision import gains_from_bfloat16
 from vithybrid_cli.training.recipe import Recipe, schedule
 from vithybrid_cli.training.recompute import fits, kept_bytes, recompute
 from vithybrid_cli.training.side_by_side import side_by_side
@@ -226,8 +225,7 @@ class Trainer:
         """Whether the activations of the parts of a batch that are computed at a time may be kept for the gradient."""
         pictures = min(self._parts, self._cores) * math.ceil(self.recipe.batch_size / self._parts)
         picture = torch.zeros(1, 3, *self.network.config.image_size, device=self.device)
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=gains_from_bfloat16(self.device)):
-            return fits(pictures, kept_bytes(self.network, picture), self.device)
+        return fits(pictures, kept_bytes(self._loss.forward, picture), self.device)
 
     def _step(self, batch: Batch, moving: list[nn.Parameter], threads: ThreadPoolExecutor) -> float:
         """The mean loss of a batch, after whose gradient the weights have moved."""
