@@ -37,7 +37,7 @@ FULL_RECIPE = Recipe(
     epochs=4,
     batch_size=4,
     learning_rate=1e-2,
-    augmentation=Varied(cutout=0.25),
+    augmentation=Varied(),
     matrix_rate=0.02,
     beta2=0.99,
     warmup_epochs=0.5,

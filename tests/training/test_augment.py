@@ -49,7 +49,7 @@ def test_crops_are_of_all_sizes_and_in_all_places() -> None:
 
 
 SIZES = [(1, 1), (1, 3000), (3000, 1), (2, 3), (3, 500), (500, 3), (1200, 900)]
-EVERYTHING = Varied(near=0.0, sharpened=1.0, noisy=1.0, coloured=1.0, cutout=0.4)
+EVERYTHING = Varied(near=0.0, sharpened=1.0, noisy=1.0, coloured=1.0)
 
 
 @pytest.mark.parametrize("augmentation", [RandomCrop(0.01), Varied(), EVERYTHING, Varied(shift=3.5, near=1.0)])
@@ -164,17 +164,6 @@ def test_colours_change_alike_everywhere_and_in_order_of_brightness() -> None:
         line = made(replace(STILL, coloured=1.0), Image.fromarray(levels), (1, 256), seed, flipped=False)[0].astype(int)
         assert (np.diff(line, axis=0) >= 0).all()
         assert (line != levels[0]).any()
-
-
-def test_a_cut_out_square_is_grey_and_of_its_size_or_cut_by_the_border() -> None:
-    image = Image.new("RGB", (32, 32), "black")
-    grey = [
-        (made(replace(STILL, cutout=0.25), image, (32, 32), seed, flipped=False) == 128).all(axis=2)
-        for seed in range(30)
-    ]
-    assert max(int(one.sum()) for one in grey) in range(64, 82)
-    assert all(one.any() for one in grey)
-    assert all(one.sum() == one.any(0).sum() * one.any(1).sum() for one in grey)
 
 
 def test_shares_of_the_parts_are_kept() -> None:

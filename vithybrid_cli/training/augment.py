@@ -83,7 +83,6 @@ class Varied:
     sharpened: float = 0.3  # share that an unsharp mask goes over
     noisy: float = 0.15
     coloured: float = 0.5  # share with another brightness, contrast, saturation and tint
-    cutout: float = 0.0  # side of a grey square, as a share of the sides (https://arxiv.org/abs/1708.04552)
 
     def __call__(self, image: Image.Image, size: tuple[int, int], rng: np.random.Generator, flipped: bool) -> Pixels:
         """RGB image → uint8 [H, W, 3] of ``size`` (height, width)."""
@@ -97,8 +96,6 @@ class Varied:
             pixels = _recoloured(picture, rng)
         if rng.random() < self.noisy:
             pixels = _with_noise(pixels, rng)
-        if self.cutout:
-            _cut_out(pixels, self.cutout, rng)
         return pixels
 
     def _seen(self, image: Image.Image, size: tuple[int, int], rng: np.random.Generator) -> Image.Image:
@@ -183,12 +180,3 @@ def _with_noise(pixels: Pixels, rng: np.random.Generator) -> Pixels:
     """Gaussian noise of a random strength on every colour of every pixel."""
     noise = rng.normal(0, rng.uniform(2, 14), pixels.shape).astype(np.float32)
     return (pixels + noise).clip(0, 255).astype(np.uint8)
-
-
-def _cut_out(pixels: Pixels, share: float, rng: np.random.Generator) -> None:
-    """Make a square at a random place grey; it may lie partly outside."""
-    height, width = pixels.shape[:2]
-    sides = share * height, share * width
-    y, x = rng.uniform(0, height), rng.uniform(0, width)
-    top, left = (max(0, round(middle - side / 2)) for middle, side in zip((y, x), sides, strict=True))
-    pixels[top : round(y + sides[0] / 2), left : round(x + sides[1] / 2)] = 128
