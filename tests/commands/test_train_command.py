@@ -448,9 +448,9 @@ def test_a_checkpoint_is_not_written_over(place: Path) -> None:
 
 def test_a_run_is_not_resumed_with_other_options(place: Path) -> None:
     train("-o", "out")
-    done = train("-o", "out", "--resume", "--class-weights", "--seed", "3")
+    done = train("-o", "out", "--resume", "--class-weights", "--no-flip", "--seed", "3")
     assert done.stderr == (
-        "vithybrid: out holds another run, which is done: class_weights no, not yes, seed 0, not 3. "
+        "vithybrid: out holds another run, which is done: flips yes, not no, class_weights no, not yes, seed 0, not 3. "
         "Train on from its weights (--model) in another --output, or give the options of that run.\n"
     )
     assert done.exit_code == 2

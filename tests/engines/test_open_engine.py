@@ -220,3 +220,20 @@ def test_there_is_at_least_one_thread() -> None:
     with pytest.raises(UsageError) as caught:
         opened(threads=0)
     assert str(caught.value) == "The number of threads is 0. Give threads of at least 1."
+
+
+@pytest.mark.parametrize("engine", ["torch", "openvino"])
+def test_a_type_that_takes_longer_than_float32_is_told(
+    engine: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    capable_of(monkeypatch, "FP32", "BF16")
+    caplog.set_level("INFO")
+    for vendor, told in (
+        ("AuthenticAMD", []),
+        ("GenuineIntel", ["This processor takes longer in bfloat16 than in float32"]),
+    ):
+        monkeypatch.setattr(Processor, "read", lambda vendor=vendor: Processor(vendor, "", ("avx512_bf16",)))
+        caplog.clear()
+        opened(engine, dtype="float32")
+        opened(engine, dtype="bfloat16")
+        assert [record.message.partition(",")[0] for record in caplog.records] == told

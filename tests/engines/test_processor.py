@@ -48,6 +48,23 @@ def test_linux_tells_vendor_model_and_instructions(text: str, expected: Processo
 
 
 @pytest.mark.parametrize(
+    ("vendor", "instructions", "expected"),
+    [
+        pytest.param("AuthenticAMD", ("avx512f", "avx512_bf16"), False, id="AMD's AVX-512"),
+        pytest.param("AuthenticAMD", ("avx2",), True, id="no instruction for it"),
+        pytest.param("GenuineIntel", ("avx512f", "avx512_bf16"), True, id="Intel's AVX-512"),
+        pytest.param("GenuineIntel", ("avx512_bf16", "amx_bf16"), False, id="AMX"),
+        pytest.param("0x41", ("asimd", "bf16"), False, id="ARM's"),
+        pytest.param("GenuineIntel", (), False, id="not known"),
+    ],
+)
+def test_bfloat16_is_slow_where_nothing_multiplies_it_faster_than_float32(
+    vendor: str, instructions: tuple[str, ...], expected: bool
+) -> None:
+    assert Processor(vendor, "", instructions).is_slow_in_bfloat16 is expected
+
+
+@pytest.mark.parametrize(
     ("described", "vendor"),
     [
         pytest.param("Intel64 Family 6 Model 207 Stepping 2, GenuineIntel", "GenuineIntel", id="Windows"),

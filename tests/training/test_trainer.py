@@ -278,6 +278,15 @@ def test_flips_by_chance_are_others_in_each_epoch_and_half_of_all(data: Labelled
     assert 0.3 < sum(sum(epoch.values()) for epoch in epochs) / (6 * len(data.items)) < 0.7
 
 
+@pytest.mark.parametrize("alternate", [True, False])
+def test_without_flips_the_pictures_are_those_of_a_run_with_them_and_none_is_mirrored(
+    data: LabelledPictures, alternate: bool
+) -> None:
+    usual, without = (seen(data, 1, alternate_flips=alternate, flips=flips) for flips in (True, False))
+    assert without == [(picture, False) for picture, _ in usual]
+    assert any(flipped for _, flipped in usual)
+
+
 def test_an_epoch_can_be_repeated_and_another_seed_or_epoch_is_another_order_with_other_crops(
     data: LabelledPictures,
 ) -> None:

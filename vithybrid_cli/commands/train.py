@@ -110,6 +110,9 @@ def train(
     class_weights: Annotated[
         bool, typer.Option("--class-weights", help="Let rare labels count as much as frequent ones.")
     ] = False,
+    no_flip: Annotated[
+        bool, typer.Option("--no-flip", help="Mirror no pictures: writing and signs would mean something else.")
+    ] = False,
     seed: Annotated[
         int,
         typer.Option(
@@ -186,6 +189,7 @@ def train(
             learning_rate=learning_rate,
             freeze=freeze,
             class_weights=class_weights,
+            flips=not no_flip,
             seed=seed,
         )
         run = TrainingRun(

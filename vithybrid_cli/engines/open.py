@@ -2,6 +2,7 @@
 
 import ctypes
 import importlib.util
+import logging
 from contextlib import suppress
 from dataclasses import dataclass
 from enum import StrEnum
@@ -15,6 +16,8 @@ from vithybrid_cli.engines import Engine
 from vithybrid_cli.engines.features import is_what_the_head_reads
 from vithybrid_cli.engines.processor import Processor
 from vithybrid_cli.errors import UsageError
+
+_logger = logging.getLogger(__name__)
 
 _NVIDIA_DRIVERS = ("libcuda.so.1", "nvcuda.dll")  # Linux, Windows
 _AMD_DRIVER = Path("/dev/kfd")  # torch calls AMD's devices cuda, too
@@ -65,13 +68,13 @@ def open_engine(
     if feature is not None and is_what_the_head_reads(feature, checkpoint.config):
         feature = Feature.AUTO  # one graph for both names of it
     wanted = _Wanted(device, dtype, attention, compiled, feature, batch_size, batch_limit, threads)
-    if engine == EngineKind.OPENVINO:
-        if refusal := _openvino_lacks(wanted):
-            raise refusal
-        return _open_openvino(checkpoint, wanted)
-    if engine == EngineKind.AUTO and _suits_openvino(wanted):
-        return _open_openvino(checkpoint, wanted)
-    return _open_torch(checkpoint, wanted)
+    if engine == EngineKind.OPENVINO and (refusal := _openvino_lacks(wanted)):
+        raise refusal
+    on_openvino = engine == EngineKind.OPENVINO or (engine == EngineKind.AUTO and _suits_openvino(wanted))
+    opened = (_open_openvino if on_openvino else _open_torch)(checkpoint, wanted)
+    if wanted.dtype == Dtype.BFLOAT16 and opened.device_type == "cpu" and Processor.read().is_slow_in_bfloat16:
+        _logger.info("This processor takes longer in bfloat16 than in float32, which is more exact, too.")
+    return opened
 
 
 def _open_torch(checkpoint: Checkpoint, wanted: _Wanted) -> Engine:

@@ -50,6 +50,17 @@ class Processor:
         return "amx_bf16" in self.instructions
 
     @property
+    def is_slow_in_bfloat16(self) -> bool:
+        """Whether bfloat16 takes longer than float32: where no instruction multiplies it, and on Intel's without AMX.
+
+        Intel's AVX-512 multiplies bfloat16 at half the rate of float32, AMD's at twice the rate (BENCHMARKS.md). False
+        where nothing is known.
+        """
+        known, has = bool(self.instructions), set(self.instructions)
+        fast = {"amx_bf16", "bf16", "svebf16", *(() if self.vendor == "GenuineIntel" else ("avx512_bf16",))}
+        return known and not has & fast
+
+    @property
     def environment(self) -> dict[str, str | int]:
         """This in the form of `Engine.environment`."""
         return {"processor": f"{self.vendor} {self.model}".strip(), "instructions": " ".join(self.instructions)}

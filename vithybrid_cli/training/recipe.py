@@ -21,6 +21,7 @@ class Recipe:
     beta2: float = 0.999  # of AdamW
     warmup_epochs: float = 0.5
     label_smoothing: float = 0.1
+    flips: bool = True  # half of what is trained on is mirrored
     alternate_flips: bool = False  # each picture is flipped every other epoch, rather than by chance
     clip: float | None = None  # the largest norm of a step's gradient
     average_epochs: float = 0.0  # how far back the average of weights reaches that is written; 0: there is none
@@ -73,6 +74,7 @@ def recipe_for(
     learning_rate: float | None = None,
     freeze: Freeze | None = None,
     class_weights: bool = False,
+    flips: bool = True,
     seed: int = 0,
 ) -> Recipe:
     """The recipe of this ``name`` for so many pictures and tokens of this ``width``, with what is given instead.
@@ -96,6 +98,7 @@ def recipe_for(
         head_rate=_in_proportion(recipe.head_rate, highest / recipe.learning_rate),
         freeze=freeze,
         class_weights=class_weights,
+        flips=flips,
         seed=seed,
     )
 

@@ -117,7 +117,7 @@ class Trainer:
             rng = np.random.default_rng((recipe.seed, epoch, index))
             alternate = bool(self._first_flips[index]) ^ bool(epoch % 2)
             flipped = alternate if recipe.alternate_flips else rng.random() < 0.5
-            return recipe.augmentation(image, size, rng, flipped)
+            return recipe.augmentation(image, size, rng, flipped and recipe.flips)
 
         batches = training_batches(self.data, augmented, recipe.batch_size, order, self.workers)
         total, pictures = 0.0, 0
