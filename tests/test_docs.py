@@ -135,7 +135,7 @@ def test_no_more_is_left_out_than_what_fetches_something_or_takes_long() -> None
         "vithybrid train digits/train -o runs/digits -m tiny --val-split 0.2 --held-out digits/test",
         "vithybrid train photos -o runs/mine -m base-384 --freeze encoder --class-weights --val-split 0.2",
         "vithybrid train photos -o runs/mine -m base-384 --val-split 0.1",
-        "vithybrid train photos -o runs/mine -m base-384 --val-split 0.1 --epochs 3 --lr 2e-5 -b 16",
+        "vithybrid train photos -o runs/mine -m base-384 --val-split 0.1 --epochs 3 -b 16",
         "vithybrid train photos/train -o runs/mine -c tiny --val-split 0.1 --held-out photos/test --resume",
         "vithybrid train photos/train -o runs/mine -m tiny --held-out photos/test",
     }
