@@ -411,7 +411,7 @@ def test_the_state_holds_each_weight_once_and_moments_and_averages_only_of_what_
     learning = {"head.weight", "head.bias"}
     assert kinds.pop("weights") > learning
     assert kinds.pop("average_steps") == {""}
-    assert kinds.pop("pictures") == {""}
+    assert kinds.pop("pictures") == kinds.pop("contents") == {""}
     assert kinds == {"average": learning, "step": learning, "exp_avg": learning, "exp_avg_sq": learning}
     assert all(tensor.dtype == torch.float32 for name, tensor in tensors.items() if "/" in name)
 

@@ -21,6 +21,7 @@ from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.interpolate import resized
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.heads import Head, head_for
+from vithybrid_cli.training.marks import Marks, marks
 from vithybrid_cli.training.network import freeze, raw_weights, trainable_network, with_temperature
 from vithybrid_cli.training.recipe import Recipe
 from vithybrid_cli.training.room import require_room
@@ -152,6 +153,7 @@ class TrainingRun:
         class_of(self.config)  # raises ModelError for what could not be written after the first epoch
         self.history: list[Epoch] = []
         self._restored: Epoch | None = None  # the epoch whose weights the network has from the state
+        self._marks: Marks | None = None  # of the pictures that decide the result, as they were when it began
         torch.manual_seed(recipe.seed)
         self.head = start.head(data.labels) if start.with_weights else None
         weights = None if self.head is None else start.weights(self.head)
@@ -179,17 +181,17 @@ class TrainingRun:
 
     def resume(self) -> None:
         """Continue the run that ``out`` holds. Raises UsageError if there is none or if it is another one."""
-        epochs_done, notes = restore_state(self.out, self.trainer, self._identity(), self._deciding())
+        restored = restore_state(self.out, self.trainer, self._identity(), self._deciding())
         try:
-            found = json.loads(notes)
+            found = json.loads(restored.notes)
             self.history = [Epoch(**one) for one in found["epochs"]]
             unreadable = [Unreadable(*one) for one in found["unreadable"]]
         except (KeyError, TypeError, ValueError) as error:
             raise not_a_state(self.out) from error
-        if [epoch.number for epoch in self.history] != list(range(1, epochs_done + 1)):
+        if [epoch.number for epoch in self.history] != list(range(1, restored.epochs_done + 1)):
             raise not_a_state(self.out)
         self.trainer.unreadable = {one.path: one for one in unreadable}
-        self._restored = self.history[-1]
+        self._restored, self._marks = self.history[-1], restored.marks
 
     def steps(self) -> Generator[Step, None, None]:
         """Train the epochs that are left; an epoch is on disk when the first step of the next one is given.
@@ -202,15 +204,16 @@ class TrainingRun:
             if self._restored is not None and self._restored is self.kept:  # it may have ended before this was written
                 self._write_checkpoint(self._restored)
             self._restored = None
+            marked = self._marks or marks(self._deciding())
             while self.epochs_done < self.recipe.epochs:
                 loss = math.nan
                 with closing(self.trainer.run_epoch(self.epochs_done)) as steps:
                     for step in steps:
                         loss = step.loss
                         yield step
-                self._finish_epoch(loss)
+                self._finish_epoch(loss, marked)
 
-    def _finish_epoch(self, loss: float) -> None:
+    def _finish_epoch(self, loss: float, marked: Marks) -> None:
         """Measure the epoch; write the state and, if it is to be kept, its checkpoint."""
         found = None if self.held_out is None else self.trainer.measure(self.held_out, self.preprocessing)
         epoch = Epoch(self.epochs_done + 1, loss)
@@ -221,7 +224,7 @@ class TrainingRun:
         unreadable = [astuple(one) for one in self.trainer.unreadable.values()]
         notes = json.dumps({"epochs": [asdict(one) for one in history], "unreadable": unreadable})
         with _can_be_resumed():
-            write_state(self.out, self.trainer, epoch.number, self._identity(), notes, self._deciding())
+            write_state(self.out, self.trainer, epoch.number, self._identity(), notes, marked)
         self.history = history  # of what is on disk alone: an interrupt may come at any time
         if self.kept is epoch:
             self._write_checkpoint(epoch)

@@ -5,8 +5,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from torch import Tensor, nn
@@ -15,15 +16,16 @@ from vithybrid_cli.atomic import is_unfinished
 from vithybrid_cli.checkpoints.write import write_tensors
 from vithybrid_cli.errors import ModelError, UsageError, short
 from vithybrid_cli.locks import AlreadyLocked, lock_file
+from vithybrid_cli.training.contents import UNKNOWN
 from vithybrid_cli.training.data import LabelledPictures
-from vithybrid_cli.training.marks import changes, marks
+from vithybrid_cli.training.marks import Marks, changes, marks
 from vithybrid_cli.training.network import learning, raw_name, raw_weights
 from vithybrid_cli.training.optimizers import MOMENTS
 from vithybrid_cli.training.trainer import Trainer
 
 STATE = "training_state.safetensors"
 LOCK = ".training.lock"
-_PICTURES = "pictures"
+_PICTURES, _CONTENTS = "pictures", "contents"
 # Facts about which pictures do what. Where these are the same ones, they follow from what is held out.
 _OF_PICTURES = (
     "pictures",
@@ -31,8 +33,15 @@ _OF_PICTURES = (
     "fingerprint of the pictures that choose the epoch",
 )
 _LISTED = 3  # differences between two runs in an error message
-Pictures = Sequence[LabelledPictures]
 _START_AGAIN = "Start again with another {output}."
+
+
+class Restored(NamedTuple):
+    """What a state says beside what it restores: how many epochs are done, the notes, and the pictures' marks now."""
+
+    epochs_done: int
+    notes: str
+    marks: Marks
 
 
 @contextmanager
@@ -58,13 +67,14 @@ def training_folder(out: Path) -> Iterator[None]:
         yield
 
 
-def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str, notes: str, pictures: Pictures) -> None:
+def write_state(out: Path, trainer: Trainer, epochs_done: int, run: str, notes: str, pictures: Marks) -> None:
     """Write weights, their average and the optimisers' moments in float32.
 
-    ``run`` describes what must not change when it is resumed, ``notes`` what was found out so far. ``pictures`` are
-    those that decide the result.
+    ``run`` describes what must not change when it is resumed, ``notes`` what was found out so far. ``pictures`` has
+    the marks of those that decide the result.
     """
-    tensors = {_PICTURES: torch.from_numpy(marks(pictures))}
+    kept = pictures.in_order()
+    tensors = {_PICTURES: torch.from_numpy(kept.pictures), _CONTENTS: torch.from_numpy(kept.contents)}
     tensors |= {f"weights/{name}": weight.contiguous() for name, weight in raw_weights(trainer.network).items()}
     if trainer.average is not None:
         tensors |= {
@@ -90,8 +100,8 @@ def _optimized(trainer: Trainer, epochs_done: int) -> Iterator[tuple[str, nn.Par
     return ((name, parameter, of[parameter]) for name, parameter in every if parameter in of)
 
 
-def restore_state(out: Path, trainer: Trainer, run: str, pictures: Pictures) -> tuple[int, str]:
-    """Restore ``trainer`` from the state in ``out``; returns how many epochs are done, and the notes.
+def restore_state(out: Path, trainer: Trainer, run: str, pictures: Sequence[LabelledPictures]) -> Restored:
+    """Restore ``trainer`` from the state in ``out``, if the ``pictures`` that decide the result are as they were.
 
     Raises UsageError if there is none or if it is of another run, ModelError if it is damaged.
     """
@@ -107,7 +117,8 @@ def restore_state(out: Path, trainer: Trainer, run: str, pictures: Pictures) -> 
     theirs, epochs_done = _description(file, metadata)
     if "notes" not in metadata:
         raise _of_an_earlier_version(out, theirs, epochs_done)
-    if _PICTURES in tensors and (changed := changes(tensors[_PICTURES].numpy(), pictures)):
+    now = marks(pictures)
+    if (before := _marks(tensors)) is not None and (changed := changes(before, now)):
         cause = f"The pictures are not those that the run in {out} began with: {changed}."
         remedy = "Put them back as they were, or train on from the weights of that run ({model}) in another {output}."
         raise UsageError(cause, remedy)
@@ -119,7 +130,16 @@ def restore_state(out: Path, trainer: Trainer, run: str, pictures: Pictures) -> 
     if damaged := _damaged(trainer, tensors, epochs_done):
         raise ModelError(f"{file} lacks the tensor {damaged[0]}, or has it in another shape.", _START_AGAIN)
     _restore(trainer, tensors, epochs_done)
-    return epochs_done, metadata["notes"]
+    return Restored(epochs_done, metadata["notes"], now)
+
+
+def _marks(tensors: Mapping[str, Tensor]) -> Marks | None:
+    """Those that a state has; an earlier version kept none, or none of the contents."""
+    if _PICTURES not in tensors:
+        return None
+    pictures = tensors[_PICTURES].numpy()
+    contents = tensors[_CONTENTS].numpy() if _CONTENTS in tensors else np.full_like(pictures, UNKNOWN)
+    return Marks(pictures, contents)
 
 
 def _description(file: Path, metadata: Mapping[str, str]) -> tuple[dict[str, Any], int]:
