@@ -2,6 +2,7 @@
 
 import json
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -79,10 +80,10 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with training and held-out pictures, and the config of a very small network."""
-    for folder, count in (("train", 8), ("test", 3)):
+    for folder, count, green in (("train", 8, 40), ("test", 3, 41)):
         for number in range(count):
-            picture(tmp_path / folder / "blue" / f"{number}.png", (30, 40, 180 + number))
-            picture(tmp_path / folder / "red" / f"{number}.png", (180 + number, 40, 30))
+            picture(tmp_path / folder / "blue" / f"{number}.png", (30, green, 180 + number))
+            picture(tmp_path / folder / "red" / f"{number}.png", (180 + number, green, 30))
     (tmp_path / "small").mkdir()
     (tmp_path / "small" / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
     monkeypatch.chdir(tmp_path)
@@ -207,6 +208,22 @@ def test_pictures_of_the_test_that_are_trained_on_are_told(place: Path) -> None:
     )
     assert "right (95 % interval: " in done.stderr
     assert "; but 16 are trained on, so expect less on others\n" in done.stderr
+
+
+def test_copies_of_what_is_trained_on_are_told_in_a_test_and_beside_a_split(place: Path) -> None:
+    shutil.make_archive("copied", "zip", "train")
+    for number in range(8):
+        shutil.copy(f"train/red/{number}.png", f"train/red/again {number}.png")
+    done = train("-o", "out", "--held-out", "copied.zip", "--val-split", "0.25", "--epochs", "1", "--no-progress")
+    found = described()["test_overlap"]
+    assert found["trained_on"] >= 12
+    assert f"note: of the test's pictures {found['trained_on']} are trained on and " in done.stderr
+    assert f"; but {found['trained_on']} are trained on and " in done.stderr
+    assert re.search(
+        r"note: of the pictures that choose the epoch \d (is|are) trained on, too, as train/red/.*\.png, which is also "
+        r"train/red/.*\.png: on these it seems better than on others; keep one of each\n",
+        done.stderr,
+    )
 
 
 @pytest.mark.parametrize("config", ["small", "./small", "small/", "small/config.json"])

@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from vithybrid_cli.images.local import LocalFile
-from vithybrid_cli.runs.training.copies import Copies, copies
+from vithybrid_cli.runs.training.compared import compare
+from vithybrid_cli.runs.training.copies import Copies
 from vithybrid_cli.training.data import read_labelled
 
 LONG = bytes(range(256)) * 64  # 16 KiB
@@ -29,7 +30,7 @@ def made(files: Mapping[str, bytes]) -> None:
 
 
 def found(where: str = "p") -> Copies:
-    return copies(read_labelled(where))
+    return compare(read_labelled(where)).copies
 
 
 def numbered(label: str, count: int) -> dict[str, bytes]:
@@ -60,7 +61,7 @@ def test_files_that_have_a_size_of_their_own_are_not_opened(monkeypatch: pytest.
     made({"cat/1.png": b"a", "cat/2.png": b"bb", "dog/1.png": b"ccc"})
     data = read_labelled("p")
     monkeypatch.setattr(LocalFile, "open", lambda _: pytest.fail("a file was opened"))
-    assert copies(data) == Copies(3)
+    assert compare(data).copies == Copies(3)
 
 
 def test_only_files_that_end_alike_are_read_as_a_whole(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -72,7 +73,7 @@ def test_only_files_that_end_alike_are_read_as_a_whole(monkeypatch: pytest.Monke
         return plain(self)
 
     monkeypatch.setattr(LocalFile, "open", noted)
-    assert len(copies(data).contradicting) == 1
+    assert len(compare(data).copies.contradicting) == 1
     names = [f"p/{name}.png" for name in ("cat/1", "cat/2", "dog/1", "dog/2")]
     assert sorted(opened) == sorted([*names, "p/cat/2.png", "p/dog/1.png"])
 
@@ -83,15 +84,15 @@ def test_copies_within_a_label_are_told_only_where_they_are_more_than_a_tenth() 
     made({"dog/b.png": b"dog 0", "dog/c.png": b"dog 1"})
     assert list(found().notes()) == [
         "3 of 22 pictures are copies of others of their label, as p/dog/a.png of p/dog/0.png: these count several "
-        "times, and of what is held out a copy may be trained on; keep one of each"
+        "times; keep one of each"
     ]
 
 
 def test_a_picture_that_is_held_out_contradicts_one_to_train_on() -> None:
     made({**numbered("cat", 2), "dog/1.png": b"cat 0", "dog/2.png": b"cat 1"})
     data, chooser = read_labelled("p").split(0.5, seed=0)
-    assert len(copies(data, chooser).contradicting) == 2
-    assert copies(data, None).pictures == 2
+    assert len(compare(data, chooser).copies.contradicting) == 2
+    assert compare(data, None).copies.pictures == 2
 
 
 def test_what_a_link_leads_to_is_there_once() -> None:
@@ -112,7 +113,7 @@ def test_what_is_gone_or_empty_is_no_copy() -> None:
     made({"cat/1.png": b"", "dog/1.png": b"", "cat/2.png": b"one", "dog/2.png": b"one"})
     data = read_labelled("p")
     Path("p/cat/2.png").unlink()
-    assert copies(data) == Copies(4)
+    assert compare(data).copies == Copies(4)
 
 
 def test_members_of_an_archive_are_compared_too() -> None:

@@ -17,7 +17,7 @@ from vithybrid_cli.errors import options_spelt
 from vithybrid_cli.evaluation.figures import Evaluation, Metrics
 from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.results import ImageResult, Prediction
-from vithybrid_cli.runs.training.overlap import overlap
+from vithybrid_cli.runs.training.compared import compare
 from vithybrid_cli.runs.training.told import About, alarm, at_the_end, before, epoch_line, expected_line
 from vithybrid_cli.runs.training.written import training_record
 from vithybrid_cli.training.data import LabelledPictures
@@ -153,7 +153,7 @@ def test_pictures_that_are_trained_on_and_tested_are_counted(make: Make) -> None
         targets=data.targets[:4],
     )
     assert "of the test's pictures 3 are trained on, so it tells less of how good it is on others" in notes(
-        make(data), replace(ABOUT, test=test, tested="test", overlap=overlap(test, data, None, same_place=False))
+        make(data), replace(ABOUT, test=test, tested="test", overlap=compare(data, test=test).overlap)
     )
 
 
@@ -235,7 +235,7 @@ def test_an_accuracy_on_pictures_that_were_learnt_from_says_so(make: Make) -> No
     run = make(data, chooser)
     run.history = [Epoch(1, 0.5, 8, 8)]
     test = replace(data, items=(*data.items, *chooser.items), targets=np.concatenate([data.targets, chooser.targets]))
-    both = overlap(test, data, chooser, same_place=True)
+    both = compare(data, chooser, test, same_place=True).overlap
     about = replace(ABOUT, chooser=chooser, test=test, tested="all", overlap=both)
     told = "32 are trained on and 8 choose the epoch"
     assert f"of the test's pictures {told}, so it tells less of how good it is on others" in notes(run, about)
@@ -243,7 +243,7 @@ def test_an_accuracy_on_pictures_that_were_learnt_from_says_so(make: Make) -> No
     assert list(at_the_end(run, about, metrics))[1].endswith(f"; but {told}, so expect less on others")
     assert training_record(run, about, metrics)["test_overlap"] == {"trained_on": 32, "choosing": 8}
     unread = replace(test, items=())  # as of a compressed tar that is read again
-    kept_nowhere = replace(about, test=unread, overlap=overlap(unread, data, chooser, same_place=True))
+    kept_nowhere = replace(about, test=unread, overlap=compare(data, chooser, unread, same_place=True).overlap)
     assert list(at_the_end(run, kept_nowhere, metrics))[1].endswith(f"; but {told}, so expect less on others")
 
 

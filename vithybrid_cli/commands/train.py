@@ -21,8 +21,8 @@ from vithybrid_cli.output import default_format
 from vithybrid_cli.output.destination import opened
 from vithybrid_cli.runs.measure import measure
 from vithybrid_cli.runs.model import located
+from vithybrid_cli.runs.training.compared import compare
 from vithybrid_cli.runs.training.held_out import HeldOut
-from vithybrid_cli.runs.training.overlap import overlap
 from vithybrid_cli.runs.training.start import (
     has_begun,
     measured_between,
@@ -203,10 +203,10 @@ def train(
             dtype=torch_dtype(weights_dtype),
             workers=workers or available_cores(),
         )
-        both = overlap(test, data, chooser, same_place=held_out == folder)
-        about = About(name, how.model, chooser, test, held_out, both, sized=batch_size is not None)
         if resume and has_begun(output):
             run.resume()
+        copies, overlap = compare(data, chooser, test, same_place=held_out == folder)
+        about = About(name, how.model, chooser, test, held_out, overlap, sized=batch_size is not None, copies=copies)
         known = set(run.trainer.unreadable)  # of a run that goes on, and told by that which was before
         all_read = train_to_the_end(run, about, watch)
         told = run.trainer.unreadable.keys() - known

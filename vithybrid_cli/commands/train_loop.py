@@ -2,14 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import counted, option
 from vithybrid_cli.runs.interrupts import sigterm_raised
-from vithybrid_cli.runs.training.copies import copies
 from vithybrid_cli.runs.training.pace import Pace, Work
 from vithybrid_cli.runs.training.told import About, alarm, before, epoch_line, expected_line
 from vithybrid_cli.runs.training.written import write_training
@@ -27,7 +26,6 @@ def train_to_the_end(run: "TrainingRun", about: About, watch: Stderr) -> bool:
             pass
         watch.say(f"nothing left to train: {run.out} is trained for {counted(run.recipe.epochs, 'epoch')}")
         return not run.trainer.unreadable
-    about = replace(about, copies=copies(run.trainer.data, about.chooser))
     for line in before(run, about):
         watch.say(line)
     return _followed(run, about, watch)
