@@ -12,6 +12,7 @@ import torch
 from places import GOLDENS
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
+from vithybrid_cli.choices import AttentionKind
 from vithybrid_cli.engines import Engine
 from vithybrid_cli.engines.open import open_engine
 from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
@@ -172,9 +173,11 @@ def test_a_batch_of_nothing_is_wrong_usage(size: int) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        pytest.param({"device": "cuda"}, "runs on the CPU here, not on 'cuda'. Give device='cpu', or", id="a GPU"),
+        pytest.param({"device": "cuda"}, "runs on the CPU here, not on cuda. Give device='cpu', or", id="a GPU"),
         pytest.param(
-            {"attention": "eager"}, "has its own attention, not 'eager'. Give attention='sdpa', or", id="an attention"
+            {"attention": AttentionKind.EAGER},
+            "has its own attention, not eager. Give attention='sdpa', or",
+            id="an attention",
         ),
         pytest.param({"dtype": "tf32"}, "only NVIDIA GPUs compute in tf32. Give dtype='float32', or", id="TF32"),
         pytest.param(

@@ -121,12 +121,12 @@ def _openvino_lacks(wanted: _Wanted) -> UsageError | None:
     """What of this OpenVINO cannot do, as the error to raise; None if it can do all of it."""
     if wanted.device not in ("auto", "cpu"):
         return UsageError(
-            f"OpenVINO runs on the CPU here, not on {wanted.device!r}.",
+            f"OpenVINO runs on the CPU here, not on {wanted.device}.",
             "Give {device=cpu}, or {engine=torch}.",
         )
     if wanted.attention != AttentionKind.SDPA:
         return UsageError(
-            f"OpenVINO has its own attention, not {wanted.attention!r}.",
+            f"OpenVINO has its own attention, not {wanted.attention}.",
             "Give {attention=sdpa}, or {engine=torch}.",
         )
     if wanted.dtype == Dtype.TF32:
