@@ -341,6 +341,35 @@ def test_an_unreadable_picture_that_chooses_is_named_after_the_first_epoch_alone
     assert again.stderr.count(f"{name}: This is no picture") == (0 if held_out else 1)  # it is measured at the end
 
 
+def cut_off(file: str) -> str:
+    """A picture whose file ends before it does."""
+    noise = torch.randint(256, (40, 40, 3), generator=torch.Generator().manual_seed(0), dtype=torch.uint8)
+    Image.fromarray(noise.numpy()).save(file)
+    whole = Path(file).read_bytes()
+    Path(file).write_bytes(whole[: len(whole) // 2])
+    return file
+
+
+def test_what_is_cut_off_is_read_as_far_as_it_goes_where_that_is_wanted(place: Path) -> None:
+    options = ["--held-out", "test", "--no-progress"]
+    files = [cut_off("train/red/1.png"), cut_off("test/red/1.png")]
+    told = train("-o", "out", *options).stderr
+    for file in files:
+        line = next(line for line in told.splitlines() if line.startswith(f"{file}: "))
+        assert line.endswith("or set --allow-truncated to read what is there.")
+    done = train("-o", "partly", *options, "--allow-truncated")
+    assert (done.exit_code, json.loads(done.stdout)["pictures"], described("partly")["unreadable"]) == (0, 6, [])
+    again = train("-o", "partly", *options, "--resume")
+    assert "partly holds another run, which is done: allow_truncated yes, not no." in again.stderr
+
+
+def test_a_picture_above_the_limit_of_pixels_names_an_option_that_training_has(place: Path) -> None:
+    done = train("-o", "out", "--max-pixels", "100")
+    assert (done.exit_code, "None of the pictures could be read" in done.stderr) == (2, True)
+    assert "--max-pixels" in done.stderr
+    assert train("-o", "out", "--max-pixels", "360").exit_code == 0
+
+
 def test_quiet_leaves_unreadable_pictures_to_the_exit_code(place: Path) -> None:
     spoil("train/red/1.png")
     done = train("-o", "out", "-q")

@@ -32,7 +32,7 @@ from vithybrid_cli.runs.training.start import (
 )
 from vithybrid_cli.runs.training.told import About, at_the_end
 from vithybrid_cli.runs.training.written import write_training
-from vithybrid_cli.settings import Reading, Running
+from vithybrid_cli.settings import DEFAULT_MAX_PIXELS, Decoding, Reading, Running
 from vithybrid_cli.sources.labelled import Labelled
 from vithybrid_cli.sources.labelled.inputs import open_labelled
 
@@ -128,6 +128,8 @@ def train(
     resume: Annotated[bool, typer.Option("--resume", help="Continue the run in the folder, or start it.")] = False,
     device: options.Device = "auto",
     workers: options.Workers = None,
+    max_pixels: options.MaxPixels = DEFAULT_MAX_PIXELS,
+    allow_truncated: options.AllowTruncated = False,
     revision: options.Revision = None,
     offline: options.Offline = False,
     quiet: options.Quiet = False,
@@ -173,7 +175,7 @@ def train(
     if learning_rate == 0:
         raise UsageError("With a learning rate of 0 nothing is learnt.", "Give a higher one ({lr=0.001}).")
     require_new(output, folder, resume=resume)
-    what = Reading(column=column)
+    what = Reading(column=column, decoding=Decoding(max_pixels=max_pixels, allow_truncated=allow_truncated))
     read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
     data, chooser, test = pictures_for(folder, held_out, val_split, seed, read)
     name = recipe_name or (RecipeName.SCRATCH if model is None else RecipeName.FINETUNE)
@@ -214,9 +216,10 @@ def train(
         if held_out is not None:
             source = open_labelled([held_out], what, label_column, offline=offline)
             tested = OfLabels(source, data.labels, None if test is None else len(test.targets))
-            report = _measured(output, tested, device, watch, told)
+            report = _measured(output, tested, device, what, watch, told)
         elif chooser is not None:
-            report = _measured(output, HeldOut(chooser, f"the held-out pictures of {folder}"), device, watch, told)
+            chose = HeldOut(chooser, f"the held-out pictures of {folder}")
+            report = _measured(output, chose, device, what, watch, told)
         write_training(run, about, report)
         for line in at_the_end(run, about, report):
             watch.say(line)
@@ -224,7 +227,9 @@ def train(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _measured(output: Path, held_out: Labelled, device: str, watch: Stderr, told: Collection[str]) -> Metrics:
+def _measured(
+    output: Path, held_out: Labelled, device: str, what: Reading, watch: Stderr, told: Collection[str]
+) -> Metrics:
     """Print how good the written checkpoint is on the held-out pictures; the figures with all confusions.
 
     Of those that cannot be read the ones ``told`` are not told again.
@@ -233,7 +238,9 @@ def _measured(output: Path, held_out: Labelled, device: str, watch: Stderr, told
 
     classifier = Classifier.from_pretrained(output.absolute(), device=device)
     labels = {label: index for index, label in enumerate(classifier.labels)}
-    report = measure(classifier, held_out, labels, Reading(), watch, all_confusions=True, told=told)
+    report = measure(
+        classifier, held_out, labels, Reading(decoding=what.decoding), watch, all_confusions=True, told=told
+    )
     with opened(None, remedy="make room there") as stream:
         write_metrics(default_format(stream), stream, report.with_confusions(CONFUSIONS))
     return report

@@ -101,7 +101,7 @@ class _BatchMaker:
             if self.stopped.is_set():
                 break
             try:
-                image = decode(self.data.items[index])
+                image = decode(self.data.items[index], self.data.decoding)
             except ImageError as error:
                 unreadable.append(Unreadable.of(self.data.items[index].name, error))
                 continue

@@ -16,7 +16,7 @@ import numpy.typing as npt
 from vithybrid_cli.errors import ImageError, UsageError, are, counted, listed, short
 from vithybrid_cli.images.memory import default_budget
 from vithybrid_cli.items import Item
-from vithybrid_cli.settings import Reading
+from vithybrid_cli.settings import AS_IT_IS, Decoding, Reading
 from vithybrid_cli.sources.labelled import DataSetRoot, Labelled
 from vithybrid_cli.sources.labelled.folders import LabelFolders, holds_only_folders
 from vithybrid_cli.sources.labelled.inputs import open_labelled
@@ -33,8 +33,8 @@ _AS_USUAL = Reading()
 class LabelledPictures:
     """Pictures and their labels, which are in the order of their class indices: of folders that is the natural one.
 
-    ``left_out`` says in words what else lies there, ``notes`` what a user would want to know about them. Of pictures to
-    measure on, ``items`` lacks those whose bytes would have to be kept in memory.
+    ``left_out`` says in words what else lies there, ``notes`` what a user would want to know about them, ``decoding``
+    how they are read. Of pictures to measure on, ``items`` lacks those whose bytes would have to be kept in memory.
     """
 
     labels: tuple[str, ...]
@@ -42,6 +42,7 @@ class LabelledPictures:
     targets: npt.NDArray[np.int64]  # class index of each picture
     left_out: str | None = None
     notes: tuple[str, ...] = ()
+    decoding: Decoding = AS_IT_IS
 
     @property
     def counts(self) -> list[int]:
@@ -119,14 +120,14 @@ def read_labelled(
     source = _source(str(named), what, label_column, offline=offline, training=labels is None)
     survey = Survey()
     if labels is not None:
-        return _to_measure_on(source, labels, survey)
+        return replace(_to_measure_on(source, labels, survey), decoding=what.decoding)
     items, found = _collected(source, survey, keep=True)
     if not found:
         raise UsageError(f"{survey.nothing()}.", "Put pictures into its label folders.")
     names = source.names or tuple(sorted(set(found), key=natural_key))
     known = labels_of(names)
     notes = [*told_apart(names), *(_twice(items, found) if survey.links else ())]
-    data = LabelledPictures(known, items, _indices(found, known), survey.line(), tuple(notes))
+    data = LabelledPictures(known, items, _indices(found, known), survey.line(), tuple(notes), what.decoding)
     _check_trainable(source, data)
     return data
 

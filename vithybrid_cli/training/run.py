@@ -19,6 +19,7 @@ from vithybrid_cli.evaluation.figures import Unreadable
 from vithybrid_cli.hub.files import WEIGHTS
 from vithybrid_cli.model.config import VitConfig
 from vithybrid_cli.model.interpolate import resized
+from vithybrid_cli.settings import decisions
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.heads import Head, head_for
 from vithybrid_cli.training.marks import Marks, marks
@@ -249,6 +250,7 @@ class TrainingRun:
             "fingerprint of the pictures that choose the epoch": self._choosers(),
             "config": write_config(self.config),
             "preprocessing": self.preprocessing.to_dict(),
+            **decisions(data.decoding),
         }
         return json.dumps({**asdict(self.recipe), **facts})
 
