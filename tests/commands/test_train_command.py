@@ -615,7 +615,7 @@ def test_without_room_for_checkpoint_and_state_no_epoch_is_spent(place: Path, mo
 def test_a_rate_that_is_far_too_high_is_told_once_and_in_a_quiet_run(place: Path) -> None:
     done = train("-o", "out", "--lr", "30", "--epochs", "4", "-q")
     first, *others = done.stderr.splitlines()
-    assert re.fullmatch(r"vithybrid: the loss of epoch 1 is [\d,.]+, and guessing gives 0\.69: the learning .*", first)
+    assert re.fullmatch(r"warning: the loss of epoch 1 is [\d,.]+, and guessing gives 0\.69: the learning .*", first)
     assert [line for line in others if "too high" in line] == []
 
 

@@ -75,7 +75,7 @@ class _Follower:
         self.watch.say(epoch_line(self.run, self.run.history[-1]))
         if not self.alarmed and (line := alarm(self.run)):
             self.alarmed = True
-            self.watch.warn(line)
+            self.watch.alarm(line)
 
 
 def _pace(run: "TrainingRun") -> Pace:

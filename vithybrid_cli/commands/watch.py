@@ -82,6 +82,10 @@ class Stderr:
         """One line that the user should see also in a quiet run."""
         self._write(f"vithybrid: {line}")
 
+    def alarm(self, line: str) -> None:
+        """The same of a run that goes on, in a line that does not begin as an error that ends it."""
+        self._write(f"warning: {line}")
+
     def _write(self, line: str) -> None:
         if self._progress is not None:
             self._progress.report(line)
