@@ -44,6 +44,22 @@ def test_labels_and_pictures_come_in_natural_order_from_any_depth(tmp_path: Path
     assert data.targets.tolist() == [0, 0, 1]
 
 
+def test_folders_within_a_label_are_no_labels_and_that_is_said(tmp_path: Path) -> None:
+    for place in ("flat/text", "round/circle", "round/square", "round/square/big", "round/2", "round/1"):
+        picture(tmp_path / place / "1.png")
+    picture(tmp_path / "plain" / "1.png")
+    (note,) = read_labelled(tmp_path).notes
+    assert note == (
+        "flat has a folder of its own, text; all pictures in it count as flat; the same goes for 1 other label"
+    )
+    (tmp_path / "flat" / "text" / "1.png").rename(tmp_path / "flat" / "1.png")
+    (note,) = read_labelled(tmp_path).notes
+    assert note == "round has folders of its own, 1, 2, circle and 1 more; all pictures in it count as round"
+    assert read_labelled(tmp_path / "round").notes == (
+        "square has a folder of its own, big; all pictures in it count as square",
+    )
+
+
 def test_folders_of_systems_are_no_labels_and_what_is_left_out_is_said(folder: Path) -> None:
     picture(folder / "@eaDir" / "1.png")
     picture(folder / "cat" / "@eaDir" / "1.png")
@@ -185,7 +201,7 @@ def test_pictures_that_links_put_into_several_labels_are_counted(tmp_path: Path,
     for name in ("cat/1.png", "dog/1.png"):
         picture(tmp_path / name)
     (tmp_path / link).symlink_to(tmp_path / ("dog/1.png" if link.endswith("png") else "dog"))
-    (note,) = read_labelled(tmp_path).notes
+    note, *_ = read_labelled(tmp_path).notes
     assert note.startswith("1 picture is in several labels by a link, which contradict each other then: ")
     assert str(tmp_path / "dog" / "1.png") in note
 

@@ -22,7 +22,7 @@ from vithybrid_cli.sources.labelled.folders import LabelFolders, holds_only_fold
 from vithybrid_cli.sources.labelled.inputs import open_labelled
 from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.walk import natural_key
-from vithybrid_cli.training.labels import OfLabels, label_of, labels_of, require_well_spelt, told_apart
+from vithybrid_cli.training.labels import OfLabels, inner_folders, label_of, labels_of, require_well_spelt, told_apart
 
 _NAMED_LABELS = 5  # that an error message spells out
 _COUNTED_LABELS = 20  # that a summary spells out
@@ -127,6 +127,8 @@ def read_labelled(
     names = source.names or tuple(sorted(set(found), key=natural_key))
     known = labels_of(names)
     notes = [*told_apart(names), *(_twice(items, found) if survey.links else ())]
+    if isinstance(source, LabelFolders):
+        notes += inner_folders(source.folder, items)
     data = LabelledPictures(known, items, _indices(found, known), survey.line(), tuple(notes), what.decoding)
     _check_trainable(source, data)
     return data

@@ -1,11 +1,13 @@
 """The labels that names of folders, or those in archives and tables, stand for, and what is odd about them."""
 
+import os
 import re
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
-from vithybrid_cli.errors import UsageError, listed
+from vithybrid_cli.errors import UsageError, counted, listed, short
 from vithybrid_cli.evaluation.labels import normal
 from vithybrid_cli.items import Item
 from vithybrid_cli.sources.labelled import Labelled
@@ -13,6 +15,7 @@ from vithybrid_cli.sources.survey import Survey
 from vithybrid_cli.sources.walk import natural_key
 
 _NAMED = 5  # labels in a message
+_NAMED_FOLDERS = 3
 
 
 def label_of(name: str) -> str:
@@ -69,6 +72,21 @@ def told_apart(names: Iterable[str]) -> Iterator[str]:
     for several in _grouped(of_label, plain).values():
         if len(several) > 1:
             yield f"labels that differ only in case, blanks or hyphens stay apart: {_some(several)}"
+
+
+def inner_folders(folder: Path, items: Iterable[Item]) -> Iterator[str]:
+    """What to say of label folders below ``folder`` whose pictures lie in folders of their own, which are no labels."""
+    inner: dict[str, dict[str, None]] = {}
+    for place in dict.fromkeys(os.path.dirname(item.name) for item in items):  # noqa: PTH120 (of each picture)
+        parts = Path(place).relative_to(folder).parts
+        if len(parts) > 1:
+            inner.setdefault(parts[0], {})[parts[1]] = None
+    if inner:
+        label, names = next(iter(inner.items()))
+        own = "a folder" if len(names) == 1 else "folders"
+        others = f"; the same goes for {counted(len(inner) - 1, 'other label')}" if len(inner) > 1 else ""
+        said = f"{short(label)} has {own} of its own, {listed(list(map(short, names)), _NAMED_FOLDERS)}"
+        yield f"{said}; all pictures in it count as {short(label)}{others}"
 
 
 def require_well_spelt(unknown: Sequence[str], missing: Sequence[str], where: str) -> None:
