@@ -277,6 +277,29 @@ def test_a_loss_that_stays_at_that_of_guessing_is_told_at_the_end(make: Make) ->
     assert told(0.7, 0.6) == []
 
 
+def test_pictures_that_must_not_be_mirrored_may_be_why_nothing_was_learnt(make: Make) -> None:
+    def told(**options: Any) -> str:
+        run = make(pictures(left=20, right=20), **options)
+        run.history = [Epoch(1, 0.7)]
+        with options_spelt(as_flag):
+            return next(line for line in at_the_end(run, ABOUT, None) if line.startswith("note: "))
+
+    assert told().endswith("(--lr) may help, and --no-flip where a mirror image has another label")
+    assert told(flips=False).endswith("(--lr) may help")
+
+
+def test_the_options_that_change_what_a_picture_counts_for_are_said_before_it_begins(make: Make) -> None:
+    def chosen(**options: Any) -> list[str]:
+        with options_spelt(as_flag):
+            lines = before(make(pictures(a=20, b=20), **options), ABOUT)
+            return [line for line in lines if line.startswith("chosen: ")]
+
+    assert chosen() == []
+    assert chosen(flips=False, class_weights=True) == [
+        "chosen:     no picture is mirrored (--no-flip); rare labels count as much as frequent ones (--class-weights)"
+    ]
+
+
 def test_long_labels_are_cut(make: Make) -> None:
     long = "x" * 200
     data = pictures("train", **{long: 4, "b": 30})

@@ -17,6 +17,7 @@ from vithybrid_cli.runs.training.unreadable import unreadable_line
 
 if TYPE_CHECKING:
     from vithybrid_cli.training.data import LabelledPictures
+    from vithybrid_cli.training.recipe import Recipe
     from vithybrid_cli.training.run import Epoch, TrainingRun
 
 CURVE, FIGURES = "training.svg", "training.json"
@@ -60,6 +61,8 @@ def before(run: "TrainingRun", about: About) -> Iterator[str]:
         f"{about.recipe}, {counted(recipe.epochs, 'epoch')} of {counted(steps, 'step')} "
         f"with {_per_step(len(data.items), steps)} each, learning rate {recipe.learning_rate:g}",
     )
+    if chosen := list(_chosen(recipe)):
+        yield _line("chosen", "; ".join(chosen))
     yield _line("from", _origin(run, about))
     if recipe.freeze is not None:
         learning = sum(one.numel() for one in network.parameters() if one.requires_grad)
@@ -79,6 +82,13 @@ def before(run: "TrainingRun", about: About) -> Iterator[str]:
     yield from _advice(run, about)
     if run.epochs_done:
         yield _line("resumed", f"after epoch {run.epochs_done} of {recipe.epochs}")
+
+
+def _chosen(recipe: "Recipe") -> Iterator[str]:
+    if not recipe.flips:
+        yield f"no picture is mirrored ({option('no_flip')})"
+    if recipe.class_weights:
+        yield f"rare labels count as much as frequent ones ({option('class_weights')})"
 
 
 def _origin(run: "TrainingRun", about: About) -> str:
@@ -217,9 +227,10 @@ def _little_learnt(run: "TrainingRun") -> Iterator[str]:
     """What to say where the last loss is about that of one who knows nothing."""
     guessing = math.log(len(run.trainer.data.labels))
     if run.history and _NO_BETTER * guessing < run.history[-1].loss <= guessing + _ALARMING:
+        mirrored = f", and {option('no_flip')} where a mirror image has another label" if run.recipe.flips else ""
         yield (
             f"note: the last loss, {run.history[-1].loss:.2f}, is about that of guessing, {guessing:.2f}, so little or "
-            f"nothing was learnt; more {option('epochs')} or another learning rate ({option('lr')}) may help"
+            f"nothing was learnt; more {option('epochs')} or another learning rate ({option('lr')}) may help{mirrored}"
         )
 
 
