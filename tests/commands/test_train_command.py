@@ -412,11 +412,21 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
         pytest.param(["-o", "out", "--epochs", "0"], "epochs", id="no epochs"),
         pytest.param(["-o", "out", "--seed", "-1"], "seed", id="negative seed"),
         pytest.param(["-o", "out", "--seed", "99999999999"], "seed", id="large seed"),
-        pytest.param(["-o", "out", "--val-split", "1.5"], "val-split", id="more held out than there is"),
-        pytest.param(["-o", "out", "--val-split", "nan"], "val-split", id="no number to hold out"),
-        pytest.param(["-o", "out", "--lr", "nan"], "'--lr'", id="no number as a rate"),
-        pytest.param(["-o", "out", "--lr", "0"], "nothing is learnt. Give a higher one (--lr 0.001).", id="no rate"),
-        pytest.param(["-o", "out", "--lr", "inf"], "A rate is a number. Give a smaller one (--lr)", id="endless rate"),
+        pytest.param(
+            ["-o", "out", "--val-split", "1.5"],
+            "'--val-split': '1.5' is no share from 0.001 to 0.9. Give one as 0.1.",
+            id="more held out than there is",
+        ),
+        pytest.param(
+            ["-o", "out", "--val-split", "20%"], "'20%' is no share from 0.001 to 0.9. Give it as 0.2.", id="%"
+        ),
+        pytest.param(["-o", "out", "--val-split", "0%"], "Give one as 0.1.", id="nothing held out"),
+        pytest.param(["-o", "out", "--val-split", "nan"], "Give one as 0.1.", id="no number to hold out"),
+        pytest.param(["-o", "out", "--lr", "nan"], "'--lr': 'nan' is no learning rate.", id="no number as a rate"),
+        pytest.param(["-o", "out", "--lr", "0"], "nothing is learnt. Give a higher one, as 0.001.", id="no rate"),
+        pytest.param(["-o", "out", "--lr", "inf"], "'inf' is no learning rate. Give a number", id="endless rate"),
+        pytest.param(["-o", "out", "--lr", "1e-3x"], "'1e-3x' is no learning rate.", id="a rate with a letter"),
+        pytest.param(["-o", "out", "--lr", "-1"], "'-1' is no learning rate.", id="a rate below 0"),
         pytest.param(["-o", "out", "--recipe", "best"], "'best' is not one of 'scratch', 'finetune'", id="no recipe"),
         pytest.param(
             ["-o", "out", "--freeze", "backbone"],

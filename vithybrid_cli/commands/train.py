@@ -1,6 +1,5 @@
 """``vithybrid train``: labelled pictures become a checkpoint."""
 
-import math
 from collections.abc import Collection
 from functools import partial
 from pathlib import Path
@@ -11,6 +10,7 @@ import typer
 from vithybrid_cli.choices import Freeze, RecipeName
 from vithybrid_cli.commands import options
 from vithybrid_cli.commands.guard import EXIT_SOME_FAILED
+from vithybrid_cli.commands.numbers import rate, share
 from vithybrid_cli.commands.train_loop import train_to_the_end
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import UsageError
@@ -58,10 +58,9 @@ def train(
         float | None,
         typer.Option(
             metavar="SHARE",
-            min=0.001,
-            max=0.9,
-            help="Hold out this share of the pictures of each label, as 0.1. They choose the epoch that is kept, and "
-            "fit the scores to how often they are right.",
+            parser=share,
+            help="Hold out this share of the pictures of each label, as 0.1 (from 0.001 to 0.9). They choose the epoch "
+            "that is kept, and fit the scores to how often they are right.",
             show_default=False,
         ),
     ] = None,
@@ -98,7 +97,9 @@ def train(
     ] = None,
     learning_rate: Annotated[
         float | None,
-        typer.Option("--lr", min=0, metavar="RATE", help="The highest learning rate.", show_default="the recipe's"),
+        typer.Option(
+            "--lr", parser=rate, metavar="RATE", help="The highest learning rate.", show_default="the recipe's"
+        ),
     ] = None,
     freeze: Annotated[
         Freeze | None,
@@ -170,10 +171,6 @@ def train(
 
     if config is not None and model is not None:
         raise UsageError("Training starts from random weights or from a model.", "Give {config} or {model}, not both.")
-    if learning_rate is not None and math.isinf(learning_rate):
-        raise UsageError("A rate is a number.", "Give a smaller one ({lr}).")
-    if learning_rate == 0:
-        raise UsageError("With a learning rate of 0 nothing is learnt.", "Give a higher one ({lr=0.001}).")
     require_new(output, folder, resume=resume)
     what = Reading(column=column, decoding=Decoding(max_pixels=max_pixels, allow_truncated=allow_truncated))
     read = partial(read_labelled, what=what, label_column=label_column, offline=offline)
