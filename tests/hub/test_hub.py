@@ -400,6 +400,21 @@ def test_a_name_that_begins_like_a_folder_may_be_a_mistyped_path_which_is_said(
     assert caplog.messages == ["There is no folder runs/mien, so it is looked for on the hub."]
 
 
+@pytest.mark.parametrize("offline", [False, True])
+def test_a_model_that_is_not_there_may_be_a_mistyped_path(server: Hub, catalogued: str, offline: bool) -> None:
+    with pytest.raises(ModelError, match=r"If a folder is meant, check its path: runs/mien is none\."):
+        locate("runs/mien", offline=offline)
+    if offline:
+        with pytest.raises(ModelError) as caught:
+            locate(catalogued, offline=True)
+        assert "path" not in str(caught.value)
+
+
+def test_a_path_may_be_mistyped_where_there_is_no_network(server: Hub, no_network: None) -> None:
+    with pytest.raises(ModelError, match=r"Check the network.* If a folder is meant, check its path: runs/mien is"):
+        locate("runs/mien")
+
+
 def test_a_network_that_is_down_is_said_without_the_number_of_its_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("huggingface_hub.constants.ENDPOINT", "http://127.0.0.1:9")
     with pytest.raises(ModelError, match=r"cannot be fetched from http://127.0.0.1:9 \((?!.*Errno)"):

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from vithybrid_cli.errors import ModelError, VitHybridError
 from vithybrid_cli.hub import environment
 from vithybrid_cli.hub.catalog import BUILT_IN
-from vithybrid_cli.hub.names import guessed
+from vithybrid_cli.hub.names import guessed, or_a_path
 
 # The packages that bring the exceptions of huggingface_hub's HTTP library, which differs between its versions.
 _HTTP_LIBRARIES = {"requests", "urllib3", "httpx", "httpcore", "httpx2", "httpcore2"}
@@ -69,6 +69,11 @@ def not_cached(repo_id: str, revision: str, variable: str = "") -> HubUnreachabl
         f"Run `vithybrid download {repo_id}` while online, or use the built-in model, {BUILT_IN}.",
         reason=f"{variable} is set" if variable else "offline",
     )
+
+
+def not_there(repo_id: str, why: HubUnreachable) -> HubUnreachable:
+    """The error for a model of which nothing is in the cache, when ``why`` the hub cannot be asked for it."""
+    return HubUnreachable(why.cause, why.remedy + or_a_path(repo_id), reason=why.reason)
 
 
 def incomplete(repo_id: str, gap: str, why: HubUnreachable) -> HubUnreachable:
@@ -213,7 +218,7 @@ def _no_such_repository(repo_id: str) -> ModelError:
     guess = guessed(repo_id) or "Check the name (`vithybrid models` lists some)."
     return ModelError(
         f"There is no model {repo_id!r} on the hub, or it is private.",
-        f"{guess} For a private model set HF_TOKEN or run `hf auth login`.",
+        f"{guess}{or_a_path(repo_id)} For a private model set HF_TOKEN or run `hf auth login`.",
     )
 
 

@@ -8,7 +8,7 @@ from vithybrid_cli.errors import ModelError, UsageError
 from vithybrid_cli.hub import cache, catalog, environment, names
 from vithybrid_cli.hub.catalog import MAIN
 from vithybrid_cli.hub.choose import STAND_IN
-from vithybrid_cli.hub.errors import HubUnreachable, incomplete, not_cached
+from vithybrid_cli.hub.errors import HubUnreachable, incomplete, not_cached, not_there
 from vithybrid_cli.hub.fetch import FetchProgress, fetch
 from vithybrid_cli.hub.files import PICKLE_SUFFIXES, WEIGHTS, WEIGHTS_SUFFIXES
 from vithybrid_cli.hub.gaps import require_whole
@@ -211,7 +211,7 @@ def _as_it_is(model: HubModel, found: cache.Cached | None, why: HubUnreachable) 
     if found is None:
         gaps = (cache.lack_of(model.repo_id, revision) for revision in _revisions(model))
         gap = next((gap for gap in gaps if gap is not None), None)
-        raise why if gap is None else incomplete(model.repo_id, gap, why) from why
+        raise (not_there(model.repo_id, why) if gap is None else incomplete(model.repo_id, gap, why)) from why
     sha256 = _other_weights(model, found)
     if sha256 is not None:
         raise changed(model, model.revision, sha256)

@@ -221,5 +221,10 @@ def guessed(name: str) -> str:
     return ""
 
 
+def or_a_path(repo_id: str) -> str:
+    """What to check where a folder was meant, as a sentence after others; nothing for what the catalog knows."""
+    return "" if catalog.resolve(repo_id) is not None else f" If a folder is meant, check its path: {repo_id} is none."
+
+
 def _plain(name: str) -> str:
     return name.casefold().replace("_", "-")
