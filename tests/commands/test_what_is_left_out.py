@@ -108,6 +108,13 @@ def test_a_pattern_that_excludes_nothing_is_told_after_the_run(place: Path, comm
     assert "note" not in run(command, "empty", "-f", "jsonl", "--exclude", "none").stderr
 
 
+@pytest.mark.parametrize("command", [*READERS, "evaluate"])
+def test_an_empty_pattern_is_refused_before_anything_is_read(place: Path, command: str) -> None:
+    done = run(command, "labels" if command == "evaluate" else "p", "--exclude", "")
+    assert done.stderr.startswith("vithybrid: The pattern '' names nothing that could be left out. Give --exclude the")
+    assert (done.exit_code, done.stdout) == (2, "")
+
+
 @pytest.mark.parametrize(("excluded", "told"), [("2.png", False), ("3.png", True)])
 def test_a_pattern_that_excludes_nothing_in_an_archive_is_told(place: Path, excluded: str, *, told: bool) -> None:
     with zipfile.ZipFile("all.zip", "w") as archive:

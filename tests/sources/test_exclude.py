@@ -1,7 +1,10 @@
 """Patterns of what is passed over below folders."""
 
+import re
+
 import pytest
 
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.sources.exclude import Exclude
 
 
@@ -24,9 +27,6 @@ from vithybrid_cli.sources.exclude import Exclude
         pytest.param("photos/raw", "photos/raw", True, id="the path as it was written"),
         pytest.param("photos [1]", "x/photos [1]", True, id="brackets of a name"),
         pytest.param("RAW", "photos/raw", False, id="case counts"),
-        pytest.param("", "photos/raw", False, id="nothing"),
-        pytest.param("/", "photos/raw", False, id="a slash alone"),
-        pytest.param(".", "photos/raw", False, id="a dot alone"),
     ],
 )
 def test_patterns(pattern: str, path: str, fits: bool) -> None:
@@ -35,6 +35,12 @@ def test_patterns(pattern: str, path: str, fits: bool) -> None:
         fits,
         fits,
     )
+
+
+@pytest.mark.parametrize("pattern", ["", "/", ".", "./"])
+def test_a_pattern_that_names_nothing_is_refused(pattern: str) -> None:
+    with pytest.raises(UsageError, match=rf"The pattern '{re.escape(pattern)}' names nothing .* Give exclude the name"):
+        Exclude.of(["raw", pattern])
 
 
 def test_a_slash_at_the_end_is_about_folders_alone() -> None:

@@ -163,7 +163,6 @@ def test_what_is_excluded_is_counted_below_folders_and_patterns_and_read_where_i
         pytest.param(("b.*", "*.PNG", "cache/"), ["*.PNG", "cache/"], id="two that fit nothing"),
         pytest.param(("a*/b.png", "a*/b.png"), ["a*/b.png"], id="the same twice"),
         pytest.param(("raw", "raw/*"), ["raw/*"], id="what is excluded with its folder"),
-        pytest.param(("", "*.jpg"), [""], id="an empty one"),
     ],
 )
 @pytest.mark.parametrize("where", ["p", "p/*"])

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatch
 from typing import Self
 
+from vithybrid_cli.errors import UsageError
 from vithybrid_cli.sources.survey import Survey
 
 
@@ -44,8 +45,14 @@ class Exclude:
 
     @classmethod
     def of(cls, patterns: Sequence[str]) -> Self:
-        """Those that are written so."""
-        return cls(tuple(_Pattern.of(text) for text in patterns if parts_of(text)))
+        """Those that are written so. Raises UsageError for one that names nothing."""
+        for text in patterns:
+            if not parts_of(text):
+                cause = f"The pattern {text!r} names nothing that could be left out."
+                raise UsageError(
+                    cause, "Give {exclude} the name of a file or folder, or a pattern as raw/*, or drop it."
+                )
+        return cls(tuple(map(_Pattern.of, patterns)))
 
     def fits(self, path: str, root: str, *, is_folder: bool) -> bool:
         """Whether ``path``, which was found below the folder ``root``, is passed over."""

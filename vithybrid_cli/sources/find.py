@@ -34,8 +34,9 @@ def find(
     A folder gives the pictures in it and below it, in natural order (``img2`` before ``img10``), without hidden
     files and folders that systems make for themselves (see `vithybrid_cli.sources.pictures.Pictures`); a text with
     ``*``, ``?`` or ``[`` that is no existing name gives what it matches, with ``**`` at any depth. Everything else is
-    given as it is. Nothing is raised: what is missing, matches nothing or is a folder that cannot be listed is given
-    as a path, and decoding it raises ImageError. The name of a member of an archive is given as it is, too.
+    given as it is. Nothing is raised for inputs: what is missing, matches nothing or is a folder that cannot be
+    listed is given as a path, and decoding it raises ImageError. The name of a member of an archive is given as it is,
+    too.
 
     What `vithybrid_cli.sources.exclude.Exclude` makes of ``exclude`` is passed over below folders and patterns, and
     cameras' raw files are, unless ``raw``, and archives and tables, unless
