@@ -506,9 +506,32 @@ def test_a_run_is_not_resumed_with_other_options(place: Path) -> None:
     train("-o", "out")
     done = train("-o", "out", "--resume", "--class-weights", "--no-flip", "--seed", "3")
     assert done.stderr == (
-        "vithybrid: out holds another run, which is done: flips yes, not no, class_weights no, not yes, seed 0, not 3. "
+        "vithybrid: out holds another run, which is done: without --no-flip, class_weights no, not yes, seed 0, not 3. "
         "Train on from its weights (--model) in another --output, or give the options of that run.\n"
     )
+    assert done.exit_code == 2
+
+
+@pytest.mark.parametrize(
+    ("start", "options", "says"),
+    [
+        pytest.param([], ["--epochs", "1"], "epochs 2, not 1", id="epochs"),
+        pytest.param([], ["--lr", "0.02"], "learning_rate 0.01, not 0.02", id="the rate of all matrices"),
+        pytest.param(
+            ["-m", str(GOLDEN)],
+            ["--epochs", "1", "--lr", "0.02"],
+            "epochs 2, not 1, learning_rate 0.01, not 0.02",
+            id="head",
+        ),
+    ],
+)
+def test_what_follows_from_another_option_is_no_difference_of_its_own(
+    place: Path, start: list[str], options: list[str], says: str
+) -> None:
+    recipe = [*(start or RECIPE[:2]), *RECIPE[2:]]
+    train("-o", "out", recipe=recipe)
+    done = train("-o", "out", "--resume", *options, recipe=recipe)
+    assert f"out holds another run: {says}. " in done.stderr.replace(", which is done", "")
     assert done.exit_code == 2
 
 

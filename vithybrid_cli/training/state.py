@@ -14,7 +14,7 @@ from torch import Tensor, nn
 
 from vithybrid_cli.atomic import is_unfinished
 from vithybrid_cli.checkpoints.write import write_tensors
-from vithybrid_cli.errors import ModelError, UsageError, short
+from vithybrid_cli.errors import ModelError, UsageError, option, short
 from vithybrid_cli.locks import AlreadyLocked, lock_file
 from vithybrid_cli.training.contents import UNKNOWN
 from vithybrid_cli.training.data import LabelledPictures
@@ -32,6 +32,8 @@ _OF_PICTURES = (
     "fingerprint of the pictures' names",
     "fingerprint of the pictures that choose the epoch",
 )
+# Facts that follow from an option: where that differs, they say nothing more. See `vithybrid_cli.training.recipe`.
+_FOLLOWING = {"epochs": ("warmup_epochs", "head_epochs"), "learning_rate": ("matrix_rate", "head_rate")}
 _LISTED = 3  # differences between two runs in an error message
 _START_AGAIN = "Start again with another {output}."
 
@@ -210,12 +212,19 @@ def _differences(theirs: Mapping[str, Any], ours: Mapping[str, Any]) -> str:
     """In which facts two runs differ, in words. A fact that only one of them recorded is no difference."""
     before, now = dict(_facts(theirs)), dict(_facts(ours))
     differ = [name for name in now if before.get(name, now[name]) != now[name]]
-    names = [name for name in differ if name not in _OF_PICTURES]
-    differences = [f"{name} {_short(before[name])}, not {_short(now[name])}" for name in names]
-    if len(names) < len(differ) and "seed" not in names:
+    follows = {fact for chosen, facts in _FOLLOWING.items() if chosen in differ for fact in facts}
+    names = [name for name in differ if name not in _OF_PICTURES and name not in follows]
+    differences = [_difference(name, before[name], now[name]) for name in names]
+    if "seed" not in differ and any(name in _OF_PICTURES for name in differ):
         differences.insert(0, "other pictures are held out of these")
     more = len(differences) - _LISTED
     return ", ".join(differences[:_LISTED] + ([f"and {more} more"] if more > 0 else []))
+
+
+def _difference(name: str, before: Any, now: Any) -> str:
+    if name == "flips":  # which the option of another name leaves out
+        return f"{'without' if before else 'with'} {option('no_flip')}"
+    return f"{name} {_short(before)}, not {_short(now)}"
 
 
 def _facts(description: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
