@@ -17,8 +17,9 @@ from vithybrid_cli.errors import options_spelt
 from vithybrid_cli.evaluation.figures import Evaluation, Metrics
 from vithybrid_cli.images.local import LocalFile
 from vithybrid_cli.results import ImageResult, Prediction
+from vithybrid_cli.runs.training.beforehand import before
 from vithybrid_cli.runs.training.compared import compare
-from vithybrid_cli.runs.training.told import About, alarm, at_the_end, before, epoch_line, expected_line
+from vithybrid_cli.runs.training.told import About, alarm, at_the_end, epoch_line, expected_line
 from vithybrid_cli.runs.training.written import training_record
 from vithybrid_cli.training.data import LabelledPictures
 from vithybrid_cli.training.recipe import recipe_for

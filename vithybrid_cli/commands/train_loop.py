@@ -9,8 +9,9 @@ from vithybrid_cli.commands.progress import Progress
 from vithybrid_cli.commands.watch import Stderr
 from vithybrid_cli.errors import counted, option
 from vithybrid_cli.runs.interrupts import sigterm_raised
+from vithybrid_cli.runs.training.beforehand import before
 from vithybrid_cli.runs.training.pace import Pace, Work
-from vithybrid_cli.runs.training.told import About, alarm, before, epoch_line, expected_line
+from vithybrid_cli.runs.training.told import About, alarm, epoch_line, expected_line
 from vithybrid_cli.runs.training.written import write_training
 
 if TYPE_CHECKING:
