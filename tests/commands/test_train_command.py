@@ -414,7 +414,7 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
         pytest.param(["-o", "out", "--seed", "99999999999"], "seed", id="large seed"),
         pytest.param(
             ["-o", "out", "--val-split", "1.5"],
-            "'--val-split': '1.5' is no share from 0.001 to 0.9. Give one as 0.1.",
+            "'1.5' is no share from 0.001 to 0.9. Give one as 0.1.",
             id="more held out than there is",
         ),
         pytest.param(
@@ -422,7 +422,7 @@ def test_a_label_that_has_only_unreadable_pictures_is_trained_around(place: Path
         ),
         pytest.param(["-o", "out", "--val-split", "0%"], "Give one as 0.1.", id="nothing held out"),
         pytest.param(["-o", "out", "--val-split", "nan"], "Give one as 0.1.", id="no number to hold out"),
-        pytest.param(["-o", "out", "--lr", "nan"], "'--lr': 'nan' is no learning rate.", id="no number as a rate"),
+        pytest.param(["-o", "out", "--lr", "nan"], "'nan' is no learning rate.", id="no number as a rate"),
         pytest.param(["-o", "out", "--lr", "0"], "nothing is learnt. Give a higher one, as 0.001.", id="no rate"),
         pytest.param(["-o", "out", "--lr", "inf"], "'inf' is no learning rate. Give a number", id="endless rate"),
         pytest.param(["-o", "out", "--lr", "1e-3x"], "'1e-3x' is no learning rate.", id="a rate with a letter"),
