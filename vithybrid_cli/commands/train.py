@@ -209,14 +209,13 @@ def train(
         known = set(run.trainer.unreadable)  # of a run that goes on, and told by that which was before
         all_read = train_to_the_end(run, about, watch)
         told = run.trainer.unreadable.keys() - known
-        report = None
+        measured: Labelled | None = None
         if held_out is not None:
             source = open_labelled([held_out], what, label_column, offline=offline)
-            tested = OfLabels(source, data.labels, None if test is None else len(test.targets))
-            report = _measured(output, tested, device, what, watch, told)
+            measured = OfLabels(source, data.labels, None if test is None else len(test.targets))
         elif chooser is not None:
-            chose = HeldOut(chooser, f"the held-out pictures of {folder}")
-            report = _measured(output, chose, device, what, watch, told)
+            measured = HeldOut(chooser, f"the held-out pictures of {folder}")
+        report = None if measured is None else _report(output, measured, device, what, watch, told)
         write_training(run, about, report)
         for line in at_the_end(run, about, report):
             watch.say(line)
@@ -224,7 +223,7 @@ def train(
         raise typer.Exit(EXIT_SOME_FAILED)
 
 
-def _measured(
+def _report(
     output: Path, held_out: Labelled, device: str, what: Reading, watch: Stderr, told: Collection[str]
 ) -> Metrics:
     """Print how good the written checkpoint is on the held-out pictures; the figures with all confusions.
@@ -235,9 +234,7 @@ def _measured(
 
     classifier = Classifier.from_pretrained(output.absolute(), device=device)
     labels = {label: index for index, label in enumerate(classifier.labels)}
-    report = measure(
-        classifier, held_out, labels, Reading(decoding=what.decoding), watch, all_confusions=True, told=told
-    )
+    report = measure(classifier, held_out, labels, what, watch, all_confusions=True, told=told)
     with opened(None, remedy="make room there") as stream:
         write_metrics(default_format(stream), stream, report.with_confusions(CONFUSIONS))
     return report

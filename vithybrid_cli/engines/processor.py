@@ -50,15 +50,20 @@ class Processor:
         return "amx_bf16" in self.instructions
 
     @property
-    def is_slow_in_bfloat16(self) -> bool:
-        """Whether bfloat16 takes longer than float32: where no instruction multiplies it, and on Intel's without AMX.
+    def avx512_gains_from_bfloat16(self) -> bool:
+        """Whether its AVX-512, where that multiplies bfloat16, does so faster than float32.
 
-        Intel's AVX-512 multiplies bfloat16 at half the rate of float32, AMD's at twice the rate (BENCHMARKS.md). False
-        where nothing is known.
+        Intel's does so at half the rate of float32, AMD's at twice the rate (BENCHMARKS.md).
         """
-        known, has = bool(self.instructions), set(self.instructions)
-        fast = {"amx_bf16", "bf16", "svebf16", *(() if self.vendor == "GenuineIntel" else ("avx512_bf16",))}
-        return known and not has & fast
+        return self.vendor != "GenuineIntel"
+
+    @property
+    def is_slow_in_bfloat16(self) -> bool:
+        """Whether bfloat16 takes longer than float32, as no instruction gains from it; False where none is known."""
+        fast = {"amx_bf16", "bf16", "svebf16"}
+        if self.avx512_gains_from_bfloat16:
+            fast.add("avx512_bf16")
+        return bool(self.instructions) and fast.isdisjoint(self.instructions)
 
     @property
     def environment(self) -> dict[str, str | int]:

@@ -66,12 +66,14 @@ class TorchEngine:
         self._threads = torch.get_num_threads()
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
         network.to(device, dtype)
-        processor = Processor.read()
+        pictures = threads or available_cores()  # of 384×384 at once: one for each core
         if device.type == "cpu":
+            processor = Processor.read()
             suit_linears(network, dtype, processor, compiled=compiled)
+            if dtype is torch.bfloat16 and processor.has_amx:
+                pictures *= 2
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
-        cores = (threads or available_cores()) * (2 if dtype is torch.bfloat16 and processor.has_amx else 1)
-        self.batch_size = batch_size or suitable_batch(device.type, self.image_size, cores)
+        self.batch_size = batch_size or suitable_batch(device.type, self.image_size, pictures)
         self._limit = limit or BatchLimit()
         self._compiled = _compiled(self.network, device) if compiled else None
         self._values = torch.from_numpy(normalization.table().ravel()).to(device)  # of red 0 … 255, green, blue
@@ -177,11 +179,11 @@ class TorchEngine:
             )
 
 
-def suitable_batch(device_type: str, image_size: tuple[int, int], cores: int) -> int:
-    """How many pictures of this size at once suit a device."""
+def suitable_batch(device_type: str, image_size: tuple[int, int], wanted: int) -> int:
+    """How many pictures of this size at once suit a device; a CPU so many ``wanted`` of 384×384, within bounds."""
     at_base = _GPU_BATCH
     if device_type == "cpu":
-        at_base = min(max(_LEAST_CPU_BATCH, cores), _MOST_CPU_BATCH)
+        at_base = min(max(_LEAST_CPU_BATCH, wanted), _MOST_CPU_BATCH)
     height, width = image_size
     return max(1, min(_LARGEST_BATCH, at_base * _BATCH_AREA // (height * width)))
 

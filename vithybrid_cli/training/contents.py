@@ -39,8 +39,8 @@ def content_marks(items: Sequence[Item]) -> Iterator[int]:
 
     It does not change when the picture is moved, copied or packed.
     """
-    for item, end in zip(items, _of_all(_end, items), strict=True):
-        yield UNKNOWN if end is None else number_of(f"{_size(item)} {end}".encode())
+    for end in _of_all(_end, items):
+        yield UNKNOWN if end is None else number_of(end.encode())
 
 
 def number_of(text: bytes) -> int:
@@ -79,8 +79,10 @@ def _size(item: Item) -> int | None:
 
 
 def _end(item: Item) -> str | None:
-    """The digest of its last bytes; None where its size is not known or it cannot be read."""
-    return None if _size(item) is None else _digest(item, last=_END)
+    """Its size with the digest of its last bytes; None where the one is not known or the other cannot be read."""
+    size = _size(item)
+    end = None if size is None else _digest(item, last=_END)
+    return None if end is None else f"{size} {end}"
 
 
 def _digest(item: Item, last: int | None = None) -> str | None:

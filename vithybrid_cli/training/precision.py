@@ -9,11 +9,7 @@ from vithybrid_cli.engines.processor import Processor
 
 
 def gains_from_bfloat16(device: torch.device) -> bool:
-    """Whether ``device`` multiplies bfloat16 in hardware, and faster than float32.
-
-    Intel's processors do so in AMX tiles. Their AVX-512 multiplies bfloat16 half as fast as float32, where AMD's is
-    twice as fast (BENCHMARKS.md).
-    """
+    """Whether ``device`` multiplies bfloat16 in hardware, and faster than float32."""
     if device.type == "cuda":
         return torch.cuda.is_bf16_supported(including_emulation=False)
     if device.type != "cpu":
@@ -21,7 +17,7 @@ def gains_from_bfloat16(device: torch.device) -> bool:
     capabilities = _cpu_capabilities()
     if capabilities.get("amx_bf16"):
         return True
-    return bool(capabilities.get("avx512_bf16")) and Processor.read().vendor != "GenuineIntel"
+    return bool(capabilities.get("avx512_bf16")) and Processor.read().avx512_gains_from_bfloat16
 
 
 def _cpu_capabilities() -> Mapping[str, Any]:

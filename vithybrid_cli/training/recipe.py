@@ -49,7 +49,7 @@ SCRATCH = Recipe(
     small_epochs=0.6,
 )
 
-# For a network whose tokens have `_TUNED_WIDTH` numbers, and a folder of `_FEW_STEPS` batches or more.
+# For a network whose tokens have `_TUNED_WIDTH` numbers, and a folder of which these epochs make `_FEW_STEPS` or more.
 FINETUNE = Recipe(
     epochs=10,
     batch_size=32,
