@@ -43,6 +43,7 @@ TORCH_ROOMS = (
     "engines/torch_engine.py",
     "engines/torch_features.py",
     "engines/torch_self_test.py",
+    "engines/torch_threads.py",
     "explain/",
     "training/",
 )

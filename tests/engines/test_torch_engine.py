@@ -1,7 +1,9 @@
 """The torch engine: pixels as they are decoded become the logits of the network on the reference's input."""
 
+import threading
 import warnings
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -49,6 +51,8 @@ SHORT_TOLERANCES = [
     pytest.param("bfloat16", BFLOAT16_TOLERANCE, id="bfloat16"),
     pytest.param("float16", 0.005, id="float16"),
 ]
+
+WAIT = 20.0  # seconds until a test that waits for another thread gives up
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -218,26 +222,26 @@ def test_results_are_free_of_the_graph_and_of_later_calls() -> None:
 
 
 @pytest.mark.parametrize(
-    ("cores", "side", "device", "expected"),
+    ("cores", "side", "expected"),
     [
-        (1, 384, "cpu", 2),
-        (4, 384, "cpu", 4),
-        (64, 384, "cpu", 8),
-        (64, 4096, "cpu", 1),
-        (2, 64, "cpu", 72),
-        (64, 64, "cpu", 256),  # 8 × (384/64)² would be 288
-        (1, 384, "cuda", 64),
+        (1, 384, 2),
+        (2, 384, 4),
+        (16, 384, 8),
+        (16, 4096, 1),
+        (1, 64, 72),
+        (16, 64, 256),  # 8 × (384/64)² would be 288
+        (None, 384, 64),  # a GPU
     ],
 )
-def test_the_batch_follows_the_size_of_the_pictures_and_the_device(
-    cores: int, side: int, device: str, expected: int
-) -> None:
-    assert suitable_batch(device, (side, side), cores) == expected
+def test_the_batch_follows_the_size_of_the_pictures_and_the_cores(cores: int | None, side: int, expected: int) -> None:
+    assert suitable_batch((side, side), cores) == expected
 
 
-def test_the_batch_is_what_suits_the_device_unless_it_is_chosen() -> None:
-    assert engine_of(SMALL).batch_size == suitable_batch("cpu", (64, 64), available_cores())
-    assert engine_of(SMALL, batch_size=5).batch_size == 5
+@pytest.mark.parametrize(("threads", "parallel", "each"), [(1, 1, 1), (3, 3, 1), (12, 6, 2)])
+def test_the_batch_is_what_suits_a_stream_unless_it_is_chosen(threads: int, parallel: int, each: int) -> None:
+    engine = engine_of(SMALL, threads=threads)
+    assert (engine.parallel, engine.batch_size) == (parallel, suitable_batch((64, 64), each))
+    assert engine_of(SMALL, threads=threads, batch_size=5).batch_size == 5
 
 
 @pytest.mark.parametrize("name", ["cpu", "auto"])
@@ -408,13 +412,52 @@ def test_an_engine_on_a_cpu_takes_the_cores_that_are_granted(threads: None) -> N
     assert engine_of(SMALL).environment["threads"] == available_cores()
 
 
+def seen_threads(engine: TorchEngine) -> list[int]:
+    """How many threads each pass of an engine's network has; filled as it runs."""
+    seen: list[int] = []
+    engine.network.register_forward_pre_hook(lambda _, inputs: seen.append(torch.get_num_threads()))
+    return seen
+
+
+def test_a_batch_has_one_core_and_what_is_shorter_has_all() -> None:
+    engine = engine_of(SMALL, threads=2, batch_size=3)
+    seen, pixels = seen_threads(engine), pixels_for(engine, count=4)
+    rows = [engine.run(pixels[:count]) for count in (3, 2, 4, 1)]
+    assert seen == [1, 2, 1, 2]
+    for row in rows:
+        assert relative_error(row, rows[2][: len(row)]) <= FLOAT32_TOLERANCE
+
+
+def test_pictures_one_at_a_time_have_all_cores() -> None:
+    engine = engine_of(SMALL, threads=2, batch_size=1)
+    seen = seen_threads(engine)
+    engine.run(pixels_for(engine, count=1))
+    assert seen == [2]
+
+
+def test_as_many_batches_as_cores_are_computed_at_once() -> None:
+    engine = engine_of(SMALL, threads=2, batch_size=2)
+    meeting = threading.Barrier(2)
+
+    def meet(network: nn.Module, inputs: tuple[torch.Tensor]) -> None:
+        meeting.wait(WAIT)  # nobody goes on before both are there
+
+    engine.network.register_forward_pre_hook(meet)
+    pixels = pixels_for(engine, count=4)
+    with ThreadPoolExecutor(engine.parallel) as pool:
+        both = np.concatenate(list(pool.map(engine.run, (pixels[:2], pixels[2:]))))
+    assert relative_error(both, reference_logits(SMALL, pixels)) <= FLOAT32_TOLERANCE
+
+
 def test_each_engine_computes_in_its_own_threads(threads: None) -> None:
+    torch.set_num_threads(3)
     one, two = (engine_of(SMALL, threads=count) for count in (1, 2))
-    counts = []
+    seen = {engine: seen_threads(engine) for engine in (one, two)}
     for engine in (one, two, one):
-        engine.run(pixels_for(engine))
-        counts.append((engine.environment["threads"], torch.get_num_threads()))
-    assert counts == [(1, 1), (2, 2), (1, 1)]
+        engine.run(pixels_for(engine)[:1])
+    assert seen == {one: [1, 1], two: [2]}
+    assert [engine.environment["threads"] for engine in (one, two)] == [1, 2]
+    assert torch.get_num_threads() == 3
 
 
 def small_memory(engine: TorchEngine, room: int) -> list[int]:
@@ -593,11 +636,3 @@ def test_a_torch_that_cannot_pack_keeps_the_layers(monkeypatch: pytest.MonkeyPat
     on(monkeypatch, "avx512_bf16", "amx_bf16")
     monkeypatch.setattr("vithybrid_cli.engines.cpu_linear.can_pack", lambda: False)
     assert set(linears_of(engine_of(SMALL, "bfloat16").network)) == {nn.Linear}
-
-
-def test_with_amx_a_batch_of_bfloat16_has_twice_as_many_pictures(monkeypatch: pytest.MonkeyPatch) -> None:
-    on(monkeypatch, "avx512_bf16")
-    usual = engine_of(SMALL, "bfloat16", threads=2).batch_size
-    on(monkeypatch, "avx512_bf16", "amx_bf16")
-    assert engine_of(SMALL, "bfloat16", threads=2).batch_size == 2 * usual
-    assert engine_of(SMALL, "float32", threads=2).batch_size == usual

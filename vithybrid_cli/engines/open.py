@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import AttentionKind, Dtype, EngineKind, Feature
-from vithybrid_cli.cores import usable_processors
+from vithybrid_cli.cores import available_cores, usable_processors
 from vithybrid_cli.engines import Engine
 from vithybrid_cli.engines.features import is_what_the_head_reads
 from vithybrid_cli.engines.processor import Processor
@@ -80,27 +80,34 @@ def open_engine(
 def _open_torch(checkpoint: Checkpoint, wanted: _Wanted) -> Engine:
     from vithybrid_cli.engines.batch_limit import BatchLimit
     from vithybrid_cli.engines.several import SeveralEngines
-    from vithybrid_cli.engines.torch_devices import choose_devices, require_possible, torch_dtype
+    from vithybrid_cli.engines.torch_devices import choose_devices, granted_threads, require_possible, torch_dtype
     from vithybrid_cli.engines.torch_engine import TorchEngine
     from vithybrid_cli.engines.torch_features import load_for
+    from vithybrid_cli.engines.torch_threads import on_cores
 
     devices = choose_devices(wanted.device)
     require_possible(wanted.dtype, devices[0])
     limit = BatchLimit(wanted.batch_limit)
-    engines = [
-        TorchEngine(
-            load_for(checkpoint, cast(Literal["sdpa", "eager"], wanted.attention), wanted.feature),
-            checkpoint.preprocessing.normalization,
-            device,
-            torch_dtype(wanted.dtype),
-            tf32=wanted.dtype == Dtype.TF32,
-            compiled=wanted.compiled,
-            batch_size=wanted.batch_size,
-            limit=limit,
-            threads=wanted.threads,
-        )
-        for device in devices
-    ]
+    cores = wanted.threads or granted_threads(available_cores())
+
+    def opened() -> list[TorchEngine]:
+        return [
+            TorchEngine(
+                load_for(checkpoint, cast(Literal["sdpa", "eager"], wanted.attention), wanted.feature),
+                checkpoint.preprocessing.normalization,
+                device,
+                torch_dtype(wanted.dtype),
+                tf32=wanted.dtype == Dtype.TF32,
+                compiled=wanted.compiled,
+                batch_size=wanted.batch_size,
+                limit=limit,
+                threads=cores,
+            )
+            for device in devices
+        ]
+
+    # Loading has all cores, too, and leaves no helpers behind.
+    engines = on_cores(cores, opened) if devices[0].type == "cpu" else opened()
     return engines[0] if len(engines) == 1 else SeveralEngines(engines)
 
 

@@ -65,8 +65,8 @@ def _kind(device: torch.device) -> tuple[str, int, int, int, int]:
     return found.name, found.major, found.minor, found.multi_processor_count, memory
 
 
-def environment_of(device: torch.device, threads: int | None = None) -> Mapping[str, str | int]:
-    """`vithybrid_cli.engines.Engine.environment` of torch on a device; on a CPU, with so many ``threads``."""
+def environment_of(device: torch.device) -> Mapping[str, str | int]:
+    """`vithybrid_cli.engines.Engine.environment` of torch on a device, but for the number of threads."""
     facts: dict[str, str | int] = {"torch": str(torch.__version__)}
     if device.type == "cuda":
         name, major, minor, multiprocessors, memory = _kind(device)
@@ -77,7 +77,7 @@ def environment_of(device: torch.device, threads: int | None = None) -> Mapping[
         facts |= {"gpu": platform.processor() or platform.machine(), "macos": platform.mac_ver()[0]}
     else:
         facts |= Processor.read().environment
-        facts |= {"capability": torch.backends.cpu.get_cpu_capability(), "threads": threads or torch.get_num_threads()}
+        facts |= {"capability": torch.backends.cpu.get_cpu_capability()}
     return facts | library_settings()
 
 

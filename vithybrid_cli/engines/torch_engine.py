@@ -3,6 +3,7 @@
 import logging
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -14,16 +15,16 @@ from vithybrid_cli.engines.batch_limit import BatchLimit
 from vithybrid_cli.engines.cpu_linear import suit_linears
 from vithybrid_cli.engines.pool import Pool
 from vithybrid_cli.engines.processor import Processor
-from vithybrid_cli.engines.torch_devices import environment_of, granted_threads, set_tf32, use_threads
+from vithybrid_cli.engines.torch_devices import environment_of, granted_threads, set_tf32
 from vithybrid_cli.engines.torch_features import RunnableNetwork
 from vithybrid_cli.engines.torch_self_test import SelfTest
+from vithybrid_cli.engines.torch_threads import Streams
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 
-# Pictures of 384×384 at once; a smaller picture allows proportionally more. On a CPU one for each core, within bounds:
-# more than that is slower (BENCHMARKS.md), as large temporary tensors are mapped into memory anew each time. In AMX's
-# tiles two are faster than one.
-_LEAST_CPU_BATCH, _MOST_CPU_BATCH, _GPU_BATCH, _LARGEST_BATCH = 2, 8, 64, 256
+# Pictures of 384×384 at once; a smaller picture allows proportionally more. For each core of a stream two, which AMX
+# wants, but not many: large temporary tensors are mapped into memory anew each time (BENCHMARKS.md).
+_PER_CORE, _MOST_ON_CPU, _ON_GPU, _LARGEST_BATCH = 2, 8, 64, 256
 _BATCH_AREA = 384 * 384
 
 _logger = logging.getLogger(__name__)
@@ -53,7 +54,8 @@ class TorchEngine:
     ) -> None:
         """``network`` is moved to ``device``. Without a ``batch_size`` it is what suits the device.
 
-        ``threads`` compute it on a CPU; by default as many as there are cores for this process.
+        ``threads`` compute it on a CPU; by default as many as there are cores for this process. Several batches at once
+        have a core each. What is shorter than a batch is computed on all.
 
         Raises UsageError for a GPU of Apple's that computes something else.
         """
@@ -61,19 +63,15 @@ class TorchEngine:
         self_test = SelfTest.of(network, normalization) if device.type == "mps" else None
         if device.type == "cuda":
             set_tf32(tf32)
-        elif device.type == "cpu":
-            use_threads(threads or granted_threads(available_cores()))
-        self._threads = torch.get_num_threads()
+        self._cores = Streams(threads or granted_threads(available_cores())) if device.type == "cpu" else None
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
         network.to(device, dtype)
-        pictures = threads or available_cores()  # of 384×384 at once: one for each core
-        if device.type == "cpu":
-            processor = Processor.read()
-            suit_linears(network, dtype, processor, compiled=compiled)
-            if dtype is torch.bfloat16 and processor.has_amx:
-                pictures *= 2
+        if self._cores is not None:
+            suit_linears(network, dtype, Processor.read(), compiled=compiled)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
-        self.batch_size = batch_size or suitable_batch(device.type, self.image_size, pictures)
+        self.batch_size = batch_size or suitable_batch(
+            self.image_size, None if self._cores is None else self._cores.each
+        )
         self._limit = limit or BatchLimit()
         self._compiled = _compiled(self.network, device) if compiled else None
         self._values = torch.from_numpy(normalization.table().ravel()).to(device)  # of red 0 … 255, green, blue
@@ -99,27 +97,38 @@ class TorchEngine:
 
     @property
     def parallel(self) -> int:
-        """Two on a GPU, so that the pixels of one batch are copied while the other is computed; else one."""
+        """One for each stream of a CPU; two on a GPU, so that one batch is copied while the other is computed."""
+        if self._cores is not None:
+            return self._cores.count
         return 2 if self.device.type == "cuda" else 1
 
     @property
     def environment(self) -> Mapping[str, str | int]:
         """Version of torch, and the processor and its threads, or the GPU and its libraries."""
-        return environment_of(self.device, self._threads)
+        facts = environment_of(self.device)
+        return facts if self._cores is None else {**facts, "threads": self._cores.cores}
 
     def run(self, pixels: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
         """uint8 pixels [N, H, W, 3] → rows [N, C]. Raises UsageError when one picture does not fit into memory."""
-        return self._in_parts(len(pixels), lambda part: self._normalized(pixels[part]))
+        return self._computed(len(pixels), lambda part: self._normalized(pixels[part]))
 
     def run_normalized(self, pixel_values: Tensor) -> npt.NDArray[np.float32]:
         """Normalised float32 pixels [N, 3, H, W] → rows [N, C]. Raises UsageError as `run` does."""
-        return self._in_parts(len(pixel_values), lambda part: pixel_values[part])
+        return self._computed(len(pixel_values), lambda part: pixel_values[part])
+
+    def _computed(self, count: int, values: Callable[[slice], Tensor]) -> npt.NDArray[np.float32]:
+        """The rows of ``count`` pictures, of which ``values`` gives a part as normalised pixels."""
+        compute = partial(self._in_parts, count, values)
+        if self._cores is None:
+            return compute()
+        # By the batch alone, and not by what else is running: the number of cores shows in the last digits, and a
+        # resumed run has to give the same. A compiled network fills up what is short.
+        is_full = count >= max(2, self.batch_size) or self._compiled is not None
+        return self._cores.in_one(compute) if is_full else self._cores.on_all(compute)
 
     @torch.inference_mode()
     def _in_parts(self, count: int, values: Callable[[slice], Tensor]) -> npt.NDArray[np.float32]:
-        """The rows of ``count`` pictures, of which ``values`` gives a part as normalised pixels; none are one part."""
-        if self.device.type == "cpu" and torch.get_num_threads() != self._threads:
-            use_threads(self._threads)  # another engine of this process has others
+        """`_computed` in this thread; no pictures are one part."""
         rows: list[npt.NDArray[np.float32]] = []
         start = 0
         with self._own_stream():
@@ -179,11 +188,9 @@ class TorchEngine:
             )
 
 
-def suitable_batch(device_type: str, image_size: tuple[int, int], wanted: int) -> int:
-    """How many pictures of this size at once suit a device; a CPU so many ``wanted`` of 384×384, within bounds."""
-    at_base = _GPU_BATCH
-    if device_type == "cpu":
-        at_base = min(max(_LEAST_CPU_BATCH, wanted), _MOST_CPU_BATCH)
+def suitable_batch(image_size: tuple[int, int], cores: int | None) -> int:
+    """How many pictures of this size are computed at once on a GPU or, if a number is given, on so many ``cores``."""
+    at_base = _ON_GPU if cores is None else min(_PER_CORE * cores, _MOST_ON_CPU)
     height, width = image_size
     return max(1, min(_LARGEST_BATCH, at_base * _BATCH_AREA // (height * width)))
 

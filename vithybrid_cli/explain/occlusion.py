@@ -10,6 +10,7 @@ import numpy.typing as npt
 import torch
 
 from vithybrid_cli.engines import Engine
+from vithybrid_cli.engines.in_batches import in_batches
 from vithybrid_cli.explain.target import Target
 
 CELLS = 14  # of the map in each direction, if there are as many pixels
@@ -33,12 +34,12 @@ def occlusion(
     before = target.of(torch.from_numpy(logits)).numpy()
     rows, columns = (min(CELLS, length) for length in pixels.shape[:2])
     windows = list(_windows(rows, columns))
-    fallen = np.empty(len(windows), np.float32)
-    for start in range(0, len(windows), engine.batch_size):
-        part = windows[start : start + engine.batch_size]
-        covered = np.stack([_covered(pixels, window, (rows, columns)) for window in part])
-        fallen[start : start + len(part)] = before - target.of(torch.from_numpy(engine.run(covered))).numpy()
-    return _averages(windows, fallen, (rows, columns)), logits[0]
+
+    def covered(part: slice) -> Pixels:
+        return np.stack([_covered(pixels, window, (rows, columns)) for window in windows[part]])
+
+    after = target.of(torch.from_numpy(in_batches(engine, len(windows), covered))).numpy()
+    return _averages(windows, before - after, (rows, columns)), logits[0]
 
 
 def _windows(rows: int, columns: int) -> Iterator[Slices]:

@@ -14,6 +14,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vithybrid_cli.cores import available_cores
+from vithybrid_cli.engines.torch_threads import compute_threads
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.evaluation.figures import Unreadable
 from vithybrid_cli.images.preprocess import Normalization, Preprocessing
@@ -29,7 +30,6 @@ from vithybrid_cli.training.network import learning, take_size, takes_any_size
 from vithybrid_cli.training.optimizers import optimizers
 from vithybrid_cli.training.recipe import Recipe, schedule
 from vithybrid_cli.training.recompute import fits, kept_bytes, recompute
-from vithybrid_cli.training.side_by_side import side_by_side
 
 _log = logging.getLogger(__name__)
 
@@ -175,15 +175,14 @@ class Trainer:
     def _outputs(self, pixels: Pixels) -> npt.NDArray[np.float32]:
         return self._loss.logits(pixels).cpu().numpy()
 
-    @contextmanager
-    def threads(self) -> Iterator[ThreadPoolExecutor]:
+    def threads(self) -> ThreadPoolExecutor:
         """Threads for the parts of a batch, which share the cores that this process may use.
 
         Up to seven cores it makes no difference to a bit of the result how many they are. From eight on an operation
         has several, and torch rounds some of its sums by how many.
         """
-        with side_by_side(min(self._parts, self._cores), self._cores) as threads:
-            yield threads
+        count = min(self._parts, self._cores)
+        return compute_threads(count, self._cores // count)
 
     def _set_rates(self, epoch: float) -> None:
         """Set the learning rates for a step in whose middle ``epoch`` epochs are done."""

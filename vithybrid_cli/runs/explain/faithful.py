@@ -88,16 +88,14 @@ def _areas(
     classifier: "Classifier", explainers: Sequence["Explainer"], pixels: "npt.NDArray[np.uint8]", index: int
 ) -> Iterator[tuple[str, tuple[float, float]]]:
     """Each method's insertion and deletion for uint8 pixels [H, W, 3], whose label has this ``index``."""
-    import numpy as np
-
+    from vithybrid_cli.engines.in_batches import in_batches
     from vithybrid_cli.explain.faithfulness import areas, centred_blob, random_map
     from vithybrid_cli.results import scores
 
     engine = classifier.engine
 
     def label_scores(pictures: "npt.NDArray[np.uint8]") -> "npt.NDArray[np.float64]":
-        batches = (pictures[start : start + engine.batch_size] for start in range(0, len(pictures), engine.batch_size))
-        return scores(np.concatenate([engine.run(batch) for batch in batches]), classifier.activation)[:, index]
+        return scores(in_batches(engine, len(pictures), pictures.__getitem__), classifier.activation)[:, index]
 
     maps = {str(one.method): one.explain(pixels, index)[0].values for one in explainers}
     grid = next(iter(maps.values())).shape
