@@ -88,7 +88,7 @@ def test_what_is_covered_where_a_label_shows_speaks_for_it() -> None:
     class BrightCorner:
         """One label, whose logit is how bright the upper left quarter is."""
 
-        batch_size = 5
+        batch_size, parallel = 5, 2
 
         def run(self, pictures: npt.NDArray[np.uint8]) -> npt.NDArray[np.float32]:
             return np.asarray(pictures[:, :14, :14].mean((1, 2, 3)), np.float32)[:, None]
