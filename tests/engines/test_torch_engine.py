@@ -19,6 +19,7 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.batch_limit import BatchLimit
+from vithybrid_cli.engines.batch_size import suitable_for_cores
 from vithybrid_cli.engines.cpu_linear import (
     PackedLinear,
     PointwiseLinear,
@@ -36,7 +37,7 @@ from vithybrid_cli.engines.torch_devices import (
     set_tf32,
     torch_dtype,
 )
-from vithybrid_cli.engines.torch_engine import TorchEngine, suitable_batch
+from vithybrid_cli.engines.torch_engine import TorchEngine
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
 from vithybrid_cli.model.bit import GroupNorm
@@ -126,9 +127,13 @@ def test_the_network_sees_the_reference_processors_values_to_the_last_bit(normal
 @pytest.mark.parametrize("side", [7, 96])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize("offset", [pytest.param(0, id="centred"), pytest.param(30, id="far from zero")])
-def test_group_norm_is_accurate_in_both_memory_layouts(side: int, layout: torch.memory_format, offset: int) -> None:
+@pytest.mark.parametrize("spelt_out", [False, True])
+def test_group_norm_is_accurate_in_both_memory_layouts(
+    side: int, layout: torch.memory_format, offset: int, spelt_out: bool
+) -> None:
     torch.manual_seed(0)
     norm = GroupNorm(4, 16).eval()
+    norm.spelt_out = spelt_out
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     x = (torch.randn(2, 16, side, side) + offset).contiguous(memory_format=layout)
@@ -221,26 +226,10 @@ def test_results_are_free_of_the_graph_and_of_later_calls() -> None:
     assert not any(parameter.requires_grad for parameter in engine.network.parameters())
 
 
-@pytest.mark.parametrize(
-    ("cores", "side", "expected"),
-    [
-        (1, 384, 2),
-        (2, 384, 4),
-        (16, 384, 8),
-        (16, 4096, 1),
-        (1, 64, 72),
-        (16, 64, 256),  # 8 × (384/64)² would be 288
-        (None, 384, 64),  # a GPU
-    ],
-)
-def test_the_batch_follows_the_size_of_the_pictures_and_the_cores(cores: int | None, side: int, expected: int) -> None:
-    assert suitable_batch((side, side), cores) == expected
-
-
 @pytest.mark.parametrize(("threads", "parallel", "each"), [(1, 1, 1), (3, 3, 1), (12, 6, 2)])
 def test_the_batch_is_what_suits_a_stream_unless_it_is_chosen(threads: int, parallel: int, each: int) -> None:
     engine = engine_of(SMALL, threads=threads)
-    assert (engine.parallel, engine.batch_size) == (parallel, suitable_batch((64, 64), each))
+    assert (engine.parallel, engine.batch_size) == (parallel, suitable_for_cores((64, 64), each))
     assert engine_of(SMALL, threads=threads, batch_size=5).batch_size == 5
 
 

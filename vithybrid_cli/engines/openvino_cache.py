@@ -24,7 +24,7 @@ from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines.openvino_runtime import CPU, openvino
 from vithybrid_cli.user_cache import cache_folder
 
-CONVERSION = 3  # increase it when `openvino_convert` makes another graph of the same checkpoint
+CONVERSION = 4  # increase it when `openvino_convert` makes another graph of the same checkpoint
 
 _GRAPH, _WEIGHTS = "model.xml", "model.bin"
 _ROOT, _HEAD = b"<net ", 100  # what the first bytes of a graph contain
@@ -38,10 +38,10 @@ _ABANDONED = 24 * 60 * 60  # seconds after which nobody is still writing
 Properties = Mapping[str, str | int | bool]
 
 
-def entry_for(checkpoint: Checkpoint, feature: Feature | None = None) -> Path:
+def entry_for(checkpoint: Checkpoint, feature: Feature | None = None, *, spelt_out: bool = False) -> Path:
     """The folder for the graph of a checkpoint that gives logits or a ``feature``; it need not exist.
 
-    All precisions share it: they are chosen when it is compiled.
+    Precisions share it, as they are chosen when it is compiled; but if its norms are ``spelt_out``, it is for float32.
     Raises ModelError when the weights cannot be read, OSError when the user has no cache folder.
     """
     content = (
@@ -51,6 +51,7 @@ def entry_for(checkpoint: Checkpoint, feature: Feature | None = None) -> Path:
         len(checkpoint.config.labels),
         checkpoint.stored_config.image_size,  # from which positions are interpolated
         feature,
+        spelt_out,
         checkpoint.preprocessing.normalization,
         weights_sha256(checkpoint),
     )

@@ -16,7 +16,7 @@ from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.engines.torch_features import load_for
 from vithybrid_cli.images.preprocess import Normalization
-from vithybrid_cli.model.bit import use_fused_group_norm
+from vithybrid_cli.model.bit import spell_out_group_norm, use_fused_group_norm
 
 
 class _FromPixels(nn.Module):
@@ -34,13 +34,21 @@ class _FromPixels(nn.Module):
         return self.network(values.permute(0, 3, 1, 2))
 
 
-def checkpoint_graph(checkpoint: Checkpoint, feature: Feature | None = None) -> openvino.Model:
+def checkpoint_graph(
+    checkpoint: Checkpoint, feature: Feature | None = None, *, spelt_out: bool = False
+) -> openvino.Model:
     """The float32 graph of a checkpoint: uint8 pixels [N, H, W, 3] for any N → float32 logits [N, C].
 
     With a ``feature``, it gives that [N, D] instead. Raises ModelError and UsageError as `load_for` does.
+    Where the norms of a backbone are ``spelt_out``, float32 is faster: OpenVINO reshapes what its own norm reads, so
+    that each one stands between two changes of the memory layout. In float16 they would overflow.
     """
     # Eager attention: OpenVINO fuses its operations, and runs them faster than its own attention operation.
     network = load_for(checkpoint, "eager", feature)
+    if spelt_out:
+        spell_out_group_norm(network)
+    else:
+        use_fused_group_norm(network)
     return network_graph(network, checkpoint.preprocessing.normalization, checkpoint.config.image_size)
 
 
@@ -50,7 +58,6 @@ def network_graph(network: nn.Module, normalization: Normalization, image_size: 
     N is left open, so that the last, smaller batch of a run needs no compiling. Besides, OpenVINO 2026.4 crashes when
     it compiles a small float32 network for a fixed N.
     """
-    use_fused_group_norm(network)  # OpenVINO has a kernel for the norm, and none for the steps of our own
     traced = _traced(_FromPixels(network, normalization).eval(), image_size)
     # In another thread, where no signal is handled: the frontend calls Python, and turns an exception raised there into
     # one of its own, or ignores it. Ctrl-C would look like a failure, or worse, like success.

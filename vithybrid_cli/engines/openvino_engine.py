@@ -8,15 +8,13 @@ import numpy.typing as npt
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Dtype, Feature
+from vithybrid_cli.engines.batch_size import suitable_for_cores
 from vithybrid_cli.engines.features import feature_width
 from vithybrid_cli.engines.openvino_graph import Graph, capabilities
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.engines.pool import Pool
 from vithybrid_cli.engines.processor import Processor, library_settings
 
-# Measured on two cores, each with a stream of its own: a batch whose values stay in the caches is fastest, which is one
-# picture of 384×384 and 16 to 64 of 64×64. At least two, so that a full batch differs from a single picture.
-_BATCH_PIXELS, _SMALLEST_BATCH = 384 * 384, 2
 _MOST_STREAMS = 8  # each holds the values of a batch; with more cores, a stream has several
 
 Pixels = npt.NDArray[np.uint8]
@@ -43,7 +41,7 @@ class OpenVinoEngine:
     ) -> None:
         """``compiled`` compiles the graph, which gives logits or this ``feature``, for a number of streams."""
         self.image_size = checkpoint.config.image_size
-        self.batch_size = batch_size or _suitable_batch(self.image_size)
+        self.batch_size = batch_size or suitable_for_cores(self.image_size)
         self._columns = len(checkpoint.config.labels) if feature is None else feature_width(checkpoint.config)
         self._cores = cores
         self._alone = _Streams(compiled, 1)
@@ -111,8 +109,3 @@ class _Streams:
                 _ = openvino.Tensor(np.zeros(1, np.uint8)).data
                 self._requests = Pool([compiled.create_infer_request() for _ in range(self.count)])
             return self._requests
-
-
-def _suitable_batch(image_size: tuple[int, int]) -> int:
-    height, width = image_size
-    return max(_SMALLEST_BATCH, _BATCH_PIXELS // (height * width))

@@ -10,6 +10,7 @@ from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines import openvino_cache
 from vithybrid_cli.engines.openvino_runtime import CPU, core, openvino
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
 
 # OpenVINO's names for a type: as a capability of a processor, and as the precision of a graph.
 _CAPABILITY = {Dtype.FLOAT32: "FP32", Dtype.FLOAT16: "FP16", Dtype.BFLOAT16: "BF16"}
@@ -40,7 +41,8 @@ class Graph:
         self.cores = cores or available_cores()
         self._core = core()
         _require_native(dtype)
-        self._entry = _entry_for(checkpoint, feature)
+        self._spelt_out = dtype is Dtype.FLOAT32 and _has_backbone(checkpoint.config)
+        self._entry = _entry_for(checkpoint, feature, self._spelt_out)
         self._new: openvino.Model | None = None  # converted by this process
         if self._entry is None or not openvino_cache.holds(self._entry):
             self._new = self._converted()
@@ -65,7 +67,7 @@ class Graph:
             _logger.info("Converting the network for OpenVINO, once for this model. Later runs start faster.")
         from vithybrid_cli.engines.openvino_convert import checkpoint_graph  # imports torch
 
-        graph = checkpoint_graph(self._checkpoint, self._feature)
+        graph = checkpoint_graph(self._checkpoint, self._feature, spelt_out=self._spelt_out)
         if self._entry is not None:
             try:
                 openvino_cache.write(graph, self._entry)
@@ -110,10 +112,15 @@ def _require_native(dtype: Dtype) -> None:
         )
 
 
-def _entry_for(checkpoint: Checkpoint, feature: Feature | None) -> Path | None:
+def _has_backbone(config: NetworkConfig) -> bool:
+    """Whether there are convolutions with norms in it."""
+    return isinstance(config, BitClassifierConfig) or config.backbone is not None
+
+
+def _entry_for(checkpoint: Checkpoint, feature: Feature | None, spelt_out: bool) -> Path | None:
     """Where the graph is kept; None if the user has no cache folder."""
     try:
-        return openvino_cache.entry_for(checkpoint, feature)
+        return openvino_cache.entry_for(checkpoint, feature, spelt_out=spelt_out)
     except OSError as error:
         _warn_that_it_is_not_kept(error)
         return None

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.batch_limit import BatchLimit
+from vithybrid_cli.engines.batch_size import suitable_for_cores, suitable_for_gpu
 from vithybrid_cli.engines.cpu_linear import suit_linears
 from vithybrid_cli.engines.pool import Pool
 from vithybrid_cli.engines.processor import Processor
@@ -21,11 +22,6 @@ from vithybrid_cli.engines.torch_self_test import SelfTest
 from vithybrid_cli.engines.torch_threads import Streams
 from vithybrid_cli.errors import UsageError
 from vithybrid_cli.images.preprocess import Normalization
-
-# Pictures of 384×384 at once; a smaller picture allows proportionally more. For each core of a stream two, which AMX
-# wants, but not many: large temporary tensors are mapped into memory anew each time (BENCHMARKS.md).
-_PER_CORE, _MOST_ON_CPU, _ON_GPU, _LARGEST_BATCH = 2, 8, 64, 256
-_BATCH_AREA = 384 * 384
 
 _logger = logging.getLogger(__name__)
 
@@ -69,9 +65,7 @@ class TorchEngine:
         if self._cores is not None:
             suit_linears(network, dtype, Processor.read(), compiled=compiled)
         self.network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
-        self.batch_size = batch_size or suitable_batch(
-            self.image_size, None if self._cores is None else self._cores.each
-        )
+        self.batch_size = batch_size or self._suitable_batch()
         self._limit = limit or BatchLimit()
         self._compiled = _compiled(self.network, device) if compiled else None
         self._values = torch.from_numpy(normalization.table().ravel()).to(device)  # of red 0 … 255, green, blue
@@ -115,6 +109,11 @@ class TorchEngine:
     def run_normalized(self, pixel_values: Tensor) -> npt.NDArray[np.float32]:
         """Normalised float32 pixels [N, 3, H, W] → rows [N, C]. Raises UsageError as `run` does."""
         return self._computed(len(pixel_values), lambda part: pixel_values[part])
+
+    def _suitable_batch(self) -> int:
+        if self._cores is None:
+            return suitable_for_gpu(self.image_size)
+        return suitable_for_cores(self.image_size, self._cores.each)
 
     def _computed(self, count: int, values: Callable[[slice], Tensor]) -> npt.NDArray[np.float32]:
         """The rows of ``count`` pictures, of which ``values`` gives a part as normalised pixels."""
@@ -186,13 +185,6 @@ class TorchEngine:
                 count,
                 self.device,
             )
-
-
-def suitable_batch(image_size: tuple[int, int], cores: int | None) -> int:
-    """How many pictures of this size are computed at once on a GPU or, if a number is given, on so many ``cores``."""
-    at_base = _ON_GPU if cores is None else min(_PER_CORE * cores, _MOST_ON_CPU)
-    height, width = image_size
-    return max(1, min(_LARGEST_BATCH, at_base * _BATCH_AREA // (height * width)))
 
 
 def _compiled(network: RunnableNetwork, device: torch.device) -> Callable[[Tensor, int], Tensor]:
