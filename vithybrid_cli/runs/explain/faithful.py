@@ -88,6 +88,8 @@ def _areas(
     classifier: "Classifier", explainers: Sequence["Explainer"], pixels: "npt.NDArray[np.uint8]", index: int
 ) -> Iterator[tuple[str, tuple[float, float]]]:
     """Each method's insertion and deletion for uint8 pixels [H, W, 3], whose label has this ``index``."""
+    import numpy as np
+
     from vithybrid_cli.engines.in_batches import in_batches
     from vithybrid_cli.explain.faithfulness import areas, centred_blob, random_map
     from vithybrid_cli.results import scores
