@@ -1,4 +1,6 @@
-"""How many pictures of a size suit a device at once (BENCHMARKS.md)."""
+"""How many pictures of a size suit a device at once, and how many batches of them (BENCHMARKS.md)."""
+
+MOST_STREAMS = 8  # on a CPU; each holds the values of a batch, and with more cores a stream has several
 
 _AREA = 384 * 384
 _MOST_ON_CORES, _ON_GPU, _MOST_ON_GPU = 8, 64, 256  # pictures of 384×384, and of any size

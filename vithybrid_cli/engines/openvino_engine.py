@@ -8,14 +8,12 @@ import numpy.typing as npt
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Dtype, Feature
-from vithybrid_cli.engines.batch_size import suitable_for_cores
+from vithybrid_cli.engines.batch_size import MOST_STREAMS, suitable_for_cores
 from vithybrid_cli.engines.features import feature_width
 from vithybrid_cli.engines.openvino_graph import Graph, capabilities
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.engines.pool import Pool
 from vithybrid_cli.engines.processor import Processor, library_settings
-
-_MOST_STREAMS = 8  # each holds the values of a batch; with more cores, a stream has several
 
 Pixels = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.float32]
@@ -45,7 +43,7 @@ class OpenVinoEngine:
         self._columns = len(checkpoint.config.labels) if feature is None else feature_width(checkpoint.config)
         self._cores = cores
         self._alone = _Streams(compiled, 1)
-        self._together = _Streams(compiled, min(cores, _MOST_STREAMS))
+        self._together = _Streams(compiled, min(cores, MOST_STREAMS))
 
     @classmethod
     def open(

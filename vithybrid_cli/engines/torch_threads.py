@@ -14,9 +14,10 @@ from typing import TypeVar
 
 import torch
 
-Computed = TypeVar("Computed")
+from vithybrid_cli.engines.batch_size import MOST_STREAMS
+from vithybrid_cli.engines.torch_devices import use_threads
 
-_MOST_STREAMS = 8  # each holds the values of a batch; with more cores, a stream has several
+Computed = TypeVar("Computed")
 
 _starting = threading.Lock()
 
@@ -26,7 +27,7 @@ class Streams:
 
     def __init__(self, cores: int) -> None:
         self.cores = cores
-        self.each = -(-cores // _MOST_STREAMS)  # cores of a stream; the same for all, since their number shows in sums
+        self.each = -(-cores // MOST_STREAMS)  # cores of a stream; the same for all, since their number shows in sums
         self.count = cores // self.each
         self._threads = compute_threads(self.count, self.each)
         self._alone = threading.Lock()
@@ -56,8 +57,7 @@ def compute_threads(count: int, cores: int) -> ThreadPoolExecutor:
     def begin() -> None:
         # The first operation of a thread gives it the number that was set last, in whatever thread: asking does, too.
         torch.get_num_threads()
-        # It matters even where the number is the same: by itself, MKL takes fewer threads for small products.
-        torch.set_num_threads(cores)
+        use_threads(cores)
 
     with _starting:
         before = torch.get_num_threads()

@@ -68,14 +68,18 @@ class GroupNorm(nn.GroupNorm):
             return super().forward(x)
         mean = self._over_groups(x)
         variance = self._over_groups(F.mse_loss(x, mean.expand_as(x), reduction="none"))
-        scale = torch.rsqrt(variance + self.eps) * self.weight.view(-1, 1, 1)
+        scale = self._scale(variance)
         return torch.addcmul(self.bias.view(-1, 1, 1) - mean * scale, x, scale)
 
     def _spelt_out(self, x: Tensor) -> Tensor:
         """In operations on [N, C, H, W], none of which needs another memory layout than the convolutions around it."""
         deviations = x - self._over_groups(x)
         variance = self._over_groups(deviations * deviations)
-        return deviations * (torch.rsqrt(variance + self.eps) * self.weight.view(-1, 1, 1)) + self.bias.view(-1, 1, 1)
+        return deviations * self._scale(variance) + self.bias.view(-1, 1, 1)
+
+    def _scale(self, variance: Tensor) -> Tensor:
+        """What each channel is multiplied by, once its mean is gone: [N, C, 1, 1]."""
+        return torch.rsqrt(variance + self.eps) * self.weight.view(-1, 1, 1)
 
     def _over_groups(self, x: Tensor) -> Tensor:
         """The mean of each group, for each of its channels: [N, C, H, W] → [N, C, 1, 1]."""
