@@ -10,6 +10,7 @@ from vithybrid_cli.checkpoints.layouts.imagenet import class_list, wordnet_label
 # An id alone, or before a name, as in "n02085620-Chihuahua".
 _ID = re.compile(r"(n\d{8})(?![^\W_])")
 _ASIDE = re.compile(r"\(.*?\)")  # as in "kite (bird of prey)"
+_GAP = re.compile(r"[\s_-]+")
 
 
 def wordnet_id(name: str) -> str | None:
@@ -62,17 +63,22 @@ def wordnet_ids(labels: Sequence[str]) -> tuple[str | None, ...]:
     found = class_list(len(labels))
     if found is not None and _agree(labels, found.labels):
         return found.wnids
-    called = _positions(map(_whole, wordnet_labels().values()))
     ids = tuple(wordnet_labels())
 
     def identified(label: str) -> str | None:
         wnid, [whole] = wordnet_id(label), _whole(label)
         if wnid is not None:
             return wnid if wnid in wordnet_labels() else None
-        same = called.get(whole, ())
+        same = _called().get(whole, ())
         return ids[same[0]] if len(same) == 1 else None
 
     return tuple(map(identified, labels))
+
+
+@cache
+def _called() -> Mapping[str, Sequence[int]]:
+    """Where in `wordnet_labels` each of them stands. There are more than 20,000, and a run asks for them twice."""
+    return _positions(map(_whole, wordnet_labels().values()))
 
 
 def _by_name(labels: Sequence[str], names: Callable[[str], Iterable[str]]) -> Callable[[str], Sequence[int]]:
@@ -96,7 +102,7 @@ def _first(label: str) -> Iterable[str]:
 
 def _names(label: str) -> Sequence[str]:
     """The names in a label in one spelling: "Egyptian_cat" is "egyptian cat"."""
-    plain = re.sub(r"[\s_-]+", " ", _ASIDE.sub("", label).casefold())
+    plain = _GAP.sub(" ", _ASIDE.sub("", label).casefold())
     return [name for part in plain.split(",") if (name := part.strip())]
 
 
