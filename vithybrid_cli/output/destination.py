@@ -29,8 +29,8 @@ def opened(output: Path | None, *, keep: int = 0, remedy: str = "give another {o
     Raises UsageError if the file cannot be opened, if another run is writing it, or if the disk fills up in between;
     ``remedy`` is what to do about the last: the end of the sentence "What was written stays; …".
     """
-    if output is None and sys.stdout is None:
-        raise UsageError("Stdout is closed, so there is no place for results.", "Give {output}, or leave stdout open.")
+    if output is None:
+        _require_stdout()
     try:
         stream = sys.stdout if output is None else _open(output, keep)
     except OSError as error:
@@ -89,6 +89,7 @@ def _busy(output: Path) -> UsageError:
 def require_writable(output: Path | None) -> None:
     """Raise UsageError if `opened` would. What is there stays, and a pipe is not opened: its reader would see that."""
     if output is None:
+        _require_stdout()
         return
     try:
         exists = output.exists()
@@ -104,6 +105,11 @@ def require_writable(output: Path | None) -> None:
             raise unwritable(output, OSError(errno.EACCES, os.strerror(errno.EACCES)))
     except OSError as error:
         raise unwritable(output, error) from error
+
+
+def _require_stdout() -> None:
+    if sys.stdout is None:
+        raise UsageError("Stdout is closed, so there is no place for results.", "Give {output}, or leave stdout open.")
 
 
 def _is_named_as_a_picture(output: Path) -> bool:
