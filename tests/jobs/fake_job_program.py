@@ -10,7 +10,6 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from unittest.mock import patch
 
 sys.path.insert(0, str(Path(__file__).parent.parent))
 from fake_program import open_fake
@@ -18,7 +17,8 @@ from fake_program import open_fake
 from vithybrid_cli.commands.app import main
 from vithybrid_cli.images.read import PixelReader
 from vithybrid_cli.items import Item
-from vithybrid_cli.jobs import alone, process, programs
+from vithybrid_cli.jobs import alone, process, programs, worker
+from vithybrid_cli.runs import label
 
 MODULES: dict[str, Callable[[], None]] = {programs.PROCESS: process.main, programs.ALONE: alone.main}
 _read = PixelReader.read
@@ -43,10 +43,8 @@ if __name__ == "__main__":
     run = MODULES.get(sys.argv[1], main)
     if run is not main:
         del sys.argv[1]
-    with (
-        patch("vithybrid_cli.jobs.worker.open_classifier", open_fake),
-        patch("vithybrid_cli.runs.label.open_classifier", open_fake),
-        patch("vithybrid_cli.jobs.programs.command", command),
-        patch.object(PixelReader, "read", read),
-    ):
-        run()
+    label.open_classifier = open_fake
+    worker.open_classifier = open_fake  # type: ignore[attr-defined]  # where it is imported by name
+    programs.command = command
+    PixelReader.read = read  # type: ignore[method-assign]
+    run()

@@ -31,7 +31,7 @@ from vithybrid_cli.runs.label import found
 from vithybrid_cli.runs.watch import Silent
 from vithybrid_cli.settings import Reading, Running, Writing
 
-PROGRAM = [sys.executable, str(ROOT / "tests" / "jobs" / "fake_job_program.py")]
+FAKE = str(ROOT / "tests" / "jobs" / "fake_job_program.py")
 HOW = Running(model="tiny")
 FORMATS = ("jsonl", "json", "csv", "tsv", "parquet")
 
@@ -47,23 +47,19 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("vithybrid_cli.jobs.worker.open_classifier", open_fake)
     monkeypatch.setattr("vithybrid_cli.runs.label.open_classifier", open_fake)
+    monkeypatch.setattr("vithybrid_cli.jobs.programs.command", lambda *asked: [sys.executable, FAKE, *asked])
     return tmp_path
 
 
 def call(*arguments: str) -> Any:
-    """Run the program in this process; the result has exit_code, stdout and stderr."""
+    """Run the program in this process, and what it starts in others; the result has exit_code, stdout and stderr."""
     return CliRunner().invoke(app, list(arguments), catch_exceptions=False)
 
 
 def start(*arguments: str, seconds_per_batch: float = 0.0) -> "subprocess.Popen[str]":
     """Start the program in a process of its own."""
     environment = {**os.environ, "SECONDS_PER_BATCH": str(seconds_per_batch)}
-    return subprocess.Popen([*PROGRAM, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
-
-
-def finish(*arguments: str) -> "subprocess.CompletedProcess[str]":
-    """Run the program in a process of its own to its end."""
-    return subprocess.run([*PROGRAM, *arguments], capture_output=True, text=True, check=False)
+    return subprocess.Popen([sys.executable, FAKE, *arguments], env=environment, stderr=subprocess.PIPE, text=True)
 
 
 def planned(*more: str, size: int = 10, inputs: str = "photos", job: str = "job") -> Job:
@@ -120,8 +116,8 @@ def test_processes_that_are_killed_at_random_and_started_again_compute_what_one_
             ended += run.wait() == -signal.SIGKILL
             run.communicate()
     assert ended > 0
-    done = finish("job", "run", "job")
-    assert done.returncode == 0, done.stderr
+    done = call("job", "run", "job")
+    assert done.exit_code == 0, done.stderr
     assert job.done() == set(range(job.shards))
     assert merged("merged.jsonl") == classified("whole.jsonl")
     assert merged("merged.csv") == classified("whole.csv")
@@ -140,10 +136,10 @@ def test_what_a_killed_worker_has_computed_is_gone_on_with(folder: Path) -> None
     before = part.read_bytes().count(b"\n")
     assert before >= 3
     assert not list((folder / "job" / "working").glob("*.hands")), "it died of nothing"
-    done = finish("job", "run", "job")
+    done = call("job", "run", "job")
     lines = [line for file in (folder / "job" / "workers").iterdir() for line in file.read_text().splitlines()]
     assert sum(json.loads(line)["computed"] for line in lines) <= job.inputs - before // 3 * 3
-    assert done.returncode == 0
+    assert done.exit_code == 0
     assert merged("merged.jsonl") == classified("whole.jsonl")
 
 
@@ -153,8 +149,8 @@ def test_what_a_killed_worker_has_computed_is_gone_on_with(folder: Path) -> None
 def test_a_picture_that_kills_each_worker_becomes_a_record_and_all_others_have_their_labels(folder: Path) -> None:
     Image.new("RGB", (4, 4)).save("photos/07killer.png")
     planned(size=30)
-    done = finish("job", "run", "job")
-    assert (done.returncode, done.stderr.count("SIGSEGV), and is started again")) == (0, 2), done.stderr
+    done = call("job", "run", "job")
+    assert (done.exit_code, done.stderr.count("SIGSEGV), and is started again")) == (0, 2), done.stderr
     records = [json.loads(line) for line in merged("merged.jsonl").splitlines()]
     [crashed] = [record for record in records if record.get("error", {}).get("type") == "WorkerCrashed"]
     assert crashed["path"] == "photos/07killer.png"
@@ -167,8 +163,8 @@ def test_a_picture_that_kills_each_worker_becomes_a_record_and_all_others_have_t
 def test_a_bug_ends_the_run_with_a_message(folder: Path) -> None:
     Image.new("RGB", (4, 4)).save("photos/07bug.png")
     planned()
-    done = finish("job", "run", "job")
-    assert done.returncode == 2
+    done = call("job", "run", "job")
+    assert done.exit_code == 2
     assert "A worker met an error of the program itself in shard 1: ZeroDivisionError: a bug." in done.stderr
 
 
@@ -202,7 +198,7 @@ def test_a_shard_that_another_worker_holds_is_not_computed_twice(folder: Path) -
 
 def test_a_run_does_the_shards_that_it_is_asked_for(folder: Path) -> None:
     job = planned()
-    assert finish("job", "run", "job", "--shard", "1", "--shards", "3-4").returncode == 0
+    assert call("job", "run", "job", "--shard", "1", "--shards", "3-4").exit_code == 0
     assert job.done() == {1, 3, 4}
     refused = call("job", "merge", "job", "-o", "merged.csv")
     assert refused.exit_code == 2
@@ -287,8 +283,8 @@ def test_workers_that_are_otherwise_refuse(folder: Path) -> None:
     file = folder / "job" / "settled.json"
     facts = json.loads(file.read_text())
     file.write_text(json.dumps({**facts, "environment": {**facts["environment"], "fake": "0"}}))
-    done = finish("job", "run", "job")
-    assert done.returncode == 2
+    done = call("job", "run", "job")
+    assert done.exit_code == 2
     assert "is computed with fake 0, now 1." in done.stderr
 
 
@@ -318,34 +314,34 @@ def test_a_model_that_was_changed_is_named_with_its_file(folder: Path) -> None:
     assert call("job", "plan", "photos", "-o", "job", "-m", "model").exit_code == 0
     config = Path("model/config.json")
     config.write_text(config.read_text() + " ")
-    done = finish("job", "run", "job")
-    assert done.returncode == 2
+    done = call("job", "run", "job")
+    assert done.exit_code == 2
     assert "The model model has changed since the job was planned: config.json." in done.stderr
 
 
 def test_a_job_for_one_kind_of_device_is_not_computed_on_another(folder: Path) -> None:
     planned("--device", "cuda")
-    done = finish("job", "run", "job", "--device", "cpu")
-    assert done.returncode == 2
+    done = call("job", "run", "job", "--device", "cpu")
+    assert done.exit_code == 2
     assert "is planned for cuda, not for cpu." in done.stderr
 
 
 def test_a_shard_of_which_nothing_is_there_ends_the_run_until_the_disk_is_back(folder: Path) -> None:
     planned()
     Path("photos").rename("unmounted")
-    done = finish("job", "run", "job")
-    assert done.returncode == 2
+    done = call("job", "run", "job")
+    assert done.exit_code == 2
     assert "Of shard 0 none of the 10 pictures is there: photos/00.png." in done.stderr
     Path("unmounted").rename("photos")
-    assert finish("job", "run", "job").returncode == 0
+    assert call("job", "run", "job").exit_code == 0
     assert merged("merged.jsonl") == classified("whole.jsonl")
 
 
 def test_pictures_that_are_gone_for_good_may_be_missing(folder: Path) -> None:
     planned()
     Path("photos").rename("gone")
-    done = finish("job", "run", "job", "--allow-missing")
-    assert done.returncode == 0, done.stderr
+    done = call("job", "run", "job", "--allow-missing")
+    assert done.exit_code == 0, done.stderr
     told = call("job", "retry", "job").stderr
     assert "no record failed for a reason that may pass by itself; 44 MissingFile, which --type may name" in told
 
@@ -359,8 +355,8 @@ def test_a_plan_names_inputs_that_are_not_there(folder: Path) -> None:
 def test_names_that_were_changed_are_refused(folder: Path) -> None:
     planned()
     (folder / "job" / "names" / "000001.jsonl").write_text('"photos/00.png"\n')
-    done = finish("job", "run", "job", "--shard", "1")
-    assert done.returncode == 2
+    done = call("job", "run", "job", "--shard", "1")
+    assert done.exit_code == 2
     assert "names/000001.jsonl of the job in " in done.stderr
 
 
@@ -405,7 +401,7 @@ def test_results_that_were_cut_are_computed_again(folder: Path) -> None:
     refused = call("job", "merge", "job", "-o", "merged.jsonl")
     assert Path("merged.jsonl").read_text() == "from before"
     assert (refused.exit_code, "results/000003.jsonl of the job in " in refused.stderr) == (2, True)
-    assert finish("job", "run", "job").returncode == 0
+    assert call("job", "run", "job").exit_code == 0
     assert merged("merged.jsonl") == classified("whole.jsonl")
 
 
@@ -428,15 +424,18 @@ def test_ranges_are_short() -> None:
 
 def test_what_only_plans_looks_and_merges_does_without_torch(folder: Path) -> None:
     compute_all(planned())
-    for arguments in (
+    calls = (
         ["job", "plan", "photos", "-o", "other", "-m", "tiny"],
         ["job", "status", "job"],
         ["job", "merge", "job", "-o", "merged.csv"],
-    ):
-        script = (
-            "import sys\nfrom vithybrid_cli.commands.app import app\n"
-            f"try:\n    app({arguments!r})\nexcept SystemExit:\n    pass\n"
-            "print(sorted({'torch', 'openvino', 'fsspec', 'pyarrow'} & sys.modules.keys()), file=sys.stderr)\n"
-        )
-        done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
-        assert done.stderr.splitlines()[-1] == "[]", arguments
+    )
+    script = (
+        "import sys\nfrom vithybrid_cli.commands.app import app\n"
+        f"for arguments in {calls!r}:\n"
+        "    try:\n        app(arguments)\n    except SystemExit:\n        pass\n"
+        "print(sorted({'torch', 'openvino', 'fsspec', 'pyarrow'} & sys.modules.keys()), file=sys.stderr)\n"
+    )
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stderr.splitlines()[-1] == "[]"
+    assert Path("other").is_dir()
+    assert Path("merged.csv").is_file()

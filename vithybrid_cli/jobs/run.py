@@ -196,9 +196,10 @@ class _Run:
 
     def _listen(self, worker: _Process) -> None:
         assert worker.process.stdout is not None
-        for line in worker.process.stdout:
-            if line.endswith(b"\n"):
-                self.events.put(_Event(worker, json.loads(line)))
+        with worker.process.stdout as told:
+            for line in told:
+                if line.endswith(b"\n"):
+                    self.events.put(_Event(worker, json.loads(line)))
         self.events.put(_Event(worker, None))
 
     def _assign(self, worker: _Process) -> None:
@@ -291,7 +292,7 @@ class _Run:
 
     def _ended(self, worker: _Process) -> None:
         """A process is over, as it was told to be or not."""
-        status = worker.process.wait()
+        _close(worker.process)
         if worker not in self.workers:
             return
         self.workers.remove(worker)
@@ -301,7 +302,7 @@ class _Run:
             if not self.workers and self.held:
                 self._start(worker.number)
             return
-        self._died(worker, status)
+        self._died(worker, worker.process.returncode)
 
     def _died(self, worker: _Process, status: int) -> None:
         how = how_ended(status)
@@ -339,7 +340,7 @@ class _Run:
             if worker.process.poll() is None:
                 worker.process.kill()
         for worker in self.workers:
-            worker.process.wait()
+            _close(worker.process)
 
     @contextmanager
     def _signals(self) -> Iterator[None]:
