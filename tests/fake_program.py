@@ -7,7 +7,6 @@ pictures share its batch and on the place in it, more than any real network's do
 import os
 import time
 from types import MappingProxyType
-from unittest.mock import patch
 
 import numpy as np
 import numpy.typing as npt
@@ -16,6 +15,7 @@ from vithybrid_cli.commands.app import main
 from vithybrid_cli.images.preprocess import Preprocessing
 from vithybrid_cli.pipeline.classifier import Classifier
 from vithybrid_cli.pipeline.embedder import Embedder
+from vithybrid_cli.runs import embed, label
 from vithybrid_cli.settings import Running
 
 SIDE = 4
@@ -64,9 +64,7 @@ def open_fake_embedder(checkpoint: object, how: Running, feature: object, batch_
     return Embedder(engine, Preprocessing.default((SIDE, SIDE)), len(LABELS))
 
 
-if __name__ == "__main__":
-    with (
-        patch("vithybrid_cli.runs.label.open_classifier", open_fake),
-        patch("vithybrid_cli.runs.embed.open_embedder", open_fake_embedder),
-    ):
-        main()
+if __name__ == "__main__":  # not `unittest.mock`, which imports asyncio: this is started often
+    label.open_classifier = open_fake
+    embed.open_embedder = open_fake_embedder
+    main()
