@@ -1,12 +1,13 @@
 """The contract of ``vithybrid train``: from folders of pictures to a checkpoint, broken off and continued."""
 
 import json
+import os
 import re
 import shutil
 import signal
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
@@ -23,6 +24,7 @@ from typer.testing import CliRunner
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.hub.locate import locate
+from vithybrid_cli.runs.training.pace import Pace
 
 GOLDEN = GOLDENS / "hf-hybrid-small"
 CONFIG = {
@@ -46,6 +48,7 @@ CONFIG = {
 RECIPE = ["-c", "small", "--epochs", "2", "-b", "4", "--lr", "0.01", "--device", "cpu"]
 LONG = [*RECIPE, "--epochs", "20", "--no-progress"]  # epochs of some 50 ms: time enough to be ended in their midst
 STATE = "training_state.safetensors"
+WRITES = ("config.json", "model.safetensors", "training.svg", "training.json")
 PICTURES = "pictures:   16 pictures of 2 labels: blue 8, red 8\n"
 BEGINNING = (
     "recipe:     scratch, {} epochs of 4 steps with 4 pictures each, learning rate 0.01\n"
@@ -80,14 +83,19 @@ def one_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 @pytest.fixture
 def place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """The current folder, with training and held-out pictures, and the config of a very small network."""
+    return lay_out(tmp_path, monkeypatch)
+
+
+def lay_out(place: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Make this folder what `place` is."""
     for folder, count, green in (("train", 8, 40), ("test", 3, 41)):
         for number in range(count):
-            picture(tmp_path / folder / "blue" / f"{number}.png", (30, green, 180 + number))
-            picture(tmp_path / folder / "red" / f"{number}.png", (180 + number, green, 30))
-    (tmp_path / "small").mkdir()
-    (tmp_path / "small" / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
+            picture(place / folder / "blue" / f"{number}.png", (30, green, 180 + number))
+            picture(place / folder / "red" / f"{number}.png", (180 + number, green, 30))
+    (place / "small").mkdir()
+    (place / "small" / "config.json").write_text(json.dumps(CONFIG), encoding="utf-8")
+    monkeypatch.chdir(place)
+    return place
 
 
 def run(*arguments: str) -> Any:
@@ -547,15 +555,26 @@ def test_a_run_that_is_done_is_only_measured_again(place: Path) -> None:
     assert weights("out") == before
 
 
+@pytest.fixture(scope="module")
+def unbroken(tmp_path_factory: pytest.TempPathFactory) -> dict[str, bytes]:
+    """The files of a run of `LONG` that nothing has ended."""
+    with pytest.MonkeyPatch.context() as patch:
+        lay_out(tmp_path_factory.mktemp("unbroken"), patch)
+        assert train("-o", "out", "-q", recipe=LONG).exit_code == 0
+        return {file: Path("out", file).read_bytes() for file in WRITES}
+
+
 @pytest.mark.parametrize(
     ("blow", "exit_code"),
     [
         pytest.param(signal.SIGKILL, -signal.SIGKILL, id="killed"),
-        pytest.param(signal.SIGINT, 130, id="interrupted"),
-        pytest.param(signal.SIGTERM, 143, id="terminated"),
+        pytest.param(signal.SIGINT, 130, id="interrupted", marks=pytest.mark.thorough),
+        pytest.param(signal.SIGTERM, 143, id="terminated", marks=pytest.mark.thorough),
     ],
 )
-def test_a_run_that_was_ended_is_resumed_to_the_same_bytes(place: Path, blow: signal.Signals, exit_code: int) -> None:
+def test_a_run_that_was_ended_is_resumed_to_the_same_bytes(
+    place: Path, unbroken: dict[str, bytes], blow: signal.Signals, exit_code: int
+) -> None:
     command = [sys.executable, "-m", "vithybrid_cli", "train", "train", *LONG, "-o", "runs/out"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
         assert process.stdout is not None
@@ -575,9 +594,8 @@ def test_a_run_that_was_ended_is_resumed_to_the_same_bytes(place: Path, blow: si
     resumed = train("-o", "runs/out", "--resume", recipe=LONG)
     assert resumed.exit_code == 0
     assert f"resumed:    after epoch {done} of 20\n" in resumed.stderr
-    assert train("-o", "unbroken/out", "-q", recipe=LONG).exit_code == 0
-    for file in ("config.json", "model.safetensors", "training.svg", "training.json"):
-        assert Path("runs/out", file).read_bytes() == Path("unbroken/out", file).read_bytes(), file
+    for file, written in unbroken.items():
+        assert Path("runs/out", file).read_bytes() == written, file
 
 
 def until_an_epoch(stderr: IO[str]) -> str:
@@ -590,6 +608,55 @@ def until_an_epoch(stderr: IO[str]) -> str:
     return said
 
 
+def in_the_second_epoch(monkeypatch: pytest.MonkeyPatch, act: Callable[[], object]) -> None:
+    """Do this once in this process, between two steps of a run whose first epoch is on disk."""
+    step, left = Pace.step, [act]
+
+    def acting(pace: Pace, epoch: int, number: int) -> bool:
+        if (epoch, number) == (1, 1) and left:
+            left.pop()()
+        return step(pace, epoch, number)
+
+    monkeypatch.setattr(Pace, "step", acting)
+
+
+@pytest.mark.parametrize(
+    ("blow", "exit_code"),
+    [pytest.param(signal.SIGINT, 130, id="interrupted"), pytest.param(signal.SIGTERM, 143, id="terminated")],
+)
+def test_a_run_that_a_signal_ends_in_an_epoch_goes_on_after_the_one_before(
+    place: Path, monkeypatch: pytest.MonkeyPatch, blow: signal.Signals, exit_code: int
+) -> None:
+    three = [*RECIPE, "--epochs", "3", "--no-progress"]
+    assert train("-o", "unbroken/out", "-q", recipe=three).exit_code == 0
+    in_the_second_epoch(monkeypatch, lambda: os.kill(os.getpid(), blow))
+    ended = train("-o", "runs/out", recipe=three)
+    assert (ended.exit_code, ended.stdout) == (exit_code, "")
+    said = "interrupted after 1 of 3 epochs, which are in runs/out; --resume goes on from there"
+    assert ended.stderr.splitlines()[-1] == said
+    assert run("classify", "test/red/0.png", "-m", "runs/out").exit_code == 0
+    resumed = train("-o", "runs/out", "--resume", recipe=three)
+    assert (resumed.exit_code, "resumed:    after epoch 1 of 3\n" in resumed.stderr) == (0, True)
+    for file in WRITES:
+        assert Path("runs/out", file).read_bytes() == Path("unbroken/out", file).read_bytes(), file
+
+
+IS_WRITTEN_TO = (
+    "vithybrid: Another training run is writing to out. Wait until it has ended, or give another --output.\n"
+)
+
+
+def test_of_two_runs_that_train_into_one_folder_the_second_is_refused(
+    place: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seconds: list[Any] = []
+    in_the_second_epoch(monkeypatch, lambda: seconds.append(train("-o", "out", "--resume")))
+    assert train("-o", "out").exit_code == 0
+    [second] = seconds
+    assert (second.exit_code, second.stderr.endswith(IS_WRITTEN_TO)) == (2, True)
+
+
+@pytest.mark.thorough
 def test_of_two_programs_that_train_into_one_folder_the_second_is_refused(place: Path) -> None:
     endless = [*LONG, "--epochs", "100000"]
     command = [sys.executable, "-m", "vithybrid_cli", "train", "train", *endless, "-o", "out"]
@@ -599,9 +666,7 @@ def test_of_two_programs_that_train_into_one_folder_the_second_is_refused(place:
         done = train("-o", "out", "--resume", recipe=endless)
         assert first.poll() is None
         first.kill()
-    assert done.stderr.endswith(
-        "vithybrid: Another training run is writing to out. Wait until it has ended, or give another --output.\n"
-    )
+    assert done.stderr.endswith(IS_WRITTEN_TO)
     assert done.exit_code == 2
 
 
