@@ -39,9 +39,11 @@ os.environ["COLUMNS"] = "100"
 # A shell lets its background jobs ignore SIGINT, and programs that the tests start would inherit that and never end.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 
-# Networks that OpenVINO runs are converted once for all tests, and away from the developer's own cache.
-_CACHE = tempfile.TemporaryDirectory(prefix="vithybrid-tests-")
-os.environ["VITHYBRID_CACHE"] = _CACHE.name
+# Networks that OpenVINO runs are converted once for all tests, and away from the developer's own cache. The processes
+# of a parallel run have this from the one that starts them.
+if "PYTEST_XDIST_WORKER" not in os.environ:
+    _CACHE = tempfile.TemporaryDirectory(prefix="vithybrid-tests-")
+    os.environ["VITHYBRID_CACHE"] = _CACHE.name
 
 # A token, mirror or proxy of the caller's would show in messages about the hub, and lead away from the local server.
 PROXIES = {"ALL_PROXY", "FTP_PROXY", "HTTP_PROXY", "HTTPS_PROXY", "NO_PROXY"}
