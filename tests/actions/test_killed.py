@@ -60,7 +60,7 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Way:
 
 
 @pytest.fixture(
-    params=[pytest.param(1, id="each step", marks=pytest.mark.thorough), pytest.param(4, id="each fourth step")]
+    params=[pytest.param(1, id="each step", marks=pytest.mark.thorough), pytest.param(8, id="each eighth step")]
 )
 def steps(request: pytest.FixtureRequest, way: Way) -> Iterator[int]:
     """The numbers of the steps before which it is killed; those of a way that are left out come in another one."""
