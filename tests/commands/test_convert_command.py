@@ -182,7 +182,7 @@ def test_an_interrupted_conversion_leaves_nothing(tmp_path: Path, monkeypatch: p
 
 
 @pytest.mark.skipif(os.name == "nt", reason="Windows has no SIGTERM to handle")
-@pytest.mark.parametrize("into", ["a new folder", "an empty folder"])
+@pytest.mark.parametrize("into", ["a new folder", pytest.param("an empty folder", marks=pytest.mark.thorough)])
 def test_a_conversion_that_is_told_to_end_leaves_nothing(into: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     if into == "an empty folder":

@@ -526,7 +526,7 @@ def test_a_first_run_that_was_killed_is_gone_on_with(folder: Path) -> None:
     assert Path("out.csv").read_bytes() == fresh("csv")
 
 
-@two_formats
+@pytest.mark.parametrize("output_format", [pytest.param("json", marks=pytest.mark.thorough), "csv"])
 def test_after_any_kills_and_changes_the_file_is_that_of_a_fresh_run(folder: Path, output_format: str) -> None:
     output, chance = f"out.{output_format}", random.Random(output_format)
     for turn in range(6):
