@@ -17,6 +17,7 @@ from vithybrid_cli.bench.reach import Reach
 from vithybrid_cli.bench.result import BenchResult
 from vithybrid_cli.bench.table import print_bench
 from vithybrid_cli.bench.turns import Log
+from vithybrid_cli.engines.openvino_graph import is_native
 from vithybrid_cli.errors import UsageError
 
 PLAN = Plan(
@@ -164,9 +165,10 @@ def test_engines_of_one_type_share_their_limits(material: Material) -> None:
     plan = replace(PLAN, engines=("torch", "openvino"), dtypes=("float32", "bfloat16"))
     limits = benchmark(plan, material, silent(), "").limits
     assert limits is not None
-    assert len(limits.networks) == 4
+    networks = 4 if is_native("bfloat16") else 3  # OpenVINO refuses a type that the processor does not compute in
+    assert len(limits.networks) == networks
     assert [limit.dtype for limit in limits.limit_turns[0]] == ["float32"] * 3 + ["bfloat16"] * 3
-    assert len(limits.ratios) == 4 * 3
+    assert len(limits.ratios) == networks * 3
 
 
 def test_without_being_asked_for_there_are_none(material: Material) -> None:

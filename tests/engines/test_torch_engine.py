@@ -25,6 +25,7 @@ from vithybrid_cli.engines.cpu_linear import (
     PointwiseLinear,
     can_pack,
     convolutions_are_faster,
+    has_bfloat16,
     replace_linears,
     suit_linears,
 )
@@ -54,6 +55,8 @@ SHORT_TOLERANCES = [
 ]
 
 WAIT = 20.0  # seconds until a test that waits for another thread gives up
+
+needs_bfloat16 = pytest.mark.skipif(not has_bfloat16(), reason="oneDNN has no bfloat16 here")
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -127,13 +130,9 @@ def test_the_network_sees_the_reference_processors_values_to_the_last_bit(normal
 @pytest.mark.parametrize("side", [7, 96])
 @pytest.mark.parametrize("layout", [torch.channels_last, torch.contiguous_format])
 @pytest.mark.parametrize("offset", [pytest.param(0, id="centred"), pytest.param(30, id="far from zero")])
-@pytest.mark.parametrize("spelt_out", [False, True])
-def test_group_norm_is_accurate_in_both_memory_layouts(
-    side: int, layout: torch.memory_format, offset: int, spelt_out: bool
-) -> None:
+def test_group_norm_is_accurate_in_both_memory_layouts(side: int, layout: torch.memory_format, offset: int) -> None:
     torch.manual_seed(0)
     norm = GroupNorm(4, 16).eval()
-    norm.spelt_out = spelt_out
     nn.init.normal_(norm.weight)
     nn.init.normal_(norm.bias)
     x = (torch.randn(2, 16, side, side) + offset).contiguous(memory_format=layout)
@@ -539,18 +538,21 @@ def test_a_linear_layer_as_a_convolution_computes_the_same_and_copies_nothing(ba
 
 
 @pytest.mark.parametrize(
-    ("vendor", "expected"),
+    ("vendor", "instructions", "expected"),
     [
-        pytest.param("GenuineIntel", False, id="MKL is made for Intel's"),
-        pytest.param("AuthenticAMD", True, id="oneDNN is faster on AMD's"),
-        pytest.param("HygonGenuine", True, id="and on their descendants"),
+        pytest.param("GenuineIntel", ("avx2", "avx512f", "amx_tile"), False, id="MKL is made for Intel's"),
+        pytest.param("AuthenticAMD", ("avx2", "avx512f"), True, id="oneDNN is faster with AMD's AVX-512"),
+        pytest.param("HygonGenuine", ("avx2", "avx512f"), True, id="and with that of their descendants"),
+        pytest.param("AuthenticAMD", ("avx2",), False, id="without AVX-512 MKL is faster"),
+        pytest.param("AuthenticAMD", (), False, id="nothing is known"),
     ],
 )
-def test_the_vendor_of_a_processor_alone_decides_how_linear_layers_are_computed(vendor: str, expected: bool) -> None:
+def test_linear_layers_are_convolutions_where_mkl_leaves_avx512_unused(
+    vendor: str, instructions: tuple[str, ...], expected: bool
+) -> None:
     if not torch.backends.mkl.is_available():  # type: ignore[no-untyped-call] # no annotations
         expected = False  # the other library is only known to be slower where it is MKL
-    for instructions in ((), ("avx2",), ("avx512f", "amx_tile")):
-        assert convolutions_are_faster(Processor(vendor, "25/17", instructions)) is expected
+    assert convolutions_are_faster(Processor(vendor, "25/17", instructions)) is expected
 
 
 def test_pointwise_linears_share_their_weights_also_in_channels_last() -> None:
@@ -574,8 +576,11 @@ def test_all_linear_layers_of_an_encoder_become_convolutions_and_no_others() -> 
     assert isinstance(network.head, nn.Linear)
 
 
-def test_an_engine_follows_that_rule() -> None:
-    expected = PointwiseLinear if convolutions_are_faster(Processor.read()) else nn.Linear
+@pytest.mark.parametrize("instructions", [("avx2",), ("avx2", "avx512f")], ids=" ".join)
+def test_an_engine_follows_that_rule(instructions: tuple[str, ...], monkeypatch: pytest.MonkeyPatch) -> None:
+    processor = Processor("AuthenticAMD", "25/17", instructions)
+    monkeypatch.setattr(Processor, "read", lambda: processor)
+    expected = PointwiseLinear if convolutions_are_faster(processor) else nn.Linear
     assert set(linears_of(engine_of(SMALL).network)) == {expected}
 
 
@@ -590,11 +595,12 @@ def test_without_amx_shorter_types_keep_their_linear_layers(dtype: str, monkeypa
     assert set(linears_of(engine_of(SMALL, dtype).network)) == {nn.Linear}
 
 
+@needs_bfloat16
 def test_this_torch_packs_weights() -> None:
     assert can_pack(), "torch no longer has these operations: bfloat16 is an eighth slower on processors with AMX"
 
 
-@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="oneDNN has no bfloat16 here")
+@needs_bfloat16
 @pytest.mark.parametrize("bias", [True, False])
 def test_a_packed_linear_layer_gives_what_the_layer_gives(bias: bool) -> None:
     torch.manual_seed(0)
@@ -609,7 +615,7 @@ def test_a_packed_linear_layer_gives_what_the_layer_gives(bias: bool) -> None:
         torch.testing.assert_close(actual.float(), expected, rtol=2**-8, atol=2**-8)  # rounded once to bfloat16
 
 
-@pytest.mark.skipif(not torch.ops.mkldnn._is_mkldnn_bf16_supported(), reason="oneDNN has no bfloat16 here")
+@needs_bfloat16
 def test_with_amx_bfloat16_packs_the_weights_of_the_encoder(golden: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     on(monkeypatch, "avx512_bf16", "amx_bf16")
     engine = engine_of(golden, "bfloat16")
