@@ -24,8 +24,8 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.choices import Dtype, Feature
 from vithybrid_cli.commands.app import app
-from vithybrid_cli.engines import openvino_cache, openvino_graph
-from vithybrid_cli.engines.openvino_convert import checkpoint_graph, network_graph
+from vithybrid_cli.engines import openvino_graph
+from vithybrid_cli.engines.openvino_convert import network_graph
 from vithybrid_cli.engines.openvino_engine import OpenVinoEngine
 from vithybrid_cli.engines.openvino_graph import Graph
 from vithybrid_cli.engines.openvino_runtime import openvino
@@ -324,21 +324,12 @@ def test_the_batch_follows_the_size_of_the_pictures(side: int, expected: int) ->
     assert OpenVinoEngine.open(checkpoint, "float32", batch_size=5).batch_size == 5
 
 
-@pytest.mark.parametrize(
-    ("name", "types"),
-    [
-        pytest.param("hf-vit", ("float32", "bfloat16", "float16"), id="without norms in a backbone all types"),
-        pytest.param("hf-hybrid-small", ("bfloat16", "float16"), id="with them those in which they are not spelt out"),
-    ],
-)
-def test_a_network_is_converted_once_for_types_that_share_its_graph(
-    name: str, types: tuple[str, ...], empty_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_network_is_converted_once_for_all_types(empty_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(openvino_graph, "native_types", lambda: list(Dtype))
-    open_engine(GOLDENS / name, types[0])
+    open_engine(SMALL)
     before = written(empty_cache)
-    for dtype in types:
-        open_engine(GOLDENS / name, dtype)
+    for dtype in Dtype.FLOAT32, Dtype.BFLOAT16, Dtype.FLOAT16:
+        open_engine(SMALL, dtype)
     assert written(empty_cache) == before
     assert len(entries(empty_cache)) == 1
 
@@ -359,31 +350,6 @@ def test_what_was_compiled_before_gives_the_same_logits_to_the_last_bit(empty_ca
     for batch, rows in zip(batches, expected, strict=True):
         np.testing.assert_array_equal(again.run(batch), rows)
     assert written(empty_cache) == before
-
-
-@pytest.mark.parametrize(("spelt_out", "norms"), [(False, 16), (True, 0)])
-def test_the_norms_of_a_backbone_are_openvinos_unless_they_are_spelt_out(spelt_out: bool, norms: int) -> None:
-    graph = checkpoint_graph(Checkpoint.read(GOLDENS / "hf-bit"), spelt_out=spelt_out)
-    assert sum(operation.get_type_name() == "GroupNormalization" for operation in graph.get_ops()) == norms
-
-
-@pytest.mark.parametrize(
-    ("name", "dtype", "spelt_out"),
-    [
-        ("hf-bit", "float32", True),
-        ("hf-hybrid-small", "float32", True),
-        ("hf-hybrid-small", "bfloat16", False),  # and float16, in which they overflow
-        ("hf-vit", "float32", False),  # it has none, so all types share a graph
-    ],
-)
-def test_only_float32_has_norms_that_are_spelt_out(
-    name: str, dtype: str, spelt_out: bool, empty_cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(openvino_graph, "native_types", lambda: list(Dtype))
-    checkpoint = Checkpoint.read(GOLDENS / name)
-    Graph(checkpoint, Dtype(dtype))
-    assert openvino_cache.holds(openvino_cache.entry_for(checkpoint, spelt_out=spelt_out))
-    assert not openvino_cache.holds(openvino_cache.entry_for(checkpoint, spelt_out=not spelt_out))
 
 
 def test_other_weights_in_the_same_place_give_their_own_logits(empty_cache: Path, tmp_path: Path) -> None:

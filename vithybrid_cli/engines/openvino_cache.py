@@ -12,7 +12,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
@@ -24,7 +24,7 @@ from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines.openvino_runtime import CPU, openvino
 from vithybrid_cli.user_cache import cache_folder
 
-CONVERSION = 4  # increase it when `openvino_convert` makes another graph of the same checkpoint
+CONVERSION = 5  # increase it when `openvino_convert` makes another graph of the same checkpoint
 
 _GRAPH, _WEIGHTS = "model.xml", "model.bin"
 _ROOT, _HEAD = b"<net ", 100  # what the first bytes of a graph contain
@@ -36,12 +36,13 @@ _KEPT = 8  # the graphs used last, of up to 400 MB each, and as many ways to run
 _ABANDONED = 24 * 60 * 60  # seconds after which nobody is still writing
 
 Properties = Mapping[str, str | int | bool]
+Prepare = Callable[[openvino.Model], None]
 
 
-def entry_for(checkpoint: Checkpoint, feature: Feature | None = None, *, spelt_out: bool = False) -> Path:
+def entry_for(checkpoint: Checkpoint, feature: Feature | None = None) -> Path:
     """The folder for the graph of a checkpoint that gives logits or a ``feature``; it need not exist.
 
-    Precisions share it, as they are chosen when it is compiled; but if its norms are ``spelt_out``, it is for float32.
+    Precisions share it, as they are chosen when it is compiled.
     Raises ModelError when the weights cannot be read, OSError when the user has no cache folder.
     """
     content = (
@@ -51,7 +52,6 @@ def entry_for(checkpoint: Checkpoint, feature: Feature | None = None, *, spelt_o
         len(checkpoint.config.labels),
         checkpoint.stored_config.image_size,  # from which positions are interpolated
         feature,
-        spelt_out,
         checkpoint.preprocessing.normalization,
         weights_sha256(checkpoint),
     )
@@ -75,11 +75,13 @@ def read(core: openvino.Core, entry: Path) -> openvino.Model | None:
         return None
 
 
-def compiled(core: openvino.Core, entry: Path, properties: Properties, cores: int) -> openvino.CompiledModel | None:
+def compiled(
+    core: openvino.Core, entry: Path, properties: Properties, cores: int, *, prepare: Prepare | None = None
+) -> openvino.CompiledModel | None:
     """The graph in an entry, ready to run with these properties; None if there is none that can be used.
 
     Compiled now and kept for the next time, unless that was done before for this processor, as many ``cores`` and these
-    properties.
+    properties. ``prepare`` changes it before that, as it suits the properties.
     """
     file = entry / _COMPILED / _digest((_processor(core), cores, sorted(properties.items())))
     try:
@@ -90,6 +92,8 @@ def compiled(core: openvino.Core, entry: Path, properties: Properties, cores: in
         graph = read(core, entry)
         if graph is None:
             return None
+        if prepare is not None:
+            prepare(graph)
         new = core.compile_model(graph, CPU, {**properties, **_WITHOUT_WEIGHTS})
     except (OSError, RuntimeError):  # damage may show as late as here
         return None

@@ -16,7 +16,7 @@ from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines.openvino_runtime import openvino
 from vithybrid_cli.engines.torch_features import load_for
 from vithybrid_cli.images.preprocess import Normalization
-from vithybrid_cli.model.bit import spell_out_group_norm, use_fused_group_norm
+from vithybrid_cli.model.bit import use_fused_group_norm
 
 
 class _FromPixels(nn.Module):
@@ -34,21 +34,14 @@ class _FromPixels(nn.Module):
         return self.network(values.permute(0, 3, 1, 2))
 
 
-def checkpoint_graph(
-    checkpoint: Checkpoint, feature: Feature | None = None, *, spelt_out: bool = False
-) -> openvino.Model:
+def checkpoint_graph(checkpoint: Checkpoint, feature: Feature | None = None) -> openvino.Model:
     """The float32 graph of a checkpoint: uint8 pixels [N, H, W, 3] for any N → float32 logits [N, C].
 
     With a ``feature``, it gives that [N, D] instead. Raises ModelError and UsageError as `load_for` does.
-    Where the norms of a backbone are ``spelt_out``, float32 is faster: OpenVINO reshapes what its own norm reads, so
-    that each one stands between two changes of the memory layout. In float16 they would overflow.
     """
     # Eager attention: OpenVINO fuses its operations, and runs them faster than its own attention operation.
     network = load_for(checkpoint, "eager", feature)
-    if spelt_out:
-        spell_out_group_norm(network)
-    else:
-        use_fused_group_norm(network)
+    use_fused_group_norm(network)
     return network_graph(network, checkpoint.preprocessing.normalization, checkpoint.config.image_size)
 
 

@@ -8,9 +8,9 @@ from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import Dtype, Feature
 from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines import openvino_cache
+from vithybrid_cli.engines.openvino_norms import spell_out_norms
 from vithybrid_cli.engines.openvino_runtime import CPU, core, openvino
 from vithybrid_cli.errors import UsageError
-from vithybrid_cli.model.config import BitClassifierConfig, NetworkConfig
 
 # OpenVINO's names for a type: as a capability of a processor, and as the precision of a graph.
 _CAPABILITY = {Dtype.FLOAT32: "FP32", Dtype.FLOAT16: "FP16", Dtype.BFLOAT16: "BF16"}
@@ -41,8 +41,7 @@ class Graph:
         self.cores = cores or available_cores()
         self._core = core()
         _require_native(dtype)
-        self._spelt_out = dtype is Dtype.FLOAT32 and _has_backbone(checkpoint.config)
-        self._entry = _entry_for(checkpoint, feature, self._spelt_out)
+        self._entry = _entry_for(checkpoint, feature)
         self._new: openvino.Model | None = None  # converted by this process
         if self._entry is None or not openvino_cache.holds(self._entry):
             self._new = self._converted()
@@ -51,7 +50,9 @@ class Graph:
         """Ready to run on all cores of this process, which as many batches at once share as there are ``streams``."""
         wanted = properties(self._dtype, streams, self.cores)
         new = self._new
-        kept = None if self._entry is None else openvino_cache.compiled(self._core, self._entry, wanted, self.cores)
+        kept = None
+        if self._entry is not None:
+            kept = openvino_cache.compiled(self._core, self._entry, wanted, self.cores, prepare=self._prepare)
         if kept is not None:
             # Its weights are mapped from the cache; those of the converted graph take memory of their own.
             self._new = None
@@ -59,7 +60,13 @@ class Graph:
         if new is None:  # what was in the cache is broken
             self._new = self._converted()
             return self.compiled(streams)
+        self._prepare(new)
         return self._core.compile_model(new, CPU, wanted)
+
+    def _prepare(self, graph: openvino.Model) -> None:
+        """Change the graph as it suits the type that it is compiled for."""
+        if self._dtype is Dtype.FLOAT32:
+            spell_out_norms(graph)
 
     def _converted(self) -> openvino.Model:
         """Converted now and written to the cache, if there is one."""
@@ -67,7 +74,7 @@ class Graph:
             _logger.info("Converting the network for OpenVINO, once for this model. Later runs start faster.")
         from vithybrid_cli.engines.openvino_convert import checkpoint_graph  # imports torch
 
-        graph = checkpoint_graph(self._checkpoint, self._feature, spelt_out=self._spelt_out)
+        graph = checkpoint_graph(self._checkpoint, self._feature)
         if self._entry is not None:
             try:
                 openvino_cache.write(graph, self._entry)
@@ -112,15 +119,10 @@ def _require_native(dtype: Dtype) -> None:
         )
 
 
-def _has_backbone(config: NetworkConfig) -> bool:
-    """Whether there are convolutions with norms in it."""
-    return isinstance(config, BitClassifierConfig) or config.backbone is not None
-
-
-def _entry_for(checkpoint: Checkpoint, feature: Feature | None, spelt_out: bool) -> Path | None:
+def _entry_for(checkpoint: Checkpoint, feature: Feature | None) -> Path | None:
     """Where the graph is kept; None if the user has no cache folder."""
     try:
-        return openvino_cache.entry_for(checkpoint, feature, spelt_out=spelt_out)
+        return openvino_cache.entry_for(checkpoint, feature)
     except OSError as error:
         _warn_that_it_is_not_kept(error)
         return None

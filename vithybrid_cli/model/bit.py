@@ -58,28 +58,15 @@ class GroupNorm(nn.GroupNorm):
     """
 
     fused = False  # torch's own operation in every case: for a graph that another runtime will compute
-    spelt_out = False  # several operations in every case: for a runtime that computes them faster
 
     def forward(self, x: Tensor) -> Tensor:
-        if self.spelt_out:
-            return self._spelt_out(x)
         in_steps = x.dtype is torch.float32 and x.device.type == "cpu" and not (self.training or self.fused)
         if not (in_steps and x.is_contiguous(memory_format=torch.channels_last)):
             return super().forward(x)
         mean = self._over_groups(x)
         variance = self._over_groups(F.mse_loss(x, mean.expand_as(x), reduction="none"))
-        scale = self._scale(variance)
+        scale = torch.rsqrt(variance + self.eps) * self.weight.view(-1, 1, 1)
         return torch.addcmul(self.bias.view(-1, 1, 1) - mean * scale, x, scale)
-
-    def _spelt_out(self, x: Tensor) -> Tensor:
-        """In operations on [N, C, H, W], none of which needs another memory layout than the convolutions around it."""
-        deviations = x - self._over_groups(x)
-        variance = self._over_groups(deviations * deviations)
-        return deviations * self._scale(variance) + self.bias.view(-1, 1, 1)
-
-    def _scale(self, variance: Tensor) -> Tensor:
-        """What each channel is multiplied by, once its mean is gone: [N, C, 1, 1]."""
-        return torch.rsqrt(variance + self.eps) * self.weight.view(-1, 1, 1)
 
     def _over_groups(self, x: Tensor) -> Tensor:
         """The mean of each group, for each of its channels: [N, C, H, W] → [N, C, 1, 1]."""
@@ -229,18 +216,9 @@ class BitClassifier(nn.Module):
 
 def use_fused_group_norm(network: nn.Module) -> None:
     """Let every `GroupNorm` of a network be torch's own operation."""
-    for norm in _group_norms(network):
-        norm.fused = True
-
-
-def spell_out_group_norm(network: nn.Module) -> None:
-    """Let every `GroupNorm` of a network be several operations, for float32: shorter types would overflow in them."""
-    for norm in _group_norms(network):
-        norm.spelt_out = True
-
-
-def _group_norms(network: nn.Module) -> list[GroupNorm]:
-    return [module for module in network.modules() if isinstance(module, GroupNorm)]
+    for module in network.modules():
+        if isinstance(module, GroupNorm):
+            module.fused = True
 
 
 def _norm(config: BitConfig, channels: int) -> GroupNorm:
