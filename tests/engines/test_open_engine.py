@@ -5,6 +5,7 @@ import importlib.util
 import os
 import sys
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -65,8 +66,11 @@ def opened_on(monkeypatch: pytest.MonkeyPatch) -> list[tuple[object, ...]]:
     """One GPU, for which no network is made: each torch engine that would be is kept as device, type and tf32."""
     made: list[tuple[object, ...]] = []
 
-    def make(network: object, normalization: object, device: object, dtype: object, *, tf32: bool, **_: object) -> None:
+    def make(
+        network: object, normalization: object, device: object, dtype: object, *, tf32: bool, **_: object
+    ) -> object:
         made.append((device, dtype, tf32))
+        return SimpleNamespace(device_type="cuda")
 
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "device_count", lambda: 1)
@@ -132,6 +136,18 @@ def test_bfloat16_in_the_tiles_of_amx_runs_on_torch_unless_openvino_is_asked_for
     assert opened(engine="openvino", dtype="bfloat16") is OpenVinoEngine
     assert opened(dtype="float32") is OpenVinoEngine
     assert opened(dtype="float16") is TorchEngine
+
+
+@pytest.mark.parametrize(
+    ("vendor", "instructions", "expected"),
+    [("GenuineIntel", ("avx512_fp16",), TorchEngine), ("0x41", ("asimdhp",), OpenVinoEngine)],
+)
+def test_float16_in_avx512_runs_on_torch_too(
+    vendor: str, instructions: tuple[str, ...], expected: type[Engine], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    capable_of(monkeypatch, "FP32", "FP16")
+    monkeypatch.setattr(Processor, "read", lambda: Processor(vendor, "", instructions))
+    assert opened(dtype="float16") is expected
 
 
 @pytest.fixture

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from vithybrid_cli.choices import Dtype
 from vithybrid_cli.engines.processor import CPUINFO, Processor, library_settings
 
 AMD = """\
@@ -48,20 +49,21 @@ def test_linux_tells_vendor_model_and_instructions(text: str, expected: Processo
 
 
 @pytest.mark.parametrize(
-    ("vendor", "instructions", "expected"),
+    ("vendor", "instructions", "slow"),
     [
-        pytest.param("AuthenticAMD", ("avx512f", "avx512_bf16"), False, id="AMD's AVX-512"),
-        pytest.param("AuthenticAMD", ("avx2",), True, id="no instruction for it"),
-        pytest.param("GenuineIntel", ("avx512f", "avx512_bf16"), True, id="Intel's AVX-512"),
-        pytest.param("GenuineIntel", ("avx512_bf16", "amx_bf16"), False, id="AMX"),
-        pytest.param("0x41", ("asimd", "bf16"), False, id="ARM's"),
-        pytest.param("GenuineIntel", (), False, id="not known"),
+        pytest.param("AuthenticAMD", ("avx512f", "avx512_bf16"), {"float16"}, id="AMD's AVX-512"),
+        pytest.param("AuthenticAMD", ("avx2",), {"bfloat16", "float16"}, id="no instruction for them"),
+        pytest.param("GenuineIntel", ("avx512_bf16", "avx512_fp16"), {"bfloat16", "float16"}, id="Intel's AVX-512"),
+        pytest.param("GenuineIntel", ("avx512_bf16", "avx512_fp16", "amx_bf16"), {"float16"}, id="AMX"),
+        pytest.param("0x41", ("asimd", "asimdhp", "bf16"), set(), id="ARM's"),
+        pytest.param("GenuineIntel", (), set(), id="not known"),
     ],
 )
-def test_bfloat16_is_slow_where_nothing_multiplies_it_faster_than_float32(
-    vendor: str, instructions: tuple[str, ...], expected: bool
+def test_a_type_is_slow_where_nothing_multiplies_it_faster_than_float32(
+    vendor: str, instructions: tuple[str, ...], slow: set[str]
 ) -> None:
-    assert Processor(vendor, "", instructions).is_slow_in_bfloat16 is expected
+    processor = Processor(vendor, "", instructions)
+    assert {str(dtype) for dtype in Dtype if processor.is_slow_in(dtype)} == slow
 
 
 @pytest.mark.parametrize(

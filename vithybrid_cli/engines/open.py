@@ -56,7 +56,7 @@ def open_engine(
     suits the device; ``batch_limit`` is what an earlier engine of the run found to fit into memory. ``threads`` compute
     it on a CPU, whatever OMP_NUM_THREADS says; None is as many as there are cores for this process.
     ``auto`` is the faster one of those that can do what is asked for: on a CPU OpenVINO, if it is installed, but torch
-    for bfloat16 in AMX's tiles. Raises UsageError for unknown names and for what is not there.
+    for bfloat16 in AMX's tiles and float16 in AVX-512. Raises UsageError for unknown names and for what is not there.
     """
     _require("engine", engine, EngineKind)
     _require("dtype", dtype, Dtype)
@@ -72,8 +72,8 @@ def open_engine(
         raise refusal
     on_openvino = engine == EngineKind.OPENVINO or (engine == EngineKind.AUTO and _suits_openvino(wanted))
     opened = (_open_openvino if on_openvino else _open_torch)(checkpoint, wanted)
-    if wanted.dtype == Dtype.BFLOAT16 and opened.device_type == "cpu" and Processor.read().is_slow_in_bfloat16:
-        _logger.info("This processor takes longer in bfloat16 than in float32, which is more exact, too.")
+    if opened.device_type == "cpu" and Processor.read().is_slow_in(Dtype(dtype)):
+        _logger.info("This processor takes longer in %s than in float32, which is more exact, too.", dtype)
     return opened
 
 
@@ -159,7 +159,7 @@ def _suits_openvino(wanted: _Wanted) -> bool:
 
     It is imported only if that is needed to know.
     """
-    if _openvino_lacks(wanted) or (wanted.dtype == Dtype.BFLOAT16 and Processor.read().has_amx):
+    if _openvino_lacks(wanted) or _torch_is_faster(wanted.dtype):
         return False
     if importlib.util.find_spec("openvino") is None or (wanted.device == "auto" and _has_gpu()):
         return False
@@ -168,6 +168,12 @@ def _suits_openvino(wanted: _Wanted) -> bool:
     from vithybrid_cli.engines.openvino_graph import is_native
 
     return is_native(wanted.dtype)
+
+
+def _torch_is_faster(dtype: str) -> bool:
+    """Whether torch is faster than OpenVINO on this processor; in other types it is not (BENCHMARKS.md)."""
+    processor = Processor.read()
+    return (dtype == Dtype.BFLOAT16 and processor.has_amx) or (dtype == Dtype.FLOAT16 and processor.has_avx512_float16)
 
 
 def _has_gpu() -> bool:

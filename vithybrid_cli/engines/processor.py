@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from vithybrid_cli.choices import Dtype
+
 CPUINFO = Path("/proc/cpuinfo")  # Linux
 
 # Those that oneDNN, MKL, ATen and OpenVINO choose their kernels by, as Linux names them on x86 and ARM.
@@ -14,6 +16,11 @@ _INSTRUCTIONS = (
     *("avx512_bf16", "avx512_fp16", "amx_tile", "amx_int8", "amx_bf16", "amx_fp16", "avx10_1", "avx10_2"),
     *("asimd", "asimdhp", "asimddp", "bf16", "i8mm", "sve", "sve2", "svebf16", "sme", "sme2"),
 )
+# Those that compute a shorter type faster than float32. AVX-512 in float16 is not (1.66 beside 1.96, BENCHMARKS.md).
+_GAINS = {
+    Dtype.BFLOAT16: frozenset({"amx_bf16", "avx512_bf16", "bf16", "svebf16"}),
+    Dtype.FLOAT16: frozenset({"amx_fp16", "asimdhp"}),
+}
 # Variables by which a user has those libraries compute otherwise.
 _SETTINGS = (
     *("MKL_CBWR", "MKL_DYNAMIC", "MKL_ENABLE_INSTRUCTIONS", "NVIDIA_TF32_OVERRIDE", "CUBLAS_WORKSPACE_CONFIG"),
@@ -50,6 +57,11 @@ class Processor:
         return "amx_bf16" in self.instructions
 
     @property
+    def has_avx512_float16(self) -> bool:
+        """Whether its AVX-512 multiplies float16."""
+        return "avx512_fp16" in self.instructions
+
+    @property
     def avx512_gains_from_bfloat16(self) -> bool:
         """Whether its AVX-512, where that multiplies bfloat16, does so faster than float32.
 
@@ -57,13 +69,12 @@ class Processor:
         """
         return self.vendor != "GenuineIntel"
 
-    @property
-    def is_slow_in_bfloat16(self) -> bool:
-        """Whether bfloat16 takes longer than float32, as no instruction gains from it; False where none is known."""
-        fast = {"amx_bf16", "bf16", "svebf16"}
-        if self.avx512_gains_from_bfloat16:
-            fast.add("avx512_bf16")
-        return bool(self.instructions) and fast.isdisjoint(self.instructions)
+    def is_slow_in(self, dtype: Dtype) -> bool:
+        """Whether ``dtype`` takes longer than float32, as no instruction gains from it; False where none is known."""
+        gains = _GAINS.get(dtype, frozenset(self.instructions))
+        if dtype is Dtype.BFLOAT16 and not self.avx512_gains_from_bfloat16:
+            gains -= {"avx512_bf16"}
+        return bool(self.instructions) and gains.isdisjoint(self.instructions)
 
     @property
     def environment(self) -> dict[str, str | int]:
