@@ -22,15 +22,29 @@ from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.engines.batch_limit import BatchLimit
 from vithybrid_cli.engines.torch_compile import CompiledNetwork
 from vithybrid_cli.engines.torch_engine import TorchEngine
+from vithybrid_cli.engines.torch_features import RunnableNetwork
 from vithybrid_cli.errors import UsageError
+from vithybrid_cli.model.vit import VisionTransformer
 
 SMALL = Checkpoint.read(GOLDENS / "hf-hybrid-small")
+PLAIN = Checkpoint.read(GOLDENS / "hf-vit")
 CPU = torch.device("cpu")
 
 
-def engine_of(*, compiled: bool, batch_size: int = 4, limit: int | None = None) -> TorchEngine:
+def one_block() -> VisionTransformer:
+    """A plain ViT of a single block, as compiling takes seconds for each."""
+    network = load_network(PLAIN)
+    assert isinstance(network, VisionTransformer)
+    network.blocks = network.blocks[:1]
+    return network
+
+
+def engine_of(
+    network: RunnableNetwork | None = None, *, compiled: bool, batch_size: int = 4, limit: int | None = None
+) -> TorchEngine:
+    """The engine of a network, by default of the small hybrid."""
     return TorchEngine(
-        load_network(SMALL),
+        network or load_network(SMALL),
         SMALL.preprocessing.normalization,
         CPU,
         torch.float32,
@@ -80,9 +94,19 @@ def compiler_failed(cause: Exception) -> TorchDynamoException:
     return inductor_errors.InductorError(cause, None)
 
 
-def test_the_logits_are_those_of_the_plain_network_and_smaller_batches_compile_nothing() -> None:
-    expected = engine_of(compiled=False).run(pixels(4))
-    engine = engine_of(compiled=True)
+@pytest.mark.parametrize(
+    "network",
+    [
+        pytest.param(one_block, id="one block of a ViT"),
+        # All blocks of a backbone are compiled, too: half a minute of processor time, or more.
+        pytest.param(lambda: load_network(SMALL), id="a hybrid", marks=pytest.mark.thorough),
+    ],
+)
+def test_the_logits_are_those_of_the_plain_network_and_smaller_batches_compile_nothing(
+    network: Callable[[], RunnableNetwork],
+) -> None:
+    expected = engine_of(network(), compiled=False).run(pixels(4))
+    engine = engine_of(network(), compiled=True)
     compiled_before = counters["stats"]["unique_graphs"]
     np.testing.assert_allclose(engine.run(pixels(4)), expected, rtol=0, atol=1e-4)
     with ThreadPoolExecutor(1) as pool:  # where they are computed in earnest
