@@ -1,6 +1,7 @@
 """Messages as a rule: a sentence for the cause and one for the next step, which names options but spells no flags."""
 
 import ast
+import functools
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -124,6 +125,7 @@ def test_each_option_that_a_remedy_names_is_one_of_the_command_line() -> None:
     assert unknown == []
 
 
+@functools.cache
 def all_messages() -> Sequence[Message]:
     """Those that users may see."""
     trees = dict(modules())
@@ -131,10 +133,11 @@ def all_messages() -> Sequence[Message]:
     return [message for path, tree in trees.items() for message in messages(path, tree, classes)]
 
 
-def modules() -> Iterator[tuple[str, ast.Module]]:
+@functools.cache
+def modules() -> Sequence[tuple[str, ast.Module]]:
     """Each module's path in the package, and its syntax tree."""
-    for file in sorted(PACKAGE.rglob("*.py")):
-        yield file.relative_to(PACKAGE).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
+    files = sorted(PACKAGE.rglob("*.py"))
+    return [(file.relative_to(PACKAGE).as_posix(), ast.parse(file.read_text(encoding="utf-8"))) for file in files]
 
 
 def room(path: str) -> str:
