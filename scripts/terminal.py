@@ -22,6 +22,7 @@ from rich.segment import Segment
 from rich.text import Text
 
 ROOT = Path(__file__).parent.parent
+PROGRAMS = Path(sys.executable).parent  # where `vithybrid` lies
 COLUMNS = 76
 
 
@@ -66,7 +67,7 @@ def printed(command: str, folder: Path) -> list[Text]:
     """The lines that a command prints on a terminal in ``folder``, with their colours."""
     environment = {
         **{name: value for name, value in os.environ.items() if name != "NO_COLOR"},
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+        "PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}",
         "COLUMNS": str(COLUMNS),
         "TERM": "xterm",
     }
@@ -144,13 +145,13 @@ def picture(lines: list[Text], title: str) -> str:
     return "\n".join([head, f"<title>{escape(title)}</title>", ground, group, *rows, "</g>", "</svg>", ""])
 
 
-def main() -> None:
-    """Draw the pictures into the folder that the argument names."""
-    if len(sys.argv) != 2:
-        raise SystemExit(__doc__)
+def main(folder: Path) -> None:
+    """Draw the pictures into this folder."""
     for drawing in DRAWINGS:
-        Path(sys.argv[1], drawing.name).write_text(picture(list(screen(drawing)), drawing.title), encoding="utf-8")
+        (folder / drawing.name).write_text(picture(list(screen(drawing)), drawing.title), encoding="utf-8")
 
 
 if __name__ == "__main__":
-    main()
+    if len(sys.argv) != 2:
+        raise SystemExit(__doc__)
+    main(Path(sys.argv[1]))

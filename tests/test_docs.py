@@ -16,7 +16,9 @@ from places import PACKAGE, ROOT
 from shell import make_workplace
 from test_layers import LAYERS
 from typer.main import get_command
+from warm import folder_with_program
 
+from scripts import terminal
 from vithybrid_cli.commands import guard
 from vithybrid_cli.commands.app import app
 from vithybrid_cli.errors import ImageError
@@ -175,8 +177,11 @@ def test_the_reference_has_all_options_of_each_command() -> None:
     assert found == {name: options(name) - {"--help", "-h"} for name in subcommands()}
 
 
-def test_the_pictures_of_terminals_show_what_the_program_prints(tmp_path: Path) -> None:
-    subprocess.run([sys.executable, "scripts/terminal.py", str(tmp_path)], cwd=ROOT, check=True)
+def test_the_pictures_of_terminals_show_what_the_program_prints(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(terminal, "PROGRAMS", folder_with_program())
+    terminal.main(tmp_path)
     assert {file.name for file in tmp_path.iterdir()} == {"terminal.svg", "sort.svg"}
     for drawn in tmp_path.iterdir():
         now, kept = (ElementTree.parse(file).getroot() for file in (drawn, ROOT / "docs" / drawn.name))

@@ -1,0 +1,1 @@
+"""What `make docs` writes anew, and tools for the data of the package."""
