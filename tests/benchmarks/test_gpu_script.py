@@ -4,6 +4,7 @@ import os
 import re
 import subprocess
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -26,7 +27,10 @@ def rows(text: str, first: str) -> list[list[str]]:
 
 
 def test_each_part_is_a_table_of_markdown(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("benchmarks.gpu_parts._REPEATS", 2)
+    monkeypatch.setattr("benchmarks.gpu_parts._REPEATS", 1)
+    monkeypatch.setattr("benchmarks.gpu.QUICK", replace(QUICK, seconds=1e-6))  # one call is enough for each rate
+    monkeypatch.setattr("benchmarks.gpu_parts.gc.collect", lambda: 0)  # is for the memory of a GPU
+    monkeypatch.setattr(Card, "flop", 10**9)  # which torch counts for seconds, and another test compares
     main([*QUICKLY, "--parts", "products", "eager", "attention", "whole"])
     text = capsys.readouterr().out
     assert headings(text) == [section.title for section in SECTIONS[1:5]]

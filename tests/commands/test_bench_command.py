@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 from places import GOLDENS
 from typer.testing import CliRunner
+from warm import program
 
 from vithybrid_cli import __version__
 from vithybrid_cli.bench.measurements import IN_TURN, SLOWER
@@ -31,11 +32,11 @@ def run(*arguments: str) -> Any:
 
 @pytest.fixture(scope="module")
 def real(tmp_path_factory: pytest.TempPathFactory) -> "subprocess.CompletedProcess[str]":
-    """All parts with random weights, in a process of its own, as short as it can be."""
-    program = [sys.executable, "-m", "vithybrid_cli", "bench", "--repeats", "1"]
+    """All parts with random weights, as short as it can be."""
+    bench = [*program(), "bench", "--repeats", "1"]
     options = ["-m", "tiny", "--random-weights", *LEAST, "-f", "json"]
     folder = tmp_path_factory.mktemp("elsewhere")
-    return subprocess.run([*program, *options], capture_output=True, text=True, cwd=folder, check=False)
+    return subprocess.run([*bench, *options], capture_output=True, text=True, cwd=folder, check=False)
 
 
 def test_a_run_measures_each_part_and_leaves_stdout_to_the_data(real: "subprocess.CompletedProcess[str]") -> None:
@@ -131,9 +132,9 @@ def test_progress_and_complaints_go_to_stderr_and_can_be_switched_off() -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="Windows has no signals")
 def test_ctrl_c_prints_what_was_measured_until_then() -> None:
-    program = [sys.executable, "-m", "vithybrid_cli", "bench", "-m", MODEL, *LEAST, "--only", "decode"]
+    bench = [sys.executable, "-m", "vithybrid_cli", "bench", "-m", MODEL, *LEAST, "--only", "decode"]
     with subprocess.Popen(
-        [*program, "--repeats", "1000000", "-f", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [*bench, "--repeats", "1000000", "-f", "json"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as process:
         assert process.stderr is not None
         while "turn 3 of" not in process.stderr.readline():
