@@ -31,6 +31,18 @@ def norms_in(graph: openvino.Model) -> int:
     return sum(operation.get_type_name() == "GroupNormalization" for operation in graph.get_ops())
 
 
+def reordered(graph: openvino.Model) -> int:
+    """How many times values of pixels are brought into another memory layout, once the graph is compiled."""
+    compiled = openvino.compile_model(graph, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    operations = compiled.get_runtime_model().get_ops()
+    shapes = [
+        operation.get_output_partial_shape(0)
+        for operation in operations
+        if operation.get_rt_info()["layerType"].astype(str) == "Reorder"
+    ]
+    return sum(len(shape) == 4 and shape[2] != 1 for shape in shapes)
+
+
 @pytest.mark.parametrize("groups", [1, 4, 12])
 @pytest.mark.parametrize("least", [pytest.param(0, id="of all values"), pytest.param(250, id="far from zero")])
 def test_they_give_what_the_norm_is_by_definition(groups: int, least: int) -> None:
@@ -50,11 +62,14 @@ def test_they_give_what_the_norm_is_by_definition(groups: int, least: int) -> No
 
 
 @pytest.mark.parametrize("name", ["hf-bit", "hf-hybrid-small"])
-def test_none_is_left_in_a_network(name: str) -> None:
+def test_none_is_left_in_a_network_and_no_memory_layout_changes_around_them(name: str) -> None:
     graph = checkpoint_graph(Checkpoint.read(GOLDENS / name))
-    assert norms_in(graph) > 10
+    norms = norms_in(graph)
+    assert norms > 10
+    assert reordered(graph) >= norms
     spell_out_norms(graph)
     assert norms_in(graph) == 0
+    assert reordered(graph) <= 2  # what the backbone gives
 
 
 @pytest.mark.parametrize(("dtype", "spelt_out"), [("float32", True), ("bfloat16", False), ("float16", False)])

@@ -26,8 +26,9 @@ def _spelt_out(norm: openvino.Node) -> openvino.Output:
     groups, eps = norm.get_attributes()["num_groups"], norm.get_attributes()["epsilon"]
     deviations = ops.subtract(x, _over_groups(x, groups))
     variance = _over_groups(ops.multiply(deviations, deviations).output(0), groups)
-    scale = ops.divide(_per_channel(gain), ops.sqrt(ops.add(variance, np.float32(eps))))
-    return ops.add(ops.multiply(deviations, scale), _per_channel(bias)).output(0)
+    # The deviations come first: OpenVINO joins what follows into one operation, in the layout of its first input.
+    rsqrt = ops.divide(np.float32(1), ops.sqrt(ops.add(variance, np.float32(eps))))
+    return ops.add(ops.multiply(ops.multiply(deviations, rsqrt), _per_channel(gain)), _per_channel(bias)).output(0)
 
 
 def _over_groups(x: openvino.Output, groups: int) -> openvino.Node:
