@@ -24,7 +24,7 @@ from vithybrid_cli.choices import Feature
 from vithybrid_cli.engines.openvino_runtime import CPU, openvino
 from vithybrid_cli.user_cache import cache_folder
 
-CONVERSION = 5  # increase it when `openvino_convert` makes another graph of the same checkpoint
+CONVERSION = 5  # increase it when `openvino_convert` or `openvino_norms` makes another graph of the same checkpoint
 
 _GRAPH, _WEIGHTS = "model.xml", "model.bin"
 _ROOT, _HEAD = b"<net ", 100  # what the first bytes of a graph contain

@@ -1,4 +1,7 @@
-"""Group norms of a graph in single operations, which OpenVINO computes faster in float32 than its own."""
+"""Group norms of a graph in single operations, which OpenVINO computes faster in float32 than its own.
+
+Whoever changes what they become increases `openvino_cache.CONVERSION`.
+"""
 
 import numpy as np
 
