@@ -241,6 +241,11 @@ def test_there_is_at_least_one_thread() -> None:
     assert str(caught.value) == "The number of threads is 0. Give threads of at least 1."
 
 
+def test_more_threads_than_openmp_bears_are_wrong_usage() -> None:
+    with pytest.raises(UsageError, match=r"torch computes in at most 1024 threads, and not in 1025\. Give threads of"):
+        opened("torch", threads=1025)
+
+
 @pytest.mark.parametrize("engine", ["torch", "openvino"])
 def test_a_type_that_takes_longer_than_float32_is_told(
     engine: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING
 
 from vithybrid_cli.bench.amount import Clock
 from vithybrid_cli.choices import Dtype
-from vithybrid_cli.cores import available_cores
 from vithybrid_cli.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,10 +32,10 @@ class Place:
         """Where a network is that runs on ``device_type`` and was asked for on ``device``, in so many ``threads``."""
         import torch
 
-        from vithybrid_cli.engines.torch_devices import choose_devices, granted_threads
+        from vithybrid_cli.engines.torch_devices import choose_devices, threads_for
 
         if device_type == "cpu":
-            return cls((torch.device("cpu"),), dtype, threads or granted_threads(available_cores()))
+            return cls((torch.device("cpu"),), dtype, threads_for(threads))
         return cls(tuple(choose_devices(device)), dtype)
 
     @property

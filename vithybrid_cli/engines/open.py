@@ -11,7 +11,7 @@ from typing import Literal, cast
 
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.choices import AttentionKind, Dtype, EngineKind, Feature
-from vithybrid_cli.cores import available_cores, usable_processors
+from vithybrid_cli.cores import usable_processors
 from vithybrid_cli.engines import Engine
 from vithybrid_cli.engines.features import is_what_the_head_reads
 from vithybrid_cli.engines.processor import Processor
@@ -54,7 +54,7 @@ def open_engine(
 
     With a ``feature``, the engine gives that instead of logits. ``batch_size`` is that of the run, None the one that
     suits the device; ``batch_limit`` is what an earlier engine of the run found to fit into memory. ``threads`` compute
-    it on a CPU, whatever OMP_NUM_THREADS says; None is as many as there are cores for this process.
+    it on a CPU, whatever OMP_NUM_THREADS says, at most 1,024; None is as many as there are cores for this process.
     ``auto`` is the faster one of those that can do what is asked for: on a CPU OpenVINO, if it is installed, but torch
     for bfloat16 in AMX's tiles and float16 in AVX-512. Raises UsageError for unknown names and for what is not there.
     """
@@ -80,7 +80,7 @@ def open_engine(
 def _open_torch(checkpoint: Checkpoint, wanted: _Wanted) -> Engine:
     from vithybrid_cli.engines.batch_limit import BatchLimit
     from vithybrid_cli.engines.several import SeveralEngines
-    from vithybrid_cli.engines.torch_devices import choose_devices, granted_threads, require_possible, torch_dtype
+    from vithybrid_cli.engines.torch_devices import choose_devices, require_possible, threads_for, torch_dtype
     from vithybrid_cli.engines.torch_engine import TorchEngine
     from vithybrid_cli.engines.torch_features import load_for
     from vithybrid_cli.engines.torch_threads import on_cores
@@ -88,7 +88,7 @@ def _open_torch(checkpoint: Checkpoint, wanted: _Wanted) -> Engine:
     devices = choose_devices(wanted.device)
     require_possible(wanted.dtype, devices[0])
     limit = BatchLimit(wanted.batch_limit)
-    cores = wanted.threads or granted_threads(available_cores())
+    cores = threads_for(wanted.threads)
 
     def opened() -> list[TorchEngine]:
         return [

@@ -7,10 +7,12 @@ from collections.abc import Callable, Mapping
 import torch
 
 from vithybrid_cli.choices import Dtype
+from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.processor import Processor, library_settings
 from vithybrid_cli.errors import UsageError
 
 KNOWN_DEVICES = "auto, cpu, cuda, cuda:N, mps"
+MOST_THREADS = 1024  # more than any processor has cores; many more, and OpenMP ends the process
 
 _logger = logging.getLogger(__name__)
 
@@ -115,6 +117,19 @@ def set_tf32(allowed: bool) -> None:
     torch.backends.cuda.matmul.fp32_precision = precision
     # By itself torch has TF32 here.
     torch.backends.cudnn.conv.fp32_precision = precision  # type: ignore[attr-defined]
+
+
+def threads_for(wanted: int | None) -> int:
+    """How many threads compute on a CPU: those that are ``wanted``, else those that torch has and this process may use.
+
+    Raises UsageError for more than `MOST_THREADS`.
+    """
+    if wanted is not None and wanted > MOST_THREADS:
+        raise UsageError(
+            f"torch computes in at most {MOST_THREADS} threads, and not in {wanted}.",
+            f"Give {{threads}} of at most {MOST_THREADS}; this process may use {available_cores()}.",
+        )
+    return wanted or granted_threads(available_cores())
 
 
 def granted_threads(granted: int) -> int:

@@ -10,13 +10,12 @@ import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.batch_limit import BatchLimit
 from vithybrid_cli.engines.batch_size import suitable_for_cores, suitable_for_gpu
 from vithybrid_cli.engines.cpu_linear import suit_linears
 from vithybrid_cli.engines.pool import Pool
 from vithybrid_cli.engines.processor import Processor
-from vithybrid_cli.engines.torch_devices import environment_of, granted_threads, set_tf32
+from vithybrid_cli.engines.torch_devices import environment_of, set_tf32, threads_for
 from vithybrid_cli.engines.torch_features import RunnableNetwork
 from vithybrid_cli.engines.torch_self_test import SelfTest
 from vithybrid_cli.engines.torch_threads import Streams
@@ -59,7 +58,7 @@ class TorchEngine:
         self_test = SelfTest.of(network, normalization) if device.type == "mps" else None
         if device.type == "cuda":
             set_tf32(tf32)
-        self._cores = Streams(threads or granted_threads(available_cores())) if device.type == "cpu" else None
+        self._cores = Streams(threads_for(threads)) if device.type == "cpu" else None
         # channels_last is the layout in which both oneDNN and cuDNN are fastest, and in which pictures are decoded
         network.to(device, dtype)
         if self._cores is not None:

@@ -10,12 +10,11 @@ from torch import Tensor
 from vithybrid_cli.checkpoints.checkpoint import Checkpoint
 from vithybrid_cli.checkpoints.load import load_network
 from vithybrid_cli.choices import Dtype, Method
-from vithybrid_cli.cores import available_cores
 from vithybrid_cli.engines.torch_devices import (
     choose_device,
-    granted_threads,
     require_possible,
     set_tf32,
+    threads_for,
     torch_dtype,
     use_threads,
 )
@@ -61,7 +60,7 @@ class Differentiable:
         if device.type == "cuda":
             set_tf32(how.dtype == Dtype.TF32)
         elif device.type == "cpu":
-            use_threads(how.threads or granted_threads(available_cores()))
+            use_threads(threads_for(how.threads))
         self._dtype = torch.float32 if how.dtype == Dtype.FLOAT16 else torch_dtype(how.dtype)
         network = load_network(checkpoint).to(device, self._dtype)
         self.network: Network = network.to(memory_format=torch.channels_last)  # type: ignore[call-overload] # not in its stubs
