@@ -171,6 +171,13 @@ def test_another_version_is_another_graph(cache: Path, monkeypatch: pytest.Monke
     assert len(set(names)) == 3
 
 
+def changed(file: Path) -> None:
+    """One bit of the last byte but one."""
+    content = bytearray(file.read_bytes())
+    content[-2] ^= 1
+    file.write_bytes(content)
+
+
 def emptied(folder: Path) -> None:
     for file in folder.iterdir():
         file.unlink()
@@ -180,6 +187,9 @@ DAMAGES: dict[str, Callable[[Path], object]] = {
     "no weights": lambda entry: (entry / "model.bin").unlink(),
     "no graph": lambda entry: (entry / "model.xml").unlink(),
     "empty weights": lambda entry: os.truncate(entry / "model.bin", 0),
+    "weights changed": lambda entry: changed(entry / "model.bin"),
+    "graph changed": lambda entry: changed(entry / "model.xml"),
+    "no checksum": lambda entry: (entry / "model.sha256").unlink(),
     "weights cut off": lambda entry: os.truncate(entry / "model.bin", 15),
     "empty graph": lambda entry: os.truncate(entry / "model.xml", 0),
     "graph cut off": lambda entry: os.truncate(entry / "model.xml", 500),

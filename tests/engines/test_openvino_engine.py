@@ -445,7 +445,7 @@ def test_two_processes_may_convert_at_once_and_nothing_is_sent_or_left(empty_cac
     assert [error for _, error in outputs] == [b"", b""]
     assert outputs[0] == outputs[1]
     (entry,) = entries(empty_cache)
-    assert sorted(path.name for path in entry.iterdir()) == ["compiled", "model.bin", "model.xml"]
+    assert sorted(path.name for path in entry.iterdir()) == ["compiled", "model.bin", "model.sha256", "model.xml"]
     assert len(list((entry / "compiled").iterdir())) == 1
     assert list(home.iterdir()) == []
 

@@ -15,7 +15,7 @@ from vithybrid_cli.cores import usable_processors
 from vithybrid_cli.engines import Engine
 from vithybrid_cli.engines.features import is_what_the_head_reads
 from vithybrid_cli.engines.processor import Processor
-from vithybrid_cli.errors import UsageError
+from vithybrid_cli.errors import UsageError, option
 
 _logger = logging.getLogger(__name__)
 
@@ -73,7 +73,8 @@ def open_engine(
     on_openvino = engine == EngineKind.OPENVINO or (engine == EngineKind.AUTO and _suits_openvino(wanted))
     opened = (_open_openvino if on_openvino else _open_torch)(checkpoint, wanted)
     if opened.device_type == "cpu" and Processor.read().is_slow_in(Dtype(dtype)):
-        _logger.info("This processor takes longer in %s than in float32, which is more exact, too.", dtype)
+        better = option("dtype", Dtype.FLOAT32)
+        _logger.info("This processor takes longer in %s than with %s, which is more exact, too.", dtype, better)
     return opened
 
 
@@ -139,7 +140,7 @@ def _openvino_lacks(wanted: _Wanted) -> UsageError | None:
     if wanted.dtype == Dtype.TF32:
         return UsageError(
             "OpenVINO runs on the CPU here, and only NVIDIA GPUs compute in tf32.",
-            "Give {dtype=float32}, or {engine=torch}.",
+            "Give {dtype=float32}, or, for such a GPU, {engine=torch}.",
         )
     if wanted.threads is not None and wanted.threads > (most := usable_processors()):
         return UsageError(

@@ -1,8 +1,9 @@
 """Converted graphs in the user's cache: one folder each, named by a hash of what the graph was made of.
 
-A folder holds OpenVINO's own two files: the graph, and its weights, which are mapped into memory and not read. Its
-subfolder ``compiled`` has a small file for each way to run the graph, which uses the same weights. Such a file loads in
-half the time that reading and compiling the graph takes.
+A folder holds OpenVINO's own two files: the graph, and its weights, which are mapped into memory and not read; and the
+SHA-256 of both, which are compared with it whenever they are compiled. Its subfolder ``compiled`` has a small file for
+each way to run the graph, which uses the same weights. Such a file loads in half the time that reading and compiling
+the graph takes.
 
 Users may share a cache. What another user wrote and does not let this one read, replace or remove counts as missing.
 """
@@ -26,7 +27,7 @@ from vithybrid_cli.user_cache import cache_folder
 
 CONVERSION = 5  # increase it when `openvino_convert` or `openvino_norms` makes another graph of the same checkpoint
 
-_GRAPH, _WEIGHTS = "model.xml", "model.bin"
+_GRAPH, _WEIGHTS, _CHECKSUM = "model.xml", "model.bin", "model.sha256"
 _ROOT, _HEAD = b"<net ", 100  # what the first bytes of a graph contain
 _COMPILED = "compiled"
 _WITHOUT_WEIGHTS = {"CACHE_MODE": "OPTIMIZE_SIZE"}
@@ -65,8 +66,10 @@ def holds(entry: Path) -> bool:
 
 
 def read(core: openvino.Core, entry: Path) -> openvino.Model | None:
-    """The graph in an entry; None if there is none, or if it cannot be read."""
+    """The graph in an entry; None if there is none, if it cannot be read, or if it is not what was written."""
     try:
+        if (entry / _CHECKSUM).read_bytes() != _checksum(entry):
+            return None
         # OpenVINO tries any other file as one of TensorFlow's and others', and says so on stderr.
         with (entry / _GRAPH).open("rb") as file:
             intact = _ROOT in file.read(_HEAD)
@@ -178,11 +181,21 @@ def _note_use(path: Path) -> None:
 
 
 def _save(graph: openvino.Model, folder: Path) -> None:
-    """Write both files. Raises OSError when that cannot be done."""
+    """Write all three files. Raises OSError when that cannot be done."""
     try:
         openvino.save_model(graph, folder / _GRAPH, compress_to_fp16=False)
     except RuntimeError as error:  # OpenVINO's only word for a full disk
         raise OSError("no room on the disk, or it cannot be written") from error
+    (folder / _CHECKSUM).write_bytes(_checksum(folder))
+
+
+def _checksum(folder: Path) -> bytes:
+    """The SHA-256 of each of the two files. OpenVINO does not notice where a byte of them has changed."""
+    found = []
+    for name in (_GRAPH, _WEIGHTS):
+        with (folder / name).open("rb") as file:
+            found.append(hashlib.file_digest(file, "sha256").digest())
+    return b"".join(found)
 
 
 def _forget_old(folder: Path) -> None:

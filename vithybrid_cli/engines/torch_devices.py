@@ -126,7 +126,7 @@ def threads_for(wanted: int | None) -> int:
     """
     if wanted is not None and wanted > MOST_THREADS:
         raise UsageError(
-            f"torch computes in at most {MOST_THREADS} threads, and not in {wanted}.",
+            f"PyTorch computes in at most {MOST_THREADS} threads, and not in {wanted}.",
             f"Give {{threads}} of at most {MOST_THREADS}; this process may use {available_cores()}.",
         )
     return wanted or granted_threads(available_cores())
