@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from places import EXAMPLES, PACKAGE
+from package_modules import modules
+from places import EXAMPLES
 
 # From the bottom. Imports go down only; rooms of one layer do not know each other, but for the bottom's single files.
 LAYERS = (
@@ -47,12 +48,6 @@ TORCH_ROOMS = (
     "explain/",
     "training/",
 )
-
-
-def modules() -> Iterator[tuple[str, ast.Module]]:
-    """Each module's path in the package, and its syntax tree."""
-    for file in sorted(PACKAGE.rglob("*.py")):
-        yield file.relative_to(PACKAGE).as_posix(), ast.parse(file.read_text(encoding="utf-8"))
 
 
 def imported(nodes: Iterator[ast.AST] | list[ast.stmt]) -> Iterator[str]:

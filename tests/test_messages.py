@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import pytest
-from places import PACKAGE
+from package_modules import modules
 from typer.main import get_command
 
 from vithybrid_cli.commands.app import app
@@ -131,13 +131,6 @@ def all_messages() -> Sequence[Message]:
     trees = dict(modules())
     classes = error_classes(list(trees.values())) - {CAUGHT}
     return [message for path, tree in trees.items() for message in messages(path, tree, classes)]
-
-
-@functools.cache
-def modules() -> Sequence[tuple[str, ast.Module]]:
-    """Each module's path in the package, and its syntax tree."""
-    files = sorted(PACKAGE.rglob("*.py"))
-    return [(file.relative_to(PACKAGE).as_posix(), ast.parse(file.read_text(encoding="utf-8"))) for file in files]
 
 
 def room(path: str) -> str:
