@@ -72,7 +72,8 @@ def open_engine(
         raise refusal
     on_openvino = engine == EngineKind.OPENVINO or (engine == EngineKind.AUTO and _suits_openvino(wanted))
     opened = (_open_openvino if on_openvino else _open_torch)(checkpoint, wanted)
-    if opened.device_type == "cpu" and Processor.read().is_slow_in(Dtype(dtype)):
+    # What the processor is takes reading, which a run in float32 can do without.
+    if dtype != Dtype.FLOAT32 and opened.device_type == "cpu" and Processor.read().is_slow_in(Dtype(dtype)):
         better = option("dtype", Dtype.FLOAT32)
         _logger.info("This processor takes longer in %s than with %s, which is more exact, too.", dtype, better)
     return opened
@@ -173,8 +174,9 @@ def _suits_openvino(wanted: _Wanted) -> bool:
 
 def _torch_is_faster(dtype: str) -> bool:
     """Whether torch is faster than OpenVINO on this processor; in other types it is not (BENCHMARKS.md)."""
-    processor = Processor.read()
-    return (dtype == Dtype.BFLOAT16 and processor.has_amx) or (dtype == Dtype.FLOAT16 and processor.has_avx512_float16)
+    if dtype == Dtype.BFLOAT16:
+        return Processor.read().has_amx
+    return dtype == Dtype.FLOAT16 and Processor.read().has_avx512_float16
 
 
 def _has_gpu() -> bool:

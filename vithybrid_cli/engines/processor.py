@@ -71,10 +71,12 @@ class Processor:
 
     def is_slow_in(self, dtype: Dtype) -> bool:
         """Whether ``dtype`` takes longer than float32, as no instruction gains from it; False where none is known."""
-        gains = _GAINS.get(dtype, frozenset(self.instructions))
+        if dtype not in _GAINS or not self.instructions:
+            return False
+        gains = _GAINS[dtype]
         if dtype is Dtype.BFLOAT16 and not self.avx512_gains_from_bfloat16:
             gains -= {"avx512_bf16"}
-        return bool(self.instructions) and gains.isdisjoint(self.instructions)
+        return gains.isdisjoint(self.instructions)
 
     @property
     def environment(self) -> dict[str, str | int]:
